@@ -1,0 +1,172 @@
+//! The mapping language: parse, merge, compile, check, evaluate. Pure: no IO, no clock, no randomness.
+//!
+//! The way of a spec: [`document`] text → spec; [`catalogue`] + [`merge`] → [`Merged`]; [`compile`] → [`Compiled`] with
+//! findings and, without an Error, a [`Mapping`]. The way of a record: [`Object::items`] (each, let, where, key), then
+//! [`Object::map`] (fields) with the records found by [`Lookups`].
+
+pub mod object;
+
+pub use object::{Item, Mapping, Object};
+
+use std::collections::BTreeMap;
+
+use crate::{
+    api::mapping_spec::{FieldType, Finding, MappingSpecSpec, OnNew, Platform},
+    model::{Digest, OdooModel, OdooValue, Record, Reference, Rejection, SourceKey},
+    odoo::models::Models,
+};
+
+/// A spec with everything it extends merged in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Merged {
+    /// The whole spec; `extends`, `remove` are gone.
+    pub spec: MappingSpecSpec,
+    /// Digest of its canonical JSON: what people confirm.
+    pub digest: Digest,
+    /// The platform records come from.
+    pub platform: Platform,
+}
+
+/// What compiling may look at.
+#[derive(Clone, Copy, Debug)]
+pub struct World<'a> {
+    /// Odoo's models: the bundled description, or what the server said.
+    pub models: &'a Models,
+    /// Whether `models.modules` is what a server said; then `when` is evaluated and objects stand down.
+    pub odoo_known: bool,
+    /// What the source has. `None`: not looked yet, the platform's documented shapes stand in.
+    pub source: Option<&'a BTreeMap<String, SourceShape>>,
+}
+
+/// What is known of a source object.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SourceShape {
+    /// Field names.
+    pub fields: Vec<String>,
+    /// Up to 1,000 records: CEL is tried on them.
+    pub samples: Vec<Record>,
+}
+
+/// What compiling gives.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// Most severe first, then by path.
+    pub findings: Vec<Finding>,
+    /// The mapping; `None` where a finding is an Error.
+    pub mapping: Option<Mapping>,
+    /// Rows that arrive one to one, of all rows.
+    pub compatibility: (usize, usize),
+    /// `A` to `D`; `None` while there is an Error.
+    pub grade: Option<char>,
+}
+
+/// A destination field as the mapping writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetField {
+    /// Name in the model.
+    pub name: String,
+    /// Odoo's type, such as `many2one`.
+    pub ttype: String,
+}
+
+/// A custom field to be made before data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CustomField {
+    /// Model it belongs to.
+    pub model: OdooModel,
+    /// Name, `x_…`.
+    pub name: String,
+    /// Type.
+    pub type_: FieldType,
+    /// Label.
+    pub label: String,
+    /// Tooltip.
+    pub help: String,
+    /// Options of a Selection, value to label; empty where they are the distinct mapped values of the source.
+    pub options: BTreeMap<String, String>,
+}
+
+/// A lookup that an object does. Its place in [`Object::lookups`] is its number in [`Lookups::find`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LookupSpec {
+    /// `to` of the field.
+    pub field: String,
+    /// Where it looks.
+    pub target: LookupTarget,
+}
+
+/// Where a lookup looks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LookupTarget {
+    /// A record of an object of the mapping.
+    Object {
+        /// The object.
+        object: String,
+        /// Path of its source, as text; `None`: its key.
+        by: Option<String>,
+    },
+    /// A record of a model.
+    Model {
+        /// The model.
+        model: OdooModel,
+        /// The field; `id` means external id.
+        by: String,
+        /// Further fields, dotted ones too, in the order of the values given to [`Lookups::find`].
+        within: Vec<String>,
+    },
+}
+
+/// Finds records for values. Implementations normalise text with [`compare::normal`].
+pub trait Lookups {
+    /// The record for `value` by the lookup of that number. `within` has one entry per field of the target's `within`.
+    fn find(&self, lookup: usize, value: &str, within: &[Option<String>]) -> Found;
+}
+
+/// What a lookup found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// The record.
+    One(Reference),
+    /// Nothing.
+    None,
+    /// Several, which are none.
+    Several,
+    /// A record of the object itself that comes later in this run: the record is tried again after it.
+    Later,
+}
+
+/// What became of a source record before its fields are looked at.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// `where` refused it.
+    Filtered,
+    /// It cannot be used: no key, a failing expression.
+    Rejected {
+        /// Key, where there is one.
+        key: Option<SourceKey>,
+        /// Why.
+        rejection: Rejection,
+    },
+    /// An item to map.
+    Item(Item),
+}
+
+/// What mapping an item gave.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// The values to write.
+    Mapped(Mapped),
+    /// It is refused.
+    Rejected(Rejection),
+    /// It needs a record of its own object that comes later.
+    Later,
+}
+
+/// The values of one record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mapped {
+    /// Field name to value, in the order of the model's fields in the mapping. A field that is skipped is not there.
+    pub values: Vec<(String, OdooValue)>,
+    /// Departures from the source that are allowed: emptied values, cut fractions, ambiguous lookups.
+    pub notes: Vec<Rejection>,
+}

@@ -1,0 +1,11 @@
+//! Records, values, keys, digests. Pure.
+
+pub mod digest;
+pub mod ids;
+pub mod record;
+pub mod value;
+
+pub use digest::Digest;
+pub use ids::{ExternalId, OdooModel, SourceKey};
+pub use record::{Record, Rejection, Value};
+pub use value::{OdooValue, Reference};

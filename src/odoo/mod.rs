@@ -1,0 +1,13 @@
+//! Odoo as the destination. The seam is at the wire ([`rpc::Rpc`]); everything above it exists once and serves the real
+//! server and the one in memory alike.
+
+pub mod json2;
+pub mod limits;
+pub mod lock;
+pub mod memory;
+pub mod models;
+pub mod rpc;
+pub mod schema;
+pub mod sweep;
+pub mod upsert;
+pub mod verify;

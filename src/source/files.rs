@@ -1,0 +1,1 @@
+//! Export files: one CSV or JSON Lines file per source object.

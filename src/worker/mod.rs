@@ -1,0 +1,1 @@
+//! What Jobs do, one file per step. The only place where source, mapping and Odoo meet.
