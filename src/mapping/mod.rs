@@ -4,7 +4,13 @@
 //! findings and, without an Error, a [`Mapping`]. The way of a record: [`Object::items`] (each, let, where, key), then
 //! [`Object::map`] (fields) with the records found by [`Lookups`].
 
+pub mod cel;
+pub mod compare;
+pub mod nearest;
 pub mod object;
+pub mod path;
+pub mod read;
+pub mod scope;
 
 pub use object::{Item, Mapping, Object};
 
