@@ -1,1 +1,4 @@
-//! report
+//! Outcomes for people: terminal, JSON, CSV. Pure.
+
+pub mod chain;
+pub mod scope;

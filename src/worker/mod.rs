@@ -1,1 +1,212 @@
 //! What Jobs do, one file per step. The only place where source, mapping and Odoo meet.
+//!
+//! [`run`] is the driver: it starts the heart, carries the step of the PhaseRun out, and makes the last report. A step
+//! is a plain async function over [`Job`]; what it did is in the workspace and in Odoo, never in memory alone.
+
+pub mod cutover;
+pub mod delta;
+pub mod destination;
+pub mod discover;
+pub mod error;
+pub mod extract;
+pub mod heart;
+pub mod home;
+pub mod index;
+pub mod load;
+pub mod lookups;
+pub mod plan;
+pub mod reader;
+pub mod rehearse;
+pub mod release;
+pub mod schema;
+pub mod stock;
+pub mod tally;
+pub mod verify;
+
+use std::{path::PathBuf, sync::Arc};
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    api::{
+        Migration, PhaseRunSpec,
+        phase_run::{FailureReason, Outcome, Step},
+    },
+    lifecycle::Exit,
+    report::chain::Chain,
+    workspace::{Manifest, Workspace},
+};
+use destination::{Destination, Door};
+use error::StepError;
+use heart::Heart;
+use home::Home;
+use plan::Plan;
+
+/// Everything a step may touch.
+pub struct Job {
+    /// Where it reads of its Migration and reports.
+    pub home: Arc<dyn Home>,
+    /// Name of the PhaseRun.
+    pub name: String,
+    /// What is to be done.
+    pub spec: PhaseRunSpec,
+    /// The Migration as it was at the start.
+    pub migration: Migration,
+    /// Snapshot, ledger, results.
+    pub workspace: Workspace,
+    /// The way to Odoo.
+    pub door: Door,
+    /// Folder for what is thrown away.
+    pub scratch: PathBuf,
+    /// Reports and the fence.
+    pub heart: Heart,
+    /// Told to stop.
+    pub stop: CancellationToken,
+    /// The clock.
+    pub now: fn() -> Timestamp,
+}
+
+/// What a worker is started with.
+pub struct Start {
+    /// See [`Job::home`].
+    pub home: Arc<dyn Home>,
+    /// Name of the PhaseRun.
+    pub name: String,
+    /// Its spec.
+    pub spec: PhaseRunSpec,
+    /// See [`Job::workspace`].
+    pub workspace: Workspace,
+    /// See [`Job::door`].
+    pub door: Door,
+    /// See [`Job::scratch`].
+    pub scratch: PathBuf,
+    /// Cancelled when the process is told to stop.
+    pub stop: CancellationToken,
+    /// The clock.
+    pub now: fn() -> Timestamp,
+}
+
+/// Carries one attempt out, from the first beat to the last report; says how the process ends.
+pub async fn run(start: Start) -> Exit {
+    let (heart, beating) = Heart::start(start.home.clone(), start.stop.clone(), start.now);
+    let step = start.spec.phase;
+    let result = attempt(start, heart.clone()).await;
+    let (exit, outcome, failure) = match &result {
+        Ok(()) => (Exit::Done, Outcome::Done, None),
+        Err(error) => {
+            let outcome = if error.exit == Exit::Stopped { Outcome::Stopped } else { Outcome::Failed };
+            tracing::error!(step = step.word(), reason = ?error.reason, error = %Chain(error), "the step ended");
+            (error.exit, outcome, Some(error.failure()))
+        }
+    };
+    let last = heart
+        .finish(beating, |status| {
+            status.outcome = Some(outcome);
+            status.failure = failure;
+        })
+        .await;
+    match last {
+        Ok(()) => exit,
+        Err(error) => {
+            // without its last report the attempt counts as failed, whatever it did: it is made again
+            tracing::error!(error = %Chain(&error), "the last report was never taken");
+            Exit::Retry
+        }
+    }
+}
+
+async fn attempt(start: Start, heart: Heart) -> Result<(), StepError> {
+    let migration = start.home.migration().await?;
+    let job = Job {
+        home: start.home,
+        name: start.name,
+        spec: start.spec,
+        migration,
+        workspace: start.workspace,
+        door: start.door,
+        scratch: start.scratch,
+        heart,
+        stop: start.stop.clone(),
+        now: start.now,
+    };
+    job.workspace.probe().await?;
+    tokio::select! {
+        // a stop cuts the step at its next await: what was sent is found again by its external id
+        biased;
+        () = start.stop.cancelled() => {
+            destination::give_back_on_stop(&job).await;
+            Err(StepError::stopped())
+        }
+        result = carry_out(&job) => result,
+    }
+}
+
+async fn carry_out(job: &Job) -> Result<(), StepError> {
+    match job.spec.phase {
+        Step::Discover => discover::run(job).await,
+        Step::Extract => extract::run(job).await,
+        Step::Rehearse => rehearse::run(job).await,
+        Step::Schema => schema::run(job).await,
+        Step::Load => load::run(job).await,
+        Step::Delta => delta::run(job).await,
+        Step::Cutover => cutover::run(job).await,
+        Step::Release => release::run(job).await,
+    }
+}
+
+impl Job {
+    /// Namespace of the Migration.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        self.migration.metadata.namespace.as_deref().unwrap_or("default")
+    }
+
+    /// Name of the Migration.
+    #[must_use]
+    pub fn migration_name(&self) -> &str {
+        self.migration.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    /// The plan that is pinned for the run.
+    ///
+    /// # Errors
+    /// `WorkspaceLost` where the workspace is not the one the run began with.
+    pub async fn plan(&self) -> Result<Plan, StepError> {
+        let digest = self.spec.plan_digest.as_deref().unwrap_or_default();
+        if self.workspace.marker().await?.is_none() {
+            return Err(self.workspace_lost("the workspace is empty: its volume was exchanged or emptied"));
+        }
+        let Some(json) = self.workspace.plan(digest).await? else {
+            return Err(self.workspace_lost(&format!("the workspace lacks the plan {digest} of this run")));
+        };
+        serde_json::from_str(&json)
+            .map_err(|error| StepError::configuration(FailureReason::PlanMissing, format!("the plan cannot be read: {error}")))
+    }
+
+    /// The snapshot that everything after extraction runs from.
+    ///
+    /// # Errors
+    /// `WorkspaceLost` where there is none.
+    pub async fn snapshot(&self) -> Result<Manifest, StepError> {
+        let latest = self.workspace.latest_snapshot().await?;
+        latest.ok_or_else(|| self.workspace_lost("the workspace holds no snapshot"))
+    }
+
+    fn workspace_lost(&self, what: &str) -> StepError {
+        let message = format!(
+            "{what}; push the exports again if they lay there, then: kubectl crmferry retry from-extract migration/{} -n {}",
+            self.migration_name(),
+            self.namespace(),
+        );
+        StepError::configuration(FailureReason::WorkspaceLost, message)
+    }
+
+    /// The Odoo of this Migration.
+    ///
+    /// # Errors
+    /// When the Secret lacks its key, or Odoo does not let us in.
+    pub async fn destination(&self) -> Result<Destination, StepError> {
+        Destination::open(self).await
+    }
+}

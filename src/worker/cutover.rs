@@ -1,0 +1,114 @@
+//! Cutover: drained, frozen, verified, switched. Each step is recorded once; a later attempt goes on after the last.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+use super::{
+    Job,
+    delta::{all_objects, quiet},
+    error::StepError,
+    extract,
+};
+use crate::{
+    api::{
+        Migration,
+        migration::{GateState, Window},
+        phase_run::{CutoverFacts, Delta, FailureReason},
+    },
+    lifecycle::gate,
+};
+
+/// Carries the step out.
+///
+/// # Errors
+/// `NotQuiet` where the source does not become quiet or leaves the bounds; else as a round.
+pub async fn run(job: &Job) -> Result<(), StepError> {
+    let plan = job.plan().await?;
+    let mapping = plan.compiled()?;
+    let mut facts = job.migration.status.as_ref().and_then(|status| status.cutover.clone()).unwrap_or_default();
+    if facts.switched.is_some() {
+        return Ok(());
+    }
+    let destination = job.destination().await?;
+    let lock = destination.lock(job, &mapping).await?;
+
+    let (manifest, delta) = extract::snapshot(job, &mapping).await?;
+    job.heart.update(|status| status.delta = Some(delta.clone()));
+    within_bounds(&delta, job.migration.spec.cutover.max_delta)?;
+    all_objects(job, &destination, &plan, &mapping, &manifest, &lock).await?;
+    record(job, &mut facts, |facts, now| facts.drained = Some(now));
+
+    let (_, delta) = extract::snapshot(job, &mapping).await?;
+    if !quiet(&delta) {
+        return Err(not_quiet(&format!(
+            "{} source records changed and {} went while the cutover drained: stop all writing in the source first",
+            delta.changed, delta.gone
+        )));
+    }
+    record(job, &mut facts, |facts, now| facts.frozen = Some(now));
+
+    sound(job)?;
+    record(job, &mut facts, |facts, now| facts.verified = Some(now));
+
+    may_switch(&job.home.migration().await?, (job.now)())?;
+    lock.release().await?;
+    record(job, &mut facts, |facts, now| facts.switched = Some(now));
+    Ok(())
+}
+
+fn record(job: &Job, facts: &mut CutoverFacts, set: impl FnOnce(&mut CutoverFacts, MicroTime)) {
+    set(facts, MicroTime((job.now)()));
+    job.heart.update(|status| status.cutover = Some(facts.clone()));
+    job.heart.report_soon();
+}
+
+fn not_quiet(message: &str) -> StepError {
+    StepError::permanent(FailureReason::NotQuiet, message)
+}
+
+fn within_bounds(delta: &Delta, max: i64) -> Result<(), StepError> {
+    let found = delta.changed + delta.gone;
+    if found <= max {
+        return Ok(());
+    }
+    Err(not_quiet(&format!(
+        "{found} source records changed since the last round, more than cutover.maxDelta ({max}) lets pass"
+    )))
+}
+
+/// The books of the drain, which read every record back.
+fn sound(job: &Job) -> Result<(), StepError> {
+    let mut unsound = Vec::new();
+    job.heart.update(|status| {
+        let broken = status.objects.iter().filter(|object| {
+            !object.book.balanced || !object.verification.is_some_and(|verification| verification.verified)
+        });
+        unsound = broken.map(|object| object.name.clone()).collect();
+    });
+    if unsound.is_empty() {
+        return Ok(());
+    }
+    let message = format!("the books or the read-back of {} are not right: see the report", unsound.join(", "));
+    Err(StepError::permanent(FailureReason::Verification, message))
+}
+
+/// The gate is read once more just before the step that is not undone.
+fn may_switch(migration: &Migration, now: jiff::Timestamp) -> Result<(), StepError> {
+    let gates = migration.status.iter().flat_map(|status| &status.gates);
+    let Some(gate) = gates.into_iter().find(|gate| gate.name == gate::CUTOVER) else {
+        return Err(not_quiet("the gate cutover is gone"));
+    };
+    let passed = matches!(gate.state, GateState::Approved | GateState::Passed);
+    if !passed || !gate::is_approved(migration, gate) {
+        return Err(not_quiet("the approval of the gate cutover was taken back"));
+    }
+    if !window_open(migration.spec.cutover.window.as_ref(), now) {
+        return Err(not_quiet("the cutover window has closed"));
+    }
+    Ok(())
+}
+
+fn window_open(window: Option<&Window>, now: jiff::Timestamp) -> bool {
+    window.is_none_or(|window| {
+        window.not_before.as_ref().is_none_or(|time| time.0 <= now) && window.not_after.as_ref().is_none_or(|time| now <= time.0)
+    })
+}

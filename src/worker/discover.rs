@@ -1,0 +1,297 @@
+//! Discover: probes source and destination, compiles the plan against what is really there, writes scope and findings.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::StreamExt;
+
+use super::{
+    Job,
+    destination::Destination,
+    error::{StepError, bounded},
+    extract,
+    plan::Plan,
+};
+use crate::{
+    api::{
+        mapping_spec::{Finding, MappingSpecSpec, Severity},
+        migration::Profile,
+        phase_run::{FailureReason, PlanReport, PlannedObject},
+    },
+    args,
+    mapping::{Compiled, Mapping, Merged, SourceShape, World, compile, merge},
+    model::Digest,
+    odoo::models::{self, Models},
+    report::scope,
+    source::{Item, Source, SourceObject},
+    workspace::Marker,
+};
+
+/// Records of a source object that expressions are tried on.
+const SAMPLES: usize = 1_000;
+
+/// Carries the step out.
+///
+/// # Errors
+/// `ExportMissing` while there is nothing to read; `Preflight` where a finding is an Error; the edges' own.
+pub async fn run(job: &Job) -> Result<(), StepError> {
+    let merged = mapping_spec(job).await?;
+    let module = module(job, &merged);
+    claim(job, &merged, &module).await?;
+    let source = look_at_source(job).await?;
+    let destination = job.destination().await?;
+    let models = look_at_odoo(&destination, &merged.spec).await?;
+    let shapes = source.iter().map(|(name, seen)| (name.clone(), seen.shape.clone())).collect();
+    let world = World {
+        models: &models,
+        odoo_known: true,
+        source: Some(&shapes),
+    };
+    let Compiled {
+        mut findings,
+        mapping,
+        compatibility,
+        grade,
+    } = compile::compile(&merged, world);
+    if let Some(mapping) = &mapping {
+        findings.extend(rights(&destination, mapping).await?);
+    }
+    findings.sort_by(|a, b| (a.severity, &a.path, &a.code).cmp(&(b.severity, &b.path, &b.code)));
+
+    let plan = Plan {
+        worker_version: env!("CARGO_PKG_VERSION").into(),
+        platform: merged.platform,
+        account: job.migration.spec.source.account.clone(),
+        external_id_module: module,
+        mapping_digest: merged.digest.clone(),
+        models: trimmed(&models, &merged.spec),
+        spec: merged.spec.clone(),
+    };
+    let counts = source.iter().map(|(name, seen)| (name.clone(), seen.records)).collect();
+    let seconds = estimate(job, mapping.as_ref(), &counts);
+    let scope = scope::Scope {
+        migration: job.migration_name().to_owned(),
+        platform: plan.platform,
+        account: plan.account.clone(),
+        odoo: destination.rpc.version().await?,
+        compatibility,
+        grade,
+        records: counts,
+        objects: planned(mapping.as_ref()),
+        findings: findings.clone(),
+        estimate_seconds: seconds,
+    };
+    let mut files = vec![job.workspace.put_file("results/scope.md", scope::markdown(&scope).into_bytes()).await?];
+    files.push(job.workspace.put_file("results/scope.json", scope::json(&scope).into_bytes()).await?);
+    let errors: Vec<&Finding> = findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
+    let refusal = (!errors.is_empty()).then(|| preflight(&errors));
+    let digest = store(job, &plan).await?;
+    job.heart.update(|status| {
+        status.files = files;
+        status.plan = Some(PlanReport {
+            digest: digest.to_string(),
+            mapping_digest: merged.digest.to_string(),
+            objects: planned(mapping.as_ref()),
+            findings: findings.into_iter().take(20).collect(),
+            estimate_seconds: seconds,
+        });
+    });
+    refusal.map_or(Ok(()), Err)
+}
+
+fn preflight(errors: &[&Finding]) -> StepError {
+    let first: Vec<String> = errors.iter().take(3).map(|finding| format!("{}: {}", finding.path, finding.message)).collect();
+    let more = if errors.len() > 3 { format!(" (and {} more)", errors.len() - 3) } else { String::new() };
+    StepError::configuration(FailureReason::Preflight, bounded(&format!("{}{more}", first.join("; ")), 1_000))
+}
+
+async fn store(job: &Job, plan: &Plan) -> Result<Digest, StepError> {
+    let json = crate::model::digest::canonical_json(plan)
+        .map_err(|error| StepError::permanent(FailureReason::Internal, error.to_string()))?;
+    Ok(job.workspace.put_plan(&json).await?)
+}
+
+async fn mapping_spec(job: &Job) -> Result<Merged, StepError> {
+    let name = &job.migration.spec.mapping_spec_ref.name;
+    let Some(spec) = job.home.mapping_spec(name).await? else {
+        return Err(StepError::retry(FailureReason::Preflight, format!("the MappingSpec {name} is gone")));
+    };
+    merge::resolve(&spec.spec).map_err(|findings| preflight(&findings.iter().collect::<Vec<_>>()))
+}
+
+fn module(job: &Job, merged: &Merged) -> String {
+    let spec = &job.migration.spec;
+    let given = spec.destination.odoo.external_id_module.clone();
+    given.unwrap_or_else(|| format!("crmferry_{}_{}", merged.platform.word(), spec.source.account))
+}
+
+async fn claim(job: &Job, merged: &Merged, module: &str) -> Result<(), StepError> {
+    let marker = Marker {
+        account: job.migration.spec.source.account.clone(),
+        platform: merged.platform.word().to_owned(),
+        module: module.to_owned(),
+        uid: job.migration.metadata.uid.clone().unwrap_or_default(),
+    };
+    job.workspace.claim(&marker).await?;
+    Ok(())
+}
+
+/// What was seen of a source object.
+struct Seen {
+    shape: SourceShape,
+    records: i64,
+}
+
+async fn look_at_source(job: &Job) -> Result<BTreeMap<String, Seen>, StepError> {
+    let source = extract::source(job);
+    let objects = source.objects().await?;
+    if objects.is_empty() {
+        return Err(StepError::configuration(
+            FailureReason::ExportMissing,
+            format!(
+                "there is no export in {} yet: kubectl crmferry push DIR migration/{} -n {}",
+                job.migration.spec.source.files.path,
+                job.migration_name(),
+                job.namespace()
+            ),
+        ));
+    }
+    let mut seen = BTreeMap::new();
+    for object in objects {
+        let name = object.name.clone();
+        job.heart.update(|status| {
+            "look at the source".clone_into(&mut status.progress.step);
+            status.progress.object.clone_from(&name);
+            status.progress.summary = format!("looks at {name}");
+        });
+        seen.insert(name, look_at(&source, object).await?);
+    }
+    Ok(seen)
+}
+
+async fn look_at(source: &dyn Source, object: SourceObject) -> Result<Seen, StepError> {
+    let mut shape = SourceShape {
+        fields: object.fields,
+        samples: Vec::new(),
+    };
+    let mut records = 0;
+    let mut items = source.read(&object.name).await?;
+    while let Some(item) = items.next().await {
+        records += 1;
+        if let Item::Record(record) = item?
+            && shape.samples.len() < SAMPLES
+        {
+            shape.samples.push(record);
+        }
+    }
+    Ok(Seen { shape, records })
+}
+
+/// The models that a spec names, and those its lookups go through.
+fn named_models(spec: &MappingSpecSpec) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for object in spec.objects.iter().flatten() {
+        names.extend(object.destination.as_ref().and_then(|destination| destination.model.clone()));
+        for field in object.fields.iter().flatten() {
+            names.extend(field.lookup.as_ref().and_then(|lookup| lookup.model.clone()));
+        }
+    }
+    names
+}
+
+async fn look_at_odoo(destination: &Destination, spec: &MappingSpecSpec) -> Result<Models, StepError> {
+    let names = named_models(spec);
+    let mut found = models::fetch(&*destination.rpc, names.iter().map(String::as_str)).await?;
+    // dotted conditions of lookups look one relation further
+    let further: BTreeSet<String> = spec
+        .objects
+        .iter()
+        .flatten()
+        .flat_map(|object| object.fields.iter().flatten())
+        .filter_map(|field| field.lookup.as_ref())
+        .filter_map(|lookup| Some((lookup.model.as_deref()?, lookup.within.as_ref()?)))
+        .flat_map(|(model, within)| within.keys().map(move |path| (model, path)))
+        .filter_map(|(model, path)| found.field(model, path.split_once('.')?.0)?.relation.clone())
+        .filter(|model| !found.models.contains_key(model))
+        .collect();
+    if !further.is_empty() {
+        let more = models::fetch(&*destination.rpc, further.iter().map(String::as_str)).await?;
+        found.models.extend(more.models);
+    }
+    Ok(found)
+}
+
+/// Only what the plan needs: models that it names.
+fn trimmed(models: &Models, spec: &MappingSpecSpec) -> Models {
+    let names = named_models(spec);
+    let relations: BTreeSet<String> = names
+        .iter()
+        .filter_map(|name| models.models.get(name))
+        .flat_map(|model| model.fields.values().filter_map(|field| field.relation.clone()))
+        .collect();
+    Models {
+        models: models
+            .models
+            .iter()
+            .filter(|(name, _)| names.contains(*name) || relations.contains(*name))
+            .map(|(name, model)| (name.clone(), model.clone()))
+            .collect(),
+        modules: models.modules.clone(),
+    }
+}
+
+/// Whether the migration user may do what the plan needs.
+async fn rights(destination: &Destination, mapping: &Mapping) -> Result<Vec<Finding>, StepError> {
+    let mut findings = Vec::new();
+    let mut asked = BTreeSet::new();
+    let mut needed: Vec<(String, &str)> = vec![
+        ("ir.model.data".into(), "create"),
+        ("ir.config_parameter".into(), "create"),
+    ];
+    if mapping.objects.iter().any(|object| !object.custom_fields.is_empty()) {
+        needed.push(("ir.model.fields".into(), "create"));
+    }
+    for object in &mapping.objects {
+        let operations: &[&str] = match object.on_new {
+            crate::api::mapping_spec::OnNew::Create => &["read", "create", "write"],
+            crate::api::mapping_spec::OnNew::Reject => &["read", "write"],
+        };
+        needed.extend(operations.iter().map(|operation| (object.model.0.clone(), *operation)));
+    }
+    for (model, operation) in needed {
+        if !asked.insert((model.clone(), operation)) {
+            continue;
+        }
+        let may = destination.rpc.call(&model, "has_access", args!({"ids": [], "operation": operation})).await?;
+        if may.as_bool() != Some(true) {
+            findings.push(Finding {
+                severity: Severity::Error,
+                code: "MissingRight".into(),
+                path: model.clone(),
+                message: format!("the API key's user may not {operation} {model}: give the user a role that may"),
+            });
+        }
+    }
+    Ok(findings)
+}
+
+fn planned(mapping: Option<&Mapping>) -> Vec<PlannedObject> {
+    mapping
+        .into_iter()
+        .flat_map(|mapping| &mapping.objects)
+        .map(|object| PlannedObject {
+            name: object.name.clone(),
+            model: object.model.0.clone(),
+        })
+        .collect()
+}
+
+/// Seconds that loading will take: records an object, at the pace measured on real servers.
+fn estimate(job: &Job, mapping: Option<&Mapping>, counts: &BTreeMap<String, i64>) -> i64 {
+    let objects = mapping.into_iter().flat_map(|mapping| &mapping.objects);
+    let records: i64 = objects.map(|object| counts.get(&object.source_object).copied().unwrap_or(0)).sum();
+    match job.migration.spec.destination.odoo.limits.profile {
+        // one call a second; a record takes part in a batch of 400 and in a read-back of 1,000
+        Profile::Online => records / 400 + records / 1_000 + 1,
+        Profile::SelfHosted => records / 500 + 1,
+    }
+}

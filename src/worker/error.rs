@@ -1,0 +1,154 @@
+//! Why a step could not go on, in the closed words of `FailureReason`, and how the process ends.
+
+use crate::{
+    api::phase_run::{Failure, FailureReason},
+    lifecycle::Exit,
+    odoo::rpc::RpcError,
+    report::chain::Chain,
+    source::SourceError,
+    workspace::WorkspaceError,
+};
+
+use super::{home::HomeError, index::IndexError};
+
+/// Why a step could not go on. The message names the thing and what to do; no secret, no person's data.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct StepError {
+    /// The closed word.
+    pub reason: FailureReason,
+    /// For people.
+    pub message: String,
+    /// How the process ends.
+    pub exit: Exit,
+}
+
+impl StepError {
+    /// Another attempt would end the same way.
+    pub fn permanent(reason: FailureReason, message: impl Into<String>) -> Self {
+        Self::new(reason, Exit::Permanent, message)
+    }
+
+    /// A setting, a Secret or the workspace must be mended first.
+    pub fn configuration(reason: FailureReason, message: impl Into<String>) -> Self {
+        Self::new(reason, Exit::Configuration, message)
+    }
+
+    /// Worth another attempt.
+    pub fn retry(reason: FailureReason, message: impl Into<String>) -> Self {
+        Self::new(reason, Exit::Retry, message)
+    }
+
+    /// Told to stop, or fenced.
+    #[must_use]
+    pub fn stopped() -> Self {
+        Self::new(FailureReason::Fenced, Exit::Stopped, "told to stop; the place is kept")
+    }
+
+    fn new(reason: FailureReason, exit: Exit, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+            exit,
+        }
+    }
+
+    /// What the PhaseRun says.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        Failure {
+            reason: self.reason,
+            message: bounded(&self.message, 1024),
+        }
+    }
+}
+
+/// At most `max` characters.
+#[must_use]
+pub fn bounded(text: &str, max: usize) -> String {
+    if text.chars().count() <= max {
+        return text.to_owned();
+    }
+    text.chars().take(max - 1).chain(['…']).collect()
+}
+
+/// What a failing call means for the step, and what to do about it.
+#[must_use]
+pub fn of_rpc(error: &RpcError) -> StepError {
+    use FailureReason as Reason;
+    match error {
+        RpcError::Unauthorized => StepError::configuration(
+            Reason::DestinationUnauthorized,
+            "Odoo refuses the API key (401): put a valid one into the key apiKey of the destination's Secret, then retry",
+        ),
+        RpcError::Forbidden { message } => StepError::configuration(
+            Reason::DestinationForbidden,
+            format!("Odoo forbids the API key's user what the migration needs (403): {message}; give the user the right, then retry"),
+        ),
+        RpcError::NotFound { message } => StepError::configuration(
+            Reason::DestinationNotFound,
+            format!("Odoo does not know what was asked for (404): {message}; check url and database, and that the server is Odoo 19 or later"),
+        ),
+        RpcError::Rejected { name, .. } => StepError::permanent(
+            Reason::Internal,
+            format!("Odoo refused a call that carries no record ({name}): see the worker's log"),
+        ),
+        RpcError::Conflict => StepError::retry(
+            Reason::DestinationUnavailable,
+            "Odoo could not serialise a call in five tries; it is tried again",
+        ),
+        RpcError::Throttled { .. } => StepError::retry(
+            Reason::DestinationUnavailable,
+            "Odoo asks for patience (429) for longer than we wait; it is tried again, lower callsPerMinute if this stays",
+        ),
+        RpcError::Unreachable { message } => StepError::retry(
+            Reason::DestinationUnavailable,
+            format!("Odoo cannot be reached: {message}; check url, network and that the server runs, it is tried again"),
+        ),
+        RpcError::Unknown { message } => StepError::retry(
+            Reason::DestinationUnavailable,
+            format!("Odoo gives no usable answer: {message}; check the server and what stands before it, it is tried again"),
+        ),
+    }
+}
+
+impl From<RpcError> for StepError {
+    fn from(error: RpcError) -> Self {
+        of_rpc(&error)
+    }
+}
+
+impl From<IndexError> for StepError {
+    fn from(error: IndexError) -> Self {
+        Self::retry(FailureReason::Internal, error.to_string())
+    }
+}
+
+impl From<HomeError> for StepError {
+    fn from(error: HomeError) -> Self {
+        Self::retry(FailureReason::Internal, Chain(&error).to_string())
+    }
+}
+
+impl From<SourceError> for StepError {
+    fn from(error: SourceError) -> Self {
+        let message = Chain(&error).to_string();
+        match error {
+            SourceError::Missing { .. } => Self::configuration(FailureReason::ExportMissing, message),
+            SourceError::Unusable { .. } => Self::configuration(FailureReason::SourceUnavailable, message),
+            SourceError::Io { .. } => Self::retry(FailureReason::SourceUnavailable, message),
+        }
+    }
+}
+
+impl From<WorkspaceError> for StepError {
+    fn from(error: WorkspaceError) -> Self {
+        let message = Chain(&error).to_string();
+        match error {
+            WorkspaceError::NotWritable { .. } => Self::configuration(FailureReason::WorkspaceNotWritable, message),
+            WorkspaceError::Foreign { .. } => Self::configuration(FailureReason::WorkspaceForeign, message),
+            WorkspaceError::Damaged { .. } => Self::configuration(FailureReason::WorkspaceLost, message),
+            WorkspaceError::Io { .. } => Self::retry(FailureReason::WorkspaceNotWritable, message),
+        }
+    }
+}

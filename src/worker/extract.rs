@@ -1,0 +1,193 @@
+//! Extract: every source object that the plan reads, as it comes, into a snapshot.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::StreamExt;
+
+use super::{
+    Job,
+    error::StepError,
+    index::{Index, Kind},
+    reader::print_of,
+};
+use crate::{
+    api::phase_run::{Delta, FailureReason},
+    lifecycle::book,
+    mapping::Mapping,
+    source::{Item, Source, files::FilesSource},
+    workspace::{Line, Manifest},
+};
+
+/// Carries the step out.
+///
+/// # Errors
+/// When the source, the workspace or the scratch disk fails, or too much vanished from the source.
+pub async fn run(job: &Job) -> Result<(), StepError> {
+    let plan = job.plan().await?;
+    if job.spec.orders.rebuild {
+        // the truth is in Odoo: without a ledger every record is compared by reading it back
+        job.workspace.drop_ledgers().await?;
+    }
+    let mapping = plan.compiled()?;
+    let (manifest, delta) = snapshot(job, &mapping).await?;
+    job.heart.update(|status| {
+        status.delta = Some(delta);
+        status.totals.read = i64::try_from(manifest.total()).unwrap_or(i64::MAX);
+    });
+    Ok(())
+}
+
+/// The export folder of the Migration.
+#[must_use]
+pub fn source(job: &Job) -> FilesSource {
+    let (store, prefix) = job.workspace.exports(&job.migration.spec.source.files.path);
+    FilesSource::new(store, prefix)
+}
+
+/// Reads the source into a new snapshot and says how it differs from the one before. Where nothing differs the one
+/// before stays.
+///
+/// # Errors
+/// As [`run`].
+pub async fn snapshot(job: &Job, mapping: &Mapping) -> Result<(Manifest, Delta), StepError> {
+    let source = source(job);
+    let there: BTreeSet<String> = source.objects().await?.into_iter().map(|object| object.name).collect();
+    let wanted: BTreeSet<&str> = mapping.objects.iter().map(|object| object.source_object.as_str()).collect();
+    let before = job.workspace.latest_snapshot().await?;
+    let mut index = Index::create(&job.scratch)?;
+    let mut changes = Changes::default();
+    let mut writer = job.workspace.begin_snapshot().await?;
+    let mut read = 0_i64;
+    for name in wanted {
+        if let Some(before) = &before {
+            remember(job, &mut index, before, name).await?;
+        }
+        let mut object = writer.object(name).await?;
+        let mut count = 0_u64;
+        if there.contains(name) {
+            let mut items = source.read(name).await?;
+            while let Some(item) = items.next().await {
+                let line = match item? {
+                    Item::Record(record) => Line::Record(record),
+                    Item::Broken(rejection) => Line::Broken(rejection),
+                };
+                changes.meet(&mut index, name, &line)?;
+                object.push(&line).await?;
+                count += 1;
+                read += 1;
+                if read % 1_000 == 0 {
+                    progress(job, name, read);
+                }
+            }
+        }
+        object.finish().await?;
+        changes.end(name, before.as_ref().map_or(0, |before| before.count(name)), count);
+    }
+    progress(job, "", read);
+    if let Some(shrunk) = changes.shrunk() {
+        return Err(StepError::permanent(FailureReason::SourceShrunk, shrunk));
+    }
+    let first = before.is_none();
+    let manifest = match before {
+        Some(before) if changes.quiet() => before,
+        Some(_) | None => {
+            let manifest = writer.finish().await?;
+            job.workspace.prune_snapshots(2).await?;
+            manifest
+        }
+    };
+    let delta = Delta {
+        changed: if first { 0 } else { changes.changed },
+        gone: if first { 0 } else { changes.gone() },
+        watermark: manifest.watermark.to_string(),
+    };
+    Ok((manifest, delta))
+}
+
+fn progress(job: &Job, object: &str, read: i64) {
+    job.heart.update(|status| {
+        "extract".clone_into(&mut status.progress.step);
+        object.clone_into(&mut status.progress.object);
+        status.progress.done = read;
+        status.progress.summary = format!("{read} read");
+        status.totals.read = read;
+    });
+}
+
+/// The digests of a source object's records in the snapshot before, with how often each occurs.
+async fn remember(job: &Job, index: &mut Index, before: &Manifest, name: &str) -> Result<(), StepError> {
+    let mut lines = job.workspace.read_object(before, name);
+    while let Some(line) = lines.next().await {
+        let text = line_print(&line?)?;
+        let count = count_at(index, name, &text)? + 1;
+        index.put(Kind::Digest, name, text.as_bytes(), count.to_be_bytes().to_vec())?;
+    }
+    Ok(())
+}
+
+fn count_at(index: &Index, name: &str, text: &str) -> Result<u64, StepError> {
+    let bytes = index.get(Kind::Digest, name, text.as_bytes())?;
+    Ok(bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes))
+}
+
+fn line_print(line: &Line) -> Result<String, StepError> {
+    Ok(match line {
+        Line::Record(record) => print_of(record)?.to_string(),
+        // a broken line is the same if it is broken at the same place in the same way
+        Line::Broken(rejection) => format!("{} {}", rejection.code, rejection.message),
+    })
+}
+
+/// How a reading differs from the snapshot before.
+#[derive(Clone, Debug, Default)]
+struct Changes {
+    changed: i64,
+    /// Records of the snapshot before that were met again, by object.
+    kept: BTreeMap<String, u64>,
+    before: u64,
+    after: u64,
+    vanished: i64,
+    shrunk: Vec<String>,
+}
+
+impl Changes {
+    fn meet(&mut self, index: &mut Index, name: &str, line: &Line) -> Result<(), StepError> {
+        let text = line_print(line)?;
+        match count_at(index, name, &text)? {
+            0 => self.changed += 1,
+            left => {
+                index.put(Kind::Digest, name, text.as_bytes(), (left - 1).to_be_bytes().to_vec())?;
+                *self.kept.entry(name.to_owned()).or_default() += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, name: &str, before: u64, after: u64) {
+        let kept = self.kept.get(name).copied().unwrap_or(0);
+        self.vanished += i64::try_from(before - kept).unwrap_or(i64::MAX);
+        self.before += before;
+        self.after += after;
+        if book::shrunk(before, after) {
+            self.shrunk.push(format!("{name} went from {before} to {after} records"));
+        }
+    }
+
+    /// Records that are gone: those not met again, less those that changed in place.
+    fn gone(&self) -> i64 {
+        (self.vanished - self.changed).max(0)
+    }
+
+    fn quiet(&self) -> bool {
+        self.changed == 0 && self.vanished == 0
+    }
+
+    fn shrunk(&self) -> Option<String> {
+        (!self.shrunk.is_empty()).then(|| {
+            format!(
+                "more than 5 % vanished from the source: {}; a cut-off export? push the whole export again",
+                self.shrunk.join(", ")
+            )
+        })
+    }
+}

@@ -1,0 +1,171 @@
+//! The heart of an attempt: publishes its status every few seconds, and is the fence between us and a successor.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use tokio::{sync::Notify, task::JoinHandle, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::home::{Home, HomeError, Published};
+use crate::{
+    api::{PhaseRunStatus, phase_run::Failure},
+    lifecycle::fence::Fence,
+    report::chain::Chain,
+};
+
+/// Time between two beats.
+const EVERY: Duration = Duration::from_secs(5);
+/// How long one report may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often the last report is tried.
+const LAST_TRIES: u32 = 12;
+
+/// What the world may be told of calls that are under way.
+pub trait Pulse: Send + Sync {
+    /// Age of the oldest running call to Odoo.
+    fn oldest_call(&self) -> Option<Duration>;
+    /// What is wrong with Odoo right now.
+    fn trouble(&self) -> Option<Failure>;
+}
+
+struct Shared {
+    home: Arc<dyn Home>,
+    status: Mutex<PhaseRunStatus>,
+    fence: Mutex<Fence>,
+    pulse: Mutex<Option<Arc<dyn Pulse>>>,
+    born: Instant,
+    stop: CancellationToken,
+    over: CancellationToken,
+    wake: Notify,
+    now: fn() -> Timestamp,
+}
+
+/// Handle on the heart; clones share it.
+#[derive(Clone)]
+pub struct Heart {
+    shared: Arc<Shared>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Heart {
+    /// Starts to beat. `stop` is cancelled when the attempt was superseded.
+    pub fn start(home: Arc<dyn Home>, stop: CancellationToken, now: fn() -> Timestamp) -> (Self, JoinHandle<()>) {
+        let status = PhaseRunStatus {
+            worker_version: env!("CARGO_PKG_VERSION").into(),
+            ..PhaseRunStatus::default()
+        };
+        let shared = Arc::new(Shared {
+            home,
+            status: Mutex::new(status),
+            fence: Mutex::new(Fence::default()),
+            pulse: Mutex::new(None),
+            born: Instant::now(),
+            stop,
+            over: CancellationToken::new(),
+            wake: Notify::new(),
+            now,
+        });
+        let heart = Self { shared };
+        let task = tokio::spawn(heart.clone().beat());
+        (heart, task)
+    }
+
+    /// Changes what is reported next.
+    pub fn update(&self, change: impl FnOnce(&mut PhaseRunStatus)) {
+        change(&mut lock(&self.shared.status));
+    }
+
+    /// Reports at once instead of at the next beat.
+    pub fn report_soon(&self) {
+        self.shared.wake.notify_one();
+    }
+
+    /// Lets reports tell of calls to Odoo.
+    pub fn watch(&self, pulse: Arc<dyn Pulse>) {
+        *lock(&self.shared.pulse) = Some(pulse);
+    }
+
+    /// Whether anything may still be sent to Odoo: nobody told us to stop, and a successor cannot have begun.
+    #[must_use]
+    pub fn may_send(&self) -> bool {
+        !self.shared.stop.is_cancelled() && lock(&self.shared.fence).may_send(self.age())
+    }
+
+    /// Whether the fence fell: no beat was accepted for too long, or the attempt was closed.
+    #[must_use]
+    pub fn fenced(&self) -> bool {
+        !lock(&self.shared.fence).may_send(self.age())
+    }
+
+    fn age(&self) -> Duration {
+        self.shared.born.elapsed()
+    }
+
+    async fn beat(self) {
+        loop {
+            if let Err(error) = self.publish().await {
+                tracing::warn!(error = %Chain(&error), "the report was not taken");
+            }
+            tokio::select! {
+                () = self.shared.over.cancelled() => return,
+                () = tokio::time::sleep(EVERY) => {}
+                () = self.shared.wake.notified() => {}
+            }
+        }
+    }
+
+    async fn publish(&self) -> Result<(), HomeError> {
+        let status = {
+            let mut status = lock(&self.shared.status);
+            status.heartbeat = Some(MicroTime((self.shared.now)()));
+            if status.outcome.is_none() {
+                let pulse = lock(&self.shared.pulse).clone();
+                let oldest = pulse.as_ref().and_then(|pulse| pulse.oldest_call());
+                status.progress.call_seconds = oldest.map_or(0, |age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
+                status.failure = pulse.and_then(|pulse| pulse.trouble());
+            }
+            status.clone()
+        };
+        // the beat counts from when it was sent: its answer may come late
+        let sent = self.age();
+        let answer = tokio::time::timeout(PATIENCE, self.shared.home.publish(&status)).await;
+        match answer {
+            Ok(Ok(Published::Accepted)) => lock(&self.shared.fence).accepted(sent),
+            Ok(Ok(Published::Closed)) => {
+                lock(&self.shared.fence).close();
+                self.shared.stop.cancel();
+            }
+            Ok(Err(error)) => return Err(error),
+            Err(_) => tracing::warn!("the report was not taken within {} s", PATIENCE.as_secs()),
+        }
+        Ok(())
+    }
+
+    /// Stops to beat and makes the last report; a report that is not taken is tried again for a minute.
+    ///
+    /// # Errors
+    /// When it was never taken: the attempt then counts as failed.
+    pub async fn finish(&self, task: JoinHandle<()>, last: impl FnOnce(&mut PhaseRunStatus)) -> Result<(), HomeError> {
+        self.shared.over.cancel();
+        // the beat in flight must not overtake the last report
+        drop(task.await);
+        self.update(last);
+        let mut tries = 1;
+        loop {
+            match self.publish().await {
+                Err(error) if tries >= LAST_TRIES => return Err(error),
+                Err(error) => tracing::warn!(error = %Chain(&error), "the last report was not taken"),
+                Ok(()) => return Ok(()),
+            }
+            tries += 1;
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! An index on the pod's scratch disk: built at the start of a step, thrown away at its end. Memory stays flat.
+
+use std::{collections::HashMap, path::Path};
+
+use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition};
+
+const TABLE: TableDefinition<&[u8], &[u8]> = TableDefinition::new("index");
+/// Pages that redb keeps in memory.
+const CACHE_BYTES: usize = 16 << 20;
+/// Entries that are held back before they are written.
+const HELD: usize = 8_192;
+
+/// What an entry is about: the first byte of its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// External id name → id in Odoo, place in `ir.model.data`, noupdate.
+    Identity = b'i',
+    /// Source key → ledger entry.
+    Ledger = b'l',
+    /// Source key that was met in this pass.
+    Seen = b's',
+    /// Source key whose record waits for one of its own object.
+    Postponed = b'p',
+    /// Every source key of the object, where it refers to itself.
+    Own = b'o',
+    /// (lookup, text) → source key or record.
+    Lookup = b'f',
+    /// (entry of match, text) → candidates.
+    Match = b'm',
+    /// Id in Odoo that is taken.
+    Taken = b't',
+    /// Id in Odoo → values that were written.
+    Wanted = b'w',
+    /// Digest of a source record → how often.
+    Digest = b'd',
+    /// External id name that the ledger or this pass knows.
+    Name = b'n',
+    /// Something that was done already.
+    Done = b'x',
+}
+
+/// The index could not be read or written: the scratch disk is full or broken.
+#[derive(Debug, thiserror::Error)]
+#[error("the scratch disk of the index cannot be used: {0}")]
+pub struct IndexError(String);
+
+impl IndexError {
+    fn of(error: impl std::fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Bytes to bytes, grouped by [`Kind`] and a scope within it.
+pub struct Index {
+    db: Database,
+    table: ReadOnlyTable<&'static [u8], &'static [u8]>,
+    held: HashMap<Vec<u8>, Vec<u8>>,
+    _file: tempfile::NamedTempFile,
+}
+
+fn key(kind: Kind, scope: &str, text: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(2 + scope.len() + text.len());
+    bytes.push(kind as u8);
+    bytes.extend_from_slice(scope.as_bytes());
+    bytes.push(0);
+    bytes.extend_from_slice(text);
+    bytes
+}
+
+impl Index {
+    /// An empty index in a temporary file below `scratch`.
+    ///
+    /// # Errors
+    /// When the file cannot be made.
+    pub fn create(scratch: &Path) -> Result<Self, IndexError> {
+        let file = tempfile::Builder::new()
+            .prefix("index-")
+            .tempfile_in(scratch)
+            .map_err(IndexError::of)?;
+        let mut builder = Database::builder();
+        let db = builder
+            .set_cache_size(CACHE_BYTES)
+            .create(file.path())
+            .map_err(IndexError::of)?;
+        commit(&db, HashMap::new())?;
+        let table = open(&db)?;
+        Ok(Self {
+            db,
+            table,
+            held: HashMap::new(),
+            _file: file,
+        })
+    }
+
+    /// Sets an entry.
+    ///
+    /// # Errors
+    /// When the scratch disk cannot be written.
+    pub fn put(&mut self, kind: Kind, scope: &str, text: &[u8], value: Vec<u8>) -> Result<(), IndexError> {
+        self.held.insert(key(kind, scope, text), value);
+        if self.held.len() >= HELD { self.flush() } else { Ok(()) }
+    }
+
+    /// Sets an entry unless there is one; says whether it did.
+    ///
+    /// # Errors
+    /// When the scratch disk cannot be used.
+    pub fn put_first(&mut self, kind: Kind, scope: &str, text: &[u8], value: Vec<u8>) -> Result<bool, IndexError> {
+        if self.has(kind, scope, text)? {
+            return Ok(false);
+        }
+        self.put(kind, scope, text, value)?;
+        Ok(true)
+    }
+
+    /// Gets an entry.
+    ///
+    /// # Errors
+    /// When the scratch disk cannot be read.
+    pub fn get(&self, kind: Kind, scope: &str, text: &[u8]) -> Result<Option<Vec<u8>>, IndexError> {
+        let key = key(kind, scope, text);
+        if let Some(value) = self.held.get(&key) {
+            return Ok(Some(value.clone()));
+        }
+        let found = self.table.get(key.as_slice()).map_err(IndexError::of)?;
+        Ok(found.map(|value| value.value().to_vec()))
+    }
+
+    /// Whether there is an entry.
+    ///
+    /// # Errors
+    /// When the scratch disk cannot be read.
+    pub fn has(&self, kind: Kind, scope: &str, text: &[u8]) -> Result<bool, IndexError> {
+        let key = key(kind, scope, text);
+        Ok(self.held.contains_key(&key) || self.table.get(key.as_slice()).map_err(IndexError::of)?.is_some())
+    }
+
+    /// Up to `limit` entries of a kind and scope whose text is greater than `after`, in the order of their bytes.
+    ///
+    /// # Errors
+    /// When the scratch disk cannot be used.
+    pub fn page(
+        &mut self,
+        kind: Kind,
+        scope: &str,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, IndexError> {
+        self.flush()?;
+        let head = key(kind, scope, b"");
+        let mut from = head.clone();
+        if let Some(after) = after {
+            from.extend_from_slice(after);
+            from.push(0); // the next greater text
+        }
+        let range = self.table.range(from.as_slice()..).map_err(IndexError::of)?;
+        let mut page = Vec::new();
+        for entry in range.take(limit) {
+            let (k, v) = entry.map_err(IndexError::of)?;
+            let Some(text) = k.value().strip_prefix(head.as_slice()) else {
+                break;
+            };
+            page.push((text.to_vec(), v.value().to_vec()));
+        }
+        Ok(page)
+    }
+
+    /// How many entries a kind and scope has.
+    ///
+    /// # Errors
+    /// When the scratch disk cannot be used.
+    pub fn count(&mut self, kind: Kind, scope: &str) -> Result<usize, IndexError> {
+        self.flush()?;
+        let head = key(kind, scope, b"");
+        let range = self.table.range(head.as_slice()..).map_err(IndexError::of)?;
+        let mut count = 0;
+        for entry in range {
+            let (k, _) = entry.map_err(IndexError::of)?;
+            if !k.value().starts_with(&head) {
+                break;
+            }
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> Result<(), IndexError> {
+        if self.held.is_empty() {
+            return Ok(());
+        }
+        commit(&self.db, std::mem::take(&mut self.held))?;
+        self.table = open(&self.db)?;
+        Ok(())
+    }
+}
+
+fn commit(db: &Database, held: HashMap<Vec<u8>, Vec<u8>>) -> Result<(), IndexError> {
+    let mut entries: Vec<_> = held.into_iter().collect();
+    entries.sort_unstable();
+    let mut transaction = db.begin_write().map_err(IndexError::of)?;
+    transaction.set_durability(Durability::None).map_err(IndexError::of)?;
+    {
+        let mut table = transaction.open_table(TABLE).map_err(IndexError::of)?;
+        for (key, value) in &entries {
+            table.insert(key.as_slice(), value.as_slice()).map_err(IndexError::of)?;
+        }
+    }
+    transaction.commit().map_err(IndexError::of)
+}
+
+fn open(db: &Database) -> Result<ReadOnlyTable<&'static [u8], &'static [u8]>, IndexError> {
+    let transaction = db.begin_read().map_err(IndexError::of)?;
+    transaction.open_table(TABLE).map_err(IndexError::of)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_found_held_back_or_written_and_paged_in_order() {
+        let scratch = tempfile::tempdir().unwrap();
+        let mut index = Index::create(scratch.path()).unwrap();
+        for id in (0..20_000_u32).rev() {
+            index.put(Kind::Wanted, "a", &id.to_be_bytes(), vec![1]).unwrap();
+        }
+        index.put(Kind::Wanted, "ab", b"other", vec![2]).unwrap();
+        assert!(index.has(Kind::Wanted, "a", &7_u32.to_be_bytes()).unwrap());
+        assert!(!index.has(Kind::Wanted, "b", &7_u32.to_be_bytes()).unwrap());
+        assert_eq!(index.count(Kind::Wanted, "a").unwrap(), 20_000);
+        let mut after: Option<Vec<u8>> = None;
+        let mut met = Vec::new();
+        loop {
+            let page = index.page(Kind::Wanted, "a", after.as_deref(), 3_000).unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some(last.0.clone());
+            met.extend(page.into_iter().map(|(text, _)| u32::from_be_bytes(text.try_into().unwrap())));
+        }
+        assert_eq!(met, (0..20_000).collect::<Vec<_>>());
+        assert!(!index.put_first(Kind::Wanted, "ab", b"other", vec![3]).unwrap());
+        assert_eq!(index.get(Kind::Wanted, "ab", b"other").unwrap(), Some(vec![2]));
+    }
+}

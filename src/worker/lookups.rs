@@ -1,0 +1,634 @@
+//! The records that lookups and matches may find: read from Odoo once per step into the index.
+
+use std::{cell::RefCell, collections::BTreeMap};
+
+use futures::StreamExt;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{
+    error::StepError,
+    index::{Index, IndexError, Kind},
+};
+use crate::{
+    args,
+    mapping::{Found, LookupSpec, LookupTarget, Lookups, Mapping, Object, Step, compare, path::Path},
+    model::{ExternalId, OdooValue, Reference, SourceKey},
+    odoo::{identity, models::Models, rpc::Rpc, verify},
+    workspace::{Line, Manifest, Workspace},
+};
+
+/// Records a page of `search_read`.
+const PAGE: i64 = 2_000;
+/// What stands in the index for several records that agree.
+const SEVERAL: &[u8] = b"several";
+
+/// A record's identity as the index keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// Id in Odoo; `None` while the record is only predicted.
+    pub id: Option<i64>,
+    /// Id of its row in `ir.model.data`: grows with time.
+    pub data_id: i64,
+    /// Its external id was written at adoption.
+    pub noupdate: bool,
+}
+
+/// A record of the model that may be adopted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Id in Odoo; 0 for one that another object of the run will make.
+    pub id: i64,
+    /// Whether it is active.
+    pub active: bool,
+    /// Its links, by field, where the entry of `match` asks for links.
+    pub links: BTreeMap<String, Vec<i64>>,
+}
+
+/// What the steps put into the index, and read from it while a record is mapped.
+pub struct Finder<'a> {
+    /// The index.
+    pub index: &'a mut Index,
+    /// Module of the external ids.
+    pub module: &'a str,
+    /// The object at work.
+    pub object: &'a Object,
+    /// Its own records are found only where they came earlier (`orderBy`).
+    pub only_earlier: bool,
+    /// No record of the object itself will come any more: what is not there now is not there.
+    pub last_call: bool,
+    /// An index that failed while a record was mapped.
+    pub broken: RefCell<Option<IndexError>>,
+}
+
+impl Lookups for Finder<'_> {
+    fn find(&self, lookup: usize, value: &str, within: &[Option<String>]) -> Found {
+        let Some(spec) = self.object.lookups.get(lookup) else {
+            return Found::None;
+        };
+        self.seek(spec, value, within).unwrap_or_else(|error| {
+            // the record is not lost: the step stops on this before it counts anything
+            self.broken.borrow_mut().get_or_insert(error);
+            Found::None
+        })
+    }
+}
+
+impl Finder<'_> {
+    fn seek(&self, spec: &LookupSpec, value: &str, within: &[Option<String>]) -> Result<Found, IndexError> {
+        match &spec.target {
+            LookupTarget::Object { object, by: None } => self.by_key(object, &SourceKey(value.to_owned())),
+            LookupTarget::Object { object, by: Some(by) } => {
+                let Some(text) = compare::normal_text(by, value) else {
+                    return Ok(Found::None);
+                };
+                match self.index.get(Kind::Lookup, &object_scope(object, by), text.as_bytes())? {
+                    Some(key) => self.by_key(object, &SourceKey(String::from_utf8_lossy(&key).into_owned())),
+                    None => Ok(Found::None),
+                }
+            }
+            LookupTarget::Model { model, by, within: fields } => {
+                let Some(text) = composite(by, value, fields, within) else {
+                    return Ok(Found::None);
+                };
+                let scope = model_scope(&model.0, by, fields);
+                Ok(match self.index.get(Kind::Lookup, &scope, text.as_bytes())? {
+                    None => Found::None,
+                    Some(bytes) if bytes == SEVERAL => Found::Several,
+                    Some(bytes) => serde_json::from_slice(&bytes).map_or(Found::None, Found::One),
+                })
+            }
+        }
+    }
+
+    fn by_key(&self, object: &str, key: &SourceKey) -> Result<Found, IndexError> {
+        let external = ExternalId::of(self.module, object, key);
+        if let Some(known) = known(self.index, object, &external.name)? {
+            return Ok(Found::One(known.id.map_or(Reference::Pending(external), Reference::Id)));
+        }
+        let own = object == self.object.name && !self.last_call && self.index.has(Kind::Own, object, key.0.as_bytes())?;
+        let earlier = self.index.has(Kind::Seen, object, key.0.as_bytes())?;
+        Ok(if own && (!self.only_earlier || earlier) { Found::Later } else { Found::None })
+    }
+}
+
+/// The identity that an object's external id stands for.
+///
+/// # Errors
+/// When the scratch disk cannot be read.
+pub fn known(index: &Index, object: &str, name: &str) -> Result<Option<Known>, IndexError> {
+    let bytes = index.get(Kind::Identity, object, name.as_bytes())?;
+    Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+}
+
+/// Notes an identity.
+///
+/// # Errors
+/// When the scratch disk cannot be written.
+pub fn note(index: &mut Index, object: &str, name: &str, known: Known) -> Result<(), IndexError> {
+    let bytes = serde_json::to_vec(&known).expect("an identity is plain data");
+    index.put(Kind::Identity, object, name.as_bytes(), bytes)
+}
+
+fn object_scope(object: &str, by: &str) -> String {
+    format!("{object}|{by}")
+}
+
+fn model_scope(model: &str, by: &str, within: &[String]) -> String {
+    format!("{model}|{by}|{}", within.join(","))
+}
+
+/// The text under which a record of a model is found: its value and what narrows it.
+fn composite(by: &str, value: &str, fields: &[String], within: &[Option<String>]) -> Option<String> {
+    let mut text = if by == "id" { value.to_owned() } else { compare::normal_text(by, value)? };
+    for (field, value) in fields.iter().zip(within) {
+        text.push('\u{0}');
+        text.push_str(&compare::normal_text(field, value.as_deref()?)?);
+    }
+    Some(text)
+}
+
+/// Reads the identities of an object into the index.
+///
+/// # Errors
+/// When Odoo or the scratch disk fails.
+pub async fn load_identities(index: &mut Index, rpc: &dyn Rpc, module: &str, object: &str) -> Result<i64, StepError> {
+    let mut count = 0;
+    for identity in identity::find_all(rpc, module, object).await? {
+        let found = Known {
+            id: Some(identity.res_id),
+            data_id: identity.data_id,
+            noupdate: identity.noupdate,
+        };
+        note(index, object, &identity.name, found)?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// Reads what an object's lookups by a path of another object's source need: the first record with each value.
+///
+/// # Errors
+/// When the snapshot or the scratch disk fails.
+pub async fn load_object_paths(
+    index: &mut Index,
+    workspace: &Workspace,
+    manifest: &Manifest,
+    mapping: &Mapping,
+    object: &Object,
+) -> Result<(), StepError> {
+    for spec in &object.lookups {
+        let LookupTarget::Object { object: target, by: Some(by) } = &spec.target else {
+            continue;
+        };
+        let scope = object_scope(target, by);
+        if index.has(Kind::Done, &scope, b"loaded")? {
+            continue;
+        }
+        let (Some(target), Ok(path)) = (mapping.object(target), Path::parse(by)) else {
+            continue;
+        };
+        let mut lines = workspace.read_object(manifest, &target.source_object);
+        while let Some(line) = lines.next().await {
+            let Line::Record(record) = line? else { continue };
+            for step in target.items(&record) {
+                let Step::Item(item) = step else { continue };
+                let text = item.text_at(&path).and_then(|text| compare::normal_text(by, &text));
+                if let Some(text) = text {
+                    index.put_first(Kind::Lookup, &scope, text.as_bytes(), item.key.0.clone().into_bytes())?;
+                }
+            }
+        }
+        index.put(Kind::Done, &scope, b"loaded", Vec::new())?;
+    }
+    Ok(())
+}
+
+/// Reads what an object's lookups into models need.
+///
+/// # Errors
+/// When Odoo or the scratch disk fails.
+pub async fn load_models(index: &mut Index, rpc: &dyn Rpc, models: &Models, object: &Object) -> Result<(), StepError> {
+    for spec in &object.lookups {
+        let LookupTarget::Model { model, by, within } = &spec.target else {
+            continue;
+        };
+        let scope = model_scope(&model.0, by, within);
+        if index.has(Kind::Done, &scope, b"loaded")? {
+            continue;
+        }
+        if by == "id" {
+            load_external_ids(index, rpc, &model.0, &scope).await?;
+        } else {
+            load_model(index, rpc, models, &model.0, by, within).await?;
+        }
+        index.put(Kind::Done, &scope, b"loaded", Vec::new())?;
+    }
+    Ok(())
+}
+
+async fn load_external_ids(index: &mut Index, rpc: &dyn Rpc, model: &str, scope: &str) -> Result<(), StepError> {
+    let mut after = 0;
+    loop {
+        let answer = rpc
+            .call(
+                "ir.model.data",
+                "search_read",
+                args!({"domain": [["model", "=", model], ["id", ">", after]], "fields": ["module", "name", "res_id"],
+                       "limit": PAGE, "order": "id"}),
+            )
+            .await?;
+        let rows = answer.as_array().cloned().unwrap_or_default();
+        let Some(last) = rows.last().and_then(|row| row["id"].as_i64()) else {
+            return Ok(());
+        };
+        after = last;
+        for row in &rows {
+            let name = format!("{}.{}", row["module"].as_str().unwrap_or(""), row["name"].as_str().unwrap_or(""));
+            put_found(index, scope, &name, Reference::Id(row["res_id"].as_i64().unwrap_or(0)))?;
+        }
+    }
+}
+
+/// Puts a record under a text; a second one makes it "several".
+fn put_found(index: &mut Index, scope: &str, text: &str, reference: Reference) -> Result<(), IndexError> {
+    let bytes = serde_json::to_vec(&reference).expect("a reference is plain data");
+    match index.get(Kind::Lookup, scope, text.as_bytes())? {
+        None => index.put(Kind::Lookup, scope, text.as_bytes(), bytes),
+        Some(before) if before == bytes => Ok(()),
+        Some(_) => index.put(Kind::Lookup, scope, text.as_bytes(), SEVERAL.to_vec()),
+    }
+}
+
+async fn load_model(
+    index: &mut Index,
+    rpc: &dyn Rpc,
+    models: &Models,
+    model: &str,
+    by: &str,
+    within: &[String],
+) -> Result<(), StepError> {
+    let scope = model_scope(model, by, within);
+    let mut narrowings = Vec::new();
+    for field in within {
+        narrowings.push(narrowing(rpc, models, model, field).await?);
+    }
+    let has_active = models.field(model, "active").is_some();
+    let mut fields: Vec<&str> = vec![by];
+    fields.extend(narrowings.iter().map(|narrowing| narrowing.field.as_str()));
+    let translated = models.field(model, by).is_some_and(|field| field.translate);
+    let languages = if translated { languages(rpc).await? } else { vec!["en_US".to_owned()] };
+    // archived records count only where no active one agrees
+    for active in if has_active { &[true, false][..] } else { &[true][..] } {
+        let mut texts = Vec::new();
+        for language in &languages {
+            let mut after = 0;
+            loop {
+                let mut domain = vec![json!(["id", ">", after])];
+                if has_active {
+                    domain.push(json!(["active", "=", active]));
+                }
+                let answer = rpc
+                    .call(
+                        model,
+                        "search_read",
+                        args!({"domain": domain, "fields": fields, "limit": PAGE, "order": "id",
+                               "context": {"active_test": false, "lang": language}}),
+                    )
+                    .await?;
+                let rows = answer.as_array().cloned().unwrap_or_default();
+                let Some(last) = rows.last().and_then(|row| row["id"].as_i64()) else {
+                    break;
+                };
+                after = last;
+                for row in &rows {
+                    texts.extend(row_texts(models, model, by, &narrowings, row));
+                }
+            }
+        }
+        for (text, id) in texts {
+            let archived_twin = !active && index.has(Kind::Taken, &scope, text.as_bytes())?;
+            if !archived_twin {
+                put_found(index, &scope, &text, Reference::Id(id))?;
+            }
+            if *active {
+                index.put(Kind::Taken, &scope, text.as_bytes(), Vec::new())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A field that narrows a lookup, and the texts its ids stand for where it is dotted.
+struct Narrowing {
+    field: String,
+    texts: Option<BTreeMap<i64, String>>,
+    dotted: String,
+}
+
+async fn narrowing(rpc: &dyn Rpc, models: &Models, model: &str, path: &str) -> Result<Narrowing, StepError> {
+    let Some((field, rest)) = path.split_once('.') else {
+        return Ok(Narrowing {
+            field: path.to_owned(),
+            texts: None,
+            dotted: path.to_owned(),
+        });
+    };
+    let relation = models.field(model, field).and_then(|field| field.relation.clone()).unwrap_or_default();
+    let mut texts = BTreeMap::new();
+    let mut after = 0;
+    loop {
+        let answer = rpc
+            .call(
+                &relation,
+                "search_read",
+                args!({"domain": [["id", ">", after]], "fields": [rest], "limit": PAGE, "order": "id",
+                       "context": {"active_test": false}}),
+            )
+            .await?;
+        let rows = answer.as_array().cloned().unwrap_or_default();
+        let Some(last) = rows.last().and_then(|row| row["id"].as_i64()) else {
+            break;
+        };
+        after = last;
+        let ttype = models.field(&relation, rest).map_or("char", |field| field.ttype.as_str());
+        for row in &rows {
+            let text = compare::normal(ttype, rest, &verify::decode(ttype, &row[rest]));
+            if let (Some(id), Some(text)) = (row["id"].as_i64(), text) {
+                texts.insert(id, text);
+            }
+        }
+    }
+    Ok(Narrowing {
+        field: field.to_owned(),
+        texts: Some(texts),
+        dotted: path.to_owned(),
+    })
+}
+
+/// Every text under which a row is found: one, or several where a narrowing field holds several records.
+fn row_texts(models: &Models, model: &str, by: &str, narrowings: &[Narrowing], row: &Value) -> Vec<(String, i64)> {
+    let ttype = |field: &str| models.field(model, field).map_or("char", |field| field.ttype.as_str());
+    let (Some(id), Some(text)) = (row["id"].as_i64(), compare::normal(ttype(by), by, &verify::decode(ttype(by), &row[by])))
+    else {
+        return Vec::new();
+    };
+    let mut texts = vec![text];
+    for narrowing in narrowings {
+        let value = verify::decode(ttype(&narrowing.field), &row[&narrowing.field]);
+        let options: Vec<String> = match (&narrowing.texts, value) {
+            (Some(known), OdooValue::Link(Reference::Id(id))) => known.get(&id).cloned().into_iter().collect(),
+            (Some(known), OdooValue::Links(ids)) => {
+                ids.iter().filter_map(Reference::id).filter_map(|id| known.get(&id).cloned()).collect()
+            }
+            (_, value) => compare::normal(ttype(&narrowing.field), &narrowing.dotted, &value).into_iter().collect(),
+        };
+        texts = texts
+            .iter()
+            .flat_map(|text| options.iter().map(move |option| format!("{text}\u{0}{option}")))
+            .collect();
+    }
+    texts.into_iter().map(|text| (text, id)).collect()
+}
+
+async fn languages(rpc: &dyn Rpc) -> Result<Vec<String>, StepError> {
+    let answer = rpc
+        .call("res.lang", "search_read", args!({"domain": [["active", "=", true]], "fields": ["code"]}))
+        .await?;
+    let rows = answer.as_array().cloned().unwrap_or_default();
+    let mut codes: Vec<String> = rows.iter().filter_map(|row| row["code"].as_str().map(str::to_owned)).collect();
+    if codes.is_empty() {
+        codes.push("en_US".into());
+    }
+    Ok(codes)
+}
+
+/// In a rehearsal: lookups into models see the record that the run will make.
+///
+/// # Errors
+/// When the scratch disk fails.
+pub fn foresee(
+    index: &mut Index,
+    mapping: &Mapping,
+    maker: &Object,
+    external: &ExternalId,
+    values: &[(String, OdooValue)],
+) -> Result<(), IndexError> {
+    let value = |name: &str| values.iter().find(|(field, _)| field == name).map(|(_, value)| value);
+    let ttype = |name: &str| maker.targets.iter().find(|t| t.name == name).map_or("char", |t| t.ttype.as_str());
+    for spec in mapping.objects.iter().flat_map(|object| &object.lookups) {
+        let LookupTarget::Model { model, by, within } = &spec.target else {
+            continue;
+        };
+        if *model != maker.model {
+            continue;
+        }
+        let scope = model_scope(&model.0, by, within);
+        if by == "id" {
+            put_found(index, &scope, &external.to_string(), Reference::Pending(external.clone()))?;
+            continue;
+        }
+        let fields: Vec<&str> = std::iter::once(by.as_str()).chain(within.iter().map(String::as_str)).collect();
+        let parts: Option<Vec<String>> =
+            fields.iter().map(|field| value(field).and_then(|value| compare::normal(ttype(field), field, value))).collect();
+        if let Some(parts) = parts {
+            put_found(index, &scope, &parts.join("\u{0}"), Reference::Pending(external.clone()))?;
+        }
+    }
+    Ok(())
+}
+
+fn match_scope(object: &Object, entry: usize) -> String {
+    format!("{}|{entry}", object.name)
+}
+
+fn is_links(ttype: &str) -> bool {
+    ttype == "many2many" || ttype == "one2many"
+}
+
+/// Reads every record of the model that the object does not own yet: whom a new record may be.
+///
+/// # Errors
+/// When Odoo or the scratch disk fails.
+pub async fn load_candidates(index: &mut Index, rpc: &dyn Rpc, models: &Models, object: &Object) -> Result<(), StepError> {
+    let model = &object.model.0;
+    // custom fields may not be made yet: nothing in Odoo can agree on them then
+    let exists = |field: &String| models.field(model, field).is_some() || !is_custom(object, field);
+    let mut fields: Vec<String> = object.match_on.iter().flatten().filter(|field| exists(field)).cloned().collect();
+    if fields.is_empty() {
+        return Ok(());
+    }
+    mark_taken(index, object)?;
+    let has_active = models.field(model, "active").is_some();
+    if has_active {
+        fields.push("active".into());
+    }
+    fields.sort();
+    fields.dedup();
+    let mut after = 0;
+    loop {
+        let answer = rpc
+            .call(
+                model,
+                "search_read",
+                args!({"domain": [["id", ">", after]], "fields": fields, "limit": PAGE, "order": "id",
+                       "context": {"active_test": false}}),
+            )
+            .await?;
+        let rows = answer.as_array().cloned().unwrap_or_default();
+        let Some(last) = rows.last().and_then(|row| row["id"].as_i64()) else {
+            return Ok(());
+        };
+        after = last;
+        for row in &rows {
+            let id = row["id"].as_i64().unwrap_or(0);
+            if index.has(Kind::Taken, &object.name, &id.to_be_bytes())? {
+                continue;
+            }
+            let active = !has_active || row["active"].as_bool().unwrap_or(true);
+            let value = |field: &str| row.get(field).map(|json| verify::decode(&ttype_of(object, field), json));
+            add_candidates(index, object, id, active, &value, &|field| ttype_of(object, field))?;
+        }
+    }
+}
+
+fn ttype_of(object: &Object, field: &str) -> String {
+    let target = object.targets.iter().find(|target| target.name == field);
+    target.map_or_else(|| "char".to_owned(), |target| target.ttype.clone())
+}
+
+fn is_custom(object: &Object, field: &str) -> bool {
+    object.custom_fields.iter().any(|custom| custom.name == field)
+}
+
+fn mark_taken(index: &mut Index, object: &Object) -> Result<(), IndexError> {
+    let mut after: Option<Vec<u8>> = None;
+    loop {
+        let page = index.page(Kind::Identity, &object.name, after.as_deref(), 5_000)?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.0.clone());
+        for (_, bytes) in &page {
+            if let Some(id) = serde_json::from_slice::<Known>(bytes).ok().and_then(|known| known.id) {
+                index.put(Kind::Taken, &object.name, &id.to_be_bytes(), Vec::new())?;
+            }
+        }
+    }
+}
+
+fn add_candidates(
+    index: &mut Index,
+    object: &Object,
+    id: i64,
+    active: bool,
+    value: &dyn Fn(&str) -> Option<OdooValue>,
+    ttype: &dyn Fn(&str) -> String,
+) -> Result<(), IndexError> {
+    for (place, entry) in object.match_on.iter().enumerate() {
+        let Some((text, links)) = match_text(entry, value, ttype) else {
+            continue;
+        };
+        let scope = match_scope(object, place);
+        let mut candidates = candidates_at(index, &scope, &text)?;
+        candidates.push(Candidate { id, active, links });
+        let bytes = serde_json::to_vec(&candidates).expect("candidates are plain data");
+        index.put(Kind::Match, &scope, text.as_bytes(), bytes)?;
+    }
+    Ok(())
+}
+
+type Links = BTreeMap<String, Vec<i64>>;
+
+/// The text of an entry of `match`, and the links it asks for; `None` where a field is empty.
+fn match_text(
+    entry: &[String],
+    value: &dyn Fn(&str) -> Option<OdooValue>,
+    ttype: &dyn Fn(&str) -> String,
+) -> Option<(String, Links)> {
+    let mut text = Vec::new();
+    let mut links = BTreeMap::new();
+    for field in entry {
+        let value = value(field)?;
+        let ttype = ttype(field);
+        if is_links(&ttype) {
+            let OdooValue::Links(ids) = value else { return None };
+            links.insert(field.clone(), ids.iter().filter_map(Reference::id).collect());
+        } else {
+            text.push(compare::normal(&ttype, field, &value)?);
+        }
+    }
+    Some((text.join("\u{0}"), links))
+}
+
+fn candidates_at(index: &Index, scope: &str, text: &str) -> Result<Vec<Candidate>, IndexError> {
+    let bytes = index.get(Kind::Match, scope, text.as_bytes())?;
+    Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())
+}
+
+/// What `match` found for a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Matched {
+    /// Exactly one record, which is now taken.
+    One(i64),
+    /// None; and whether some entry found several.
+    Nothing {
+        /// Entries of `match` that found several records, as text.
+        ambiguous: Vec<String>,
+    },
+}
+
+/// Finds the record in Odoo that a new record is.
+///
+/// # Errors
+/// When the scratch disk fails.
+pub fn match_record(index: &mut Index, object: &Object, values: &[(String, OdooValue)]) -> Result<Matched, IndexError> {
+    let value = |name: &str| values.iter().find(|(field, _)| field == name).map(|(_, value)| value.clone());
+    let ttype = |name: &str| ttype_of(object, name);
+    let mut ambiguous = Vec::new();
+    for (place, entry) in object.match_on.iter().enumerate() {
+        let Some((text, links)) = match_text(entry, &value, &ttype) else {
+            continue;
+        };
+        let mut free = Vec::new();
+        for candidate in candidates_at(index, &match_scope(object, place), &text)? {
+            if !index.has(Kind::Taken, &object.name, &candidate.id.to_be_bytes())? && contains(&candidate.links, &links) {
+                free.push(candidate);
+            }
+        }
+        if free.iter().any(|candidate| candidate.active) {
+            free.retain(|candidate| candidate.active);
+        }
+        match free.as_slice() {
+            [] => {}
+            [one] => {
+                index.put(Kind::Taken, &object.name, &one.id.to_be_bytes(), Vec::new())?;
+                return Ok(Matched::One(one.id));
+            }
+            _ => ambiguous.push(entry.join("+")),
+        }
+    }
+    Ok(Matched::Nothing { ambiguous })
+}
+
+fn contains(theirs: &Links, ours: &Links) -> bool {
+    ours.iter()
+        .all(|(field, ids)| ids.iter().all(|id| theirs.get(field).is_some_and(|theirs| theirs.contains(id))))
+}
+
+/// In a rehearsal: a record that one object will make may be adopted by another of the same model.
+///
+/// # Errors
+/// When the scratch disk fails.
+pub fn foresee_candidate(
+    index: &mut Index,
+    mapping: &Mapping,
+    maker: &Object,
+    stand_in: i64,
+    values: &[(String, OdooValue)],
+) -> Result<(), IndexError> {
+    let value = |name: &str| values.iter().find(|(field, _)| field == name).map(|(_, value)| value.clone());
+    let ttype = |name: &str| ttype_of(maker, name);
+    for object in mapping.objects.iter().filter(|o| o.name != maker.name && o.model == maker.model) {
+        add_candidates(index, object, stand_in, true, &value, &ttype)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! Reading an object's items from the snapshot, in their order, each key once.
+
+use std::path::Path as FilePath;
+
+use futures::{StreamExt, stream::BoxStream};
+
+use super::{error::StepError, index::{Index, Kind}};
+use crate::{
+    mapping::{Item, Object, Step, path::Path, scope::Scope},
+    model::{Digest, Rejection, Record, SourceKey},
+    workspace::{Line, Manifest, Workspace, WorkspaceError, sort},
+};
+
+/// What reading met.
+#[derive(Clone, Debug)]
+pub enum Met {
+    /// `where` refused it.
+    Filtered,
+    /// It cannot be used.
+    Rejected(Option<SourceKey>, Rejection),
+    /// A record with the key of an earlier one; and whether it differs from that.
+    Duplicate(SourceKey, bool),
+    /// An item to map.
+    Item(Item),
+}
+
+/// Reads the items of one object.
+pub struct Reader<'a> {
+    object: &'a Object,
+    lines: BoxStream<'static, Result<Line, WorkspaceError>>,
+    /// Only items that were postponed.
+    again: bool,
+}
+
+impl<'a> Reader<'a> {
+    /// Starts at the first record.
+    ///
+    /// # Errors
+    /// When the records cannot be put in order.
+    pub async fn open(
+        workspace: &Workspace,
+        manifest: &Manifest,
+        object: &'a Object,
+        scratch: &FilePath,
+        again: bool,
+    ) -> Result<Self, StepError> {
+        let lines = workspace.read_object(manifest, &object.source_object);
+        let lines = match object.order_by.as_deref().map(Path::parse) {
+            Some(Ok(path)) => sort::sorted(lines, move |record| order_of(record, &path), scratch).await?,
+            Some(Err(_)) | None => lines,
+        };
+        Ok(Self { object, lines, again })
+    }
+
+    /// What the next line of the snapshot gives; `None` at the end.
+    ///
+    /// # Errors
+    /// When the snapshot or the scratch disk fails.
+    pub async fn next(&mut self, index: &mut Index) -> Result<Option<Vec<Met>>, StepError> {
+        let Some(line) = self.lines.next().await else {
+            return Ok(None);
+        };
+        let record = match line? {
+            Line::Broken(_) if self.again => return Ok(Some(Vec::new())),
+            Line::Broken(rejection) => return Ok(Some(vec![Met::Rejected(None, rejection)])),
+            Line::Record(record) => record,
+        };
+        // the elements of a list name the same thing again and again: that says nothing
+        let print = if self.object.has_each() { String::new() } else { print_of(&record)?.to_string() };
+        let steps = self.object.items(&record);
+        let mut met = Vec::with_capacity(steps.len());
+        for step in steps {
+            if self.again {
+                if let Step::Item(item) = step
+                    && take_postponed(index, self.object, &item.key)?
+                {
+                    met.push(Met::Item(item));
+                }
+            } else {
+                met.push(first_look(index, self.object, step, &print)?);
+            }
+        }
+        Ok(Some(met))
+    }
+}
+
+fn order_of(record: &Record, path: &Path) -> serde_json::Value {
+    let lets = Record::new();
+    let scope = Scope {
+        record,
+        lets: &lets,
+        each: None,
+    };
+    path.resolve(&scope).into_owned()
+}
+
+fn first_look(index: &mut Index, object: &Object, step: Step, print: &str) -> Result<Met, StepError> {
+    Ok(match step {
+        Step::Filtered => Met::Filtered,
+        Step::Rejected { key, rejection } => Met::Rejected(key, rejection),
+        Step::Item(item) => {
+            let text = item.key.0.as_bytes();
+            match index.get(Kind::Seen, &object.name, text)? {
+                Some(before) => Met::Duplicate(item.key.clone(), before != print.as_bytes()),
+                None => {
+                    index.put(Kind::Seen, &object.name, text, print.as_bytes().to_vec())?;
+                    Met::Item(item)
+                }
+            }
+        }
+    })
+}
+
+const WAITS: &[u8] = b"w";
+const TAKEN: &[u8] = b"";
+
+/// Leaves an item for a later reading: it needs a record of its own object.
+///
+/// # Errors
+/// When the scratch disk fails.
+pub fn postpone(index: &mut Index, object: &Object, key: &SourceKey) -> Result<(), StepError> {
+    Ok(index.put(Kind::Postponed, &object.name, key.0.as_bytes(), WAITS.to_vec())?)
+}
+
+fn take_postponed(index: &mut Index, object: &Object, key: &SourceKey) -> Result<bool, StepError> {
+    let text = key.0.as_bytes();
+    let waits = index.get(Kind::Postponed, &object.name, text)?.is_some_and(|value| value == WAITS);
+    if waits {
+        index.put(Kind::Postponed, &object.name, text, TAKEN.to_vec())?;
+    }
+    Ok(waits)
+}
+
+/// A record's digest: how two snapshots are compared.
+///
+/// # Errors
+/// Never for a record, whose keys are text.
+pub fn print_of(record: &Record) -> Result<Digest, StepError> {
+    Digest::of_json(record).map_err(|error| {
+        StepError::permanent(crate::api::phase_run::FailureReason::Internal, error.to_string())
+    })
+}

@@ -1,0 +1,275 @@
+//! Rehearse: the whole transform without a write. Lookups see Odoo and what the run will make.
+
+use futures::StreamExt;
+
+use super::{
+    Job,
+    error::StepError,
+    index::{Index, Kind},
+    load::{content_digest, ledger_entry, read_ledger},
+    lookups::{self, Finder, Known, Matched},
+    plan::Plan,
+    reader::{Met, Reader, postpone},
+    schema::{OPTIONS, Options},
+    tally::{Fate, Tally, most_frequent, totals},
+};
+use crate::{
+    api::{mapping_spec::OnNew, phase_run::ObjectReport},
+    lifecycle::book,
+    mapping::{Item, Mapping, Object, Outcome, Step},
+    model::{ExternalId, OdooValue, Rejection, SourceKey},
+    odoo::rpc::Rpc,
+    workspace::{Line, Manifest, Results},
+};
+
+/// Carries the step out.
+///
+/// # Errors
+/// When the workspace, the scratch disk or Odoo (which is only read) fails.
+pub async fn run(job: &Job) -> Result<(), StepError> {
+    let plan = job.plan().await?;
+    let mapping = plan.compiled()?;
+    let manifest = job.snapshot().await?;
+    let destination = job.destination().await?;
+    let mut rehearsal = Rehearsal {
+        job,
+        plan: &plan,
+        mapping: &mapping,
+        index: Index::create(&job.scratch)?,
+        stand_in: 0,
+    };
+    rehearsal.read_odoo(&*destination.rpc, &manifest).await?;
+    let mut reports = Vec::new();
+    let mut reasons = Vec::new();
+    for object in &mapping.objects {
+        let (tally, files) = rehearsal.object(&*destination.rpc, object, &manifest).await?;
+        reasons.extend(tally.reasons(&object.name));
+        most_frequent(&mut reasons);
+        reports.push(ObjectReport {
+            name: object.name.clone(),
+            book: tally.book,
+            verification: None,
+        });
+        job.heart.update(|status| {
+            status.totals = totals(reports.iter().map(|report| &report.book));
+            status.objects.clone_from(&reports);
+            status.reasons.clone_from(&reasons);
+            status.files.extend(files);
+        });
+    }
+    let options = options(job, &mapping, &manifest).await?;
+    job.workspace.put_json(OPTIONS, &options).await?;
+    Ok(())
+}
+
+/// The distinct values that Selection fields without options meet in the snapshot.
+///
+/// # Errors
+/// When the snapshot cannot be read.
+pub async fn options(job: &Job, mapping: &Mapping, manifest: &Manifest) -> Result<Options, StepError> {
+    let mut options = Options::new();
+    for object in mapping.objects.iter().filter(|object| object.collects_options()) {
+        let mut lines = job.workspace.read_object(manifest, &object.source_object);
+        while let Some(line) = lines.next().await {
+            let Line::Record(record) = line? else { continue };
+            for step in object.items(&record) {
+                let Step::Item(item) = step else { continue };
+                for (field, value) in object.options_met(&item) {
+                    let of = options.entry(format!("{}.{field}", object.model)).or_default();
+                    of.entry(value.clone()).or_insert(value);
+                }
+            }
+        }
+    }
+    Ok(options)
+}
+
+struct Rehearsal<'a> {
+    job: &'a Job,
+    plan: &'a Plan,
+    mapping: &'a Mapping,
+    index: Index,
+    /// Stands for the next record that the run will make: negative, so that it is no id of Odoo.
+    stand_in: i64,
+}
+
+impl Rehearsal<'_> {
+    /// Identities, lookups and ledgers of every object, before the first is rehearsed.
+    async fn read_odoo(&mut self, rpc: &dyn Rpc, manifest: &Manifest) -> Result<(), StepError> {
+        for object in &self.mapping.objects {
+            let module = &self.plan.external_id_module;
+            lookups::load_identities(&mut self.index, rpc, module, &object.name).await?;
+            lookups::load_models(&mut self.index, rpc, &self.plan.models, object).await?;
+            let workspace = &self.job.workspace;
+            lookups::load_object_paths(&mut self.index, workspace, manifest, self.mapping, object).await?;
+            read_ledger(self.job, &mut self.index, object).await?;
+        }
+        for object in &self.mapping.objects {
+            lookups::load_candidates(&mut self.index, rpc, &self.plan.models, object).await?;
+        }
+        Ok(())
+    }
+
+    async fn object(
+        &mut self,
+        _rpc: &dyn Rpc,
+        object: &Object,
+        manifest: &Manifest,
+    ) -> Result<(Tally, Vec<crate::api::phase_run::File>), StepError> {
+        let mut run = Run {
+            tally: Tally::default(),
+            results: self.job.workspace.results(&object.name).await?,
+            total: i64::try_from(manifest.count(&object.source_object)).unwrap_or(i64::MAX),
+        };
+        if object.is_self_referring() {
+            super::load::own_keys(self.job, &mut self.index, object, manifest).await?;
+        }
+        let mut waiting = self.reading(object, manifest, &mut run, (false, false)).await?;
+        while waiting > 0 {
+            let before = waiting;
+            waiting = self.reading(object, manifest, &mut run, (true, false)).await?;
+            if waiting == before {
+                waiting = self.reading(object, manifest, &mut run, (true, true)).await?;
+            }
+        }
+        run.tally.book.balanced = book::flows(&run.tally.book);
+        let files = run.results.finish().await?;
+        Ok((run.tally, files))
+    }
+
+    async fn reading(
+        &mut self,
+        object: &Object,
+        manifest: &Manifest,
+        run: &mut Run,
+        (again, last_call): (bool, bool),
+    ) -> Result<usize, StepError> {
+        let mut reader = Reader::open(&self.job.workspace, manifest, object, &self.job.scratch, again).await?;
+        let mut postponed = 0;
+        while let Some(met) = reader.next(&mut self.index).await? {
+            for met in met {
+                match met {
+                    Met::Item(item) => postponed += usize::from(self.place(object, &item, run, last_call).await?),
+                    Met::Filtered => run.tally.count(Fate::Filtered),
+                    Met::Duplicate(..) => run.tally.count(Fate::Deduplicated),
+                    Met::Rejected(key, rejection) => run.reject(key.as_ref(), &rejection).await?,
+                }
+            }
+            run.progress(self.job, object);
+        }
+        Ok(postponed)
+    }
+
+    async fn place(&mut self, object: &Object, item: &Item, run: &mut Run, last_call: bool) -> Result<bool, StepError> {
+        let finder = Finder {
+            module: &self.plan.external_id_module,
+            object,
+            only_earlier: object.order_by.is_some(),
+            last_call,
+            broken: std::cell::RefCell::new(None),
+            index: &mut self.index,
+        };
+        let outcome = object.map(item, &finder);
+        if let Some(error) = finder.broken.into_inner() {
+            return Err(error.into());
+        }
+        match outcome {
+            Outcome::Later => {
+                postpone(&mut self.index, object, &item.key)?;
+                return Ok(true);
+            }
+            Outcome::Rejected(rejection) => run.reject(Some(&item.key), &rejection).await?,
+            Outcome::Mapped(mapped) => {
+                for note in &mapped.notes {
+                    run.tally.reason(note, Some(&item.key));
+                    run.results.note(&item.key, note).await?;
+                }
+                self.predict(object, &item.key, &mapped.values, run).await?;
+            }
+        }
+        Ok(false)
+    }
+
+    /// What the load will do with a record, and what later lookups will find of it.
+    async fn predict(
+        &mut self,
+        object: &Object,
+        key: &SourceKey,
+        values: &[(String, OdooValue)],
+        run: &mut Run,
+    ) -> Result<(), StepError> {
+        let external = ExternalId::of(&self.plan.external_id_module, &object.name, key);
+        let known = lookups::known(&self.index, &object.name, &external.name)?;
+        if known.is_some_and(|known| known.id.is_some()) {
+            let digest = content_digest(values)?;
+            let same = ledger_entry(&self.index, &object.name, key)?.is_some_and(|e| e.digest.as_deref() == Some(&digest));
+            run.tally.count(if same { Fate::Unchanged } else { Fate::Updated });
+            return Ok(());
+        }
+        match lookups::match_record(&mut self.index, object, values)? {
+            Matched::One(id) => {
+                run.tally.count(Fate::Adopted);
+                // one that the run itself will make has no id yet
+                self.note(object, &external, (id > 0).then_some(id), true)?;
+            }
+            Matched::Nothing { ambiguous } => {
+                for entry in ambiguous {
+                    let note = Rejection::new("Ambiguous", entry, "several records in Odoo agree: none will be adopted");
+                    run.tally.reason(&note, Some(key));
+                    run.results.note(key, &note).await?;
+                }
+                if object.on_new == OnNew::Reject {
+                    let fields: Vec<_> = object.match_on.iter().map(|entry| entry.join("+")).collect();
+                    let why = Rejection::new("NotFound", fields.join(", "), "nothing in Odoo matches, and onNew is Reject");
+                    return run.reject(Some(key), &why).await;
+                }
+                run.tally.count(Fate::Created);
+                self.note(object, &external, None, false)?;
+                self.stand_in -= 1;
+                lookups::foresee(&mut self.index, self.mapping, object, &external, values)?;
+                lookups::foresee_candidate(&mut self.index, self.mapping, object, self.stand_in, values)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, object: &Object, external: &ExternalId, id: Option<i64>, noupdate: bool) -> Result<(), StepError> {
+        let known = Known {
+            id,
+            data_id: i64::MAX,
+            noupdate,
+        };
+        Ok(lookups::note(&mut self.index, &object.name, &external.name, known)?)
+    }
+}
+
+/// The counting of one object.
+struct Run {
+    tally: Tally,
+    results: Results,
+    total: i64,
+}
+
+impl Run {
+    async fn reject(&mut self, key: Option<&SourceKey>, rejection: &Rejection) -> Result<(), StepError> {
+        self.tally.count(Fate::Rejected);
+        self.tally.reason(rejection, key);
+        self.results.rejected(key, rejection).await?;
+        Ok(())
+    }
+
+    fn progress(&self, job: &Job, object: &Object) {
+        let done = self.tally.book.read;
+        if done % 1_000 != 0 {
+            return;
+        }
+        job.heart.update(|status| {
+            "rehearse".clone_into(&mut status.progress.step);
+            status.progress.object.clone_from(&object.name);
+            status.progress.done = done;
+            status.progress.total = self.total;
+            status.progress.summary = format!("{} rehearsed {done}/{}", object.name, self.total.max(done));
+        });
+    }
+}
+

@@ -1,0 +1,221 @@
+//! Verify: every migrated record of an object is read back and compared field by field; then the sweep for orphans.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Job,
+    destination::{Destination, Lock},
+    error::StepError,
+    index::{Index, Kind},
+    lookups::Known,
+    tally::Tally,
+};
+use crate::{
+    api::counts::Verification,
+    mapping::Object,
+    model::{OdooValue, Rejection, SourceKey},
+    odoo::{
+        sweep,
+        verify::{Comparison, ReadRecord, compare, read_back},
+    },
+};
+
+/// Records a page of the read-back.
+const PAGE: usize = 1_000;
+/// Identities a page of the index.
+const NAMES: usize = 5_000;
+
+/// What the read-back must find in a record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// Source key.
+    pub key: SourceKey,
+    /// The fields that are ours.
+    pub values: Vec<(String, OdooValue)>,
+    /// Fields that a person keeps: they are theirs, whatever is in them.
+    pub kept: usize,
+}
+
+/// Counts and reasons of a verification.
+#[derive(Clone, Debug, Default)]
+pub struct Verified {
+    /// The counts.
+    pub counts: Verification,
+    /// What differs, and what is explained.
+    pub tally: Tally,
+}
+
+/// How a record compares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Judged {
+    Matching,
+    Edited,
+    Mismatched(Vec<Rejection>),
+}
+
+/// Reads every record of the object back, then sweeps for orphans.
+///
+/// # Errors
+/// When Odoo or the scratch disk fails.
+pub async fn object(
+    job: &Job,
+    destination: &Destination,
+    object: &Object,
+    index: &mut Index,
+    lock: &Lock,
+    mark: i64,
+) -> Result<Verified, StepError> {
+    let mut verified = Verified::default();
+    let total = i64::try_from(index.count(Kind::Wanted, &object.name)?).unwrap_or(i64::MAX);
+    let mut after: Option<Vec<u8>> = None;
+    let mut done = 0;
+    loop {
+        let page = index.page(Kind::Wanted, &object.name, after.as_deref(), PAGE)?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.0.clone());
+        done += i64::try_from(page.len()).unwrap_or(0);
+        let wanted: BTreeMap<i64, Wanted> = page.iter().filter_map(|(id, bytes)| decode(id, bytes)).collect();
+        compare_page(destination, object, &wanted, &mut verified).await?;
+        progress(job, object, done, total);
+    }
+    verified.counts.extra_in_destination = extra(index, object, mark)?;
+    sweep_orphans(destination, object, lock, &mut verified).await?;
+    let counts = &mut verified.counts;
+    counts.verified = counts.mismatched == 0
+        && counts.missing_in_destination == 0
+        && counts.extra_in_destination == 0
+        && counts.in_flight == 0
+        && counts.orphans == 0;
+    Ok(verified)
+}
+
+fn decode(id: &[u8], bytes: &[u8]) -> Option<(i64, Wanted)> {
+    let id = i64::from_be_bytes(id.try_into().ok()?);
+    Some((id, serde_json::from_slice(bytes).ok()?))
+}
+
+fn progress(job: &Job, object: &Object, done: i64, total: i64) {
+    job.heart.update(|status| {
+        "verify".clone_into(&mut status.progress.step);
+        status.progress.object.clone_from(&object.name);
+        status.progress.done = done;
+        status.progress.total = total;
+        status.progress.summary = format!("{} read back {done}/{total}", object.name);
+    });
+}
+
+async fn compare_page(
+    destination: &Destination,
+    object: &Object,
+    wanted: &BTreeMap<i64, Wanted>,
+    verified: &mut Verified,
+) -> Result<(), StepError> {
+    let ids: Vec<i64> = wanted.keys().copied().collect();
+    let found = read_back(&*destination.rpc, &object.model.0, &object.targets, &ids).await?;
+    let mut doubtful = Vec::new();
+    for (id, wanted) in wanted {
+        match found.get(id).map(|found| judge(object, wanted, found, destination.uid, &mut verified.tally)) {
+            None => {
+                verified.counts.missing_in_destination += 1;
+                verified.tally.reason(&Rejection::new("Missing", "", "not in Odoo any more"), Some(&wanted.key));
+            }
+            Some(Judged::Matching) => verified.counts.matching += 1,
+            Some(Judged::Edited) => verified.counts.edited_by_user += 1,
+            Some(Judged::Mismatched(_)) => doubtful.push(*id),
+        }
+    }
+    if !doubtful.is_empty() {
+        look_twice(destination, object, wanted, &found, &doubtful, verified).await?;
+    }
+    Ok(())
+}
+
+/// A record that differs is read once more: one that changed in between was in flight.
+async fn look_twice(
+    destination: &Destination,
+    object: &Object,
+    wanted: &BTreeMap<i64, Wanted>,
+    first: &BTreeMap<i64, ReadRecord>,
+    doubtful: &[i64],
+    verified: &mut Verified,
+) -> Result<(), StepError> {
+    let second = read_back(&*destination.rpc, &object.model.0, &object.targets, doubtful).await?;
+    for id in doubtful {
+        let Some(wanted) = wanted.get(id) else { continue };
+        let Some(now) = second.get(id) else {
+            verified.counts.missing_in_destination += 1;
+            continue;
+        };
+        match judge(object, wanted, now, destination.uid, &mut verified.tally) {
+            Judged::Matching => verified.counts.matching += 1,
+            Judged::Edited => verified.counts.edited_by_user += 1,
+            Judged::Mismatched(_) if first.get(id).is_some_and(|before| before.write_date != now.write_date) => {
+                verified.counts.in_flight += 1;
+            }
+            Judged::Mismatched(differences) => {
+                verified.counts.mismatched += 1;
+                for difference in differences {
+                    verified.tally.reason(&difference, Some(&wanted.key));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn judge(object: &Object, wanted: &Wanted, found: &ReadRecord, uid: i64, tally: &mut Tally) -> Judged {
+    let mut differences = Vec::new();
+    for (name, value) in &wanted.values {
+        let Some(field) = object.targets.iter().find(|target| target.name == *name) else {
+            continue;
+        };
+        let now = found.values.get(name).unwrap_or(&OdooValue::Empty);
+        match compare(field, &object.model.0, value, now) {
+            Comparison::Equal => {}
+            Comparison::Explained(why) => tally.reason(&Rejection::new(why, name.clone(), ""), Some(&wanted.key)),
+            Comparison::Different => differences.push(Rejection::new("Differs", name.clone(), "")),
+        }
+    }
+    if differences.is_empty() {
+        return if wanted.kept > 0 { Judged::Edited } else { Judged::Matching };
+    }
+    // a person's edit is theirs; what the migration user left differently is our fault
+    if found.write_uid == uid { Judged::Mismatched(differences) } else { Judged::Edited }
+}
+
+/// External ids of the object that appeared in this run and that neither the ledger nor this pass knows. (Older ones are
+/// records that the source no longer has.)
+fn extra(index: &mut Index, object: &Object, mark: i64) -> Result<i64, StepError> {
+    let mut after: Option<Vec<u8>> = None;
+    let mut count = 0;
+    loop {
+        let page = index.page(Kind::Identity, &object.name, after.as_deref(), NAMES)?;
+        let Some(last) = page.last() else { return Ok(count) };
+        after = Some(last.0.clone());
+        for (name, bytes) in &page {
+            let there = serde_json::from_slice::<Known>(bytes).is_ok_and(|known| known.data_id > mark);
+            if there && !index.has(Kind::Name, &object.name, name)? {
+                count += 1;
+            }
+        }
+    }
+}
+
+async fn sweep_orphans(
+    destination: &Destination,
+    object: &Object,
+    lock: &Lock,
+    verified: &mut Verified,
+) -> Result<(), StepError> {
+    let model = &object.model.0;
+    let orphans = sweep::orphans(&*destination.rpc, model, lock.mark(model), destination.uid).await?;
+    if orphans.is_empty() {
+        return Ok(());
+    }
+    let swept = sweep::remove_twins(&*destination.rpc, model, &object.targets, &orphans, destination.uid).await?;
+    tracing::warn!(model, removed = swept.removed.len(), left = swept.left.len(), "records without an external id");
+    verified.counts.orphans = i64::try_from(swept.left.len()).unwrap_or(i64::MAX);
+    Ok(())
+}
