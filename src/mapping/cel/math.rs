@@ -51,7 +51,10 @@ pub(super) fn sqrt<'a>(_: &Run<'a>, args: Args<'a>) -> Evaluated<'a> {
 pub(super) fn abs<'a>(_: &Run<'a>, args: Args<'a>) -> Evaluated<'a> {
     let [number] = arguments(args)?;
     match number {
-        Val::Int(x) => x.checked_abs().map(Val::Int).ok_or_else(|| "a whole number goes beyond 64 bits".to_owned()),
+        Val::Int(x) => x
+            .checked_abs()
+            .map(Val::Int)
+            .ok_or_else(|| "a whole number goes beyond 64 bits".to_owned()),
         other => on_double(vec![other], |x| Val::Double(x.abs())),
     }
 }

@@ -18,7 +18,11 @@ fn plain() -> Formats {
 }
 
 fn brazil() -> Formats {
-    formats("America/Sao_Paulo", Decimal::Comma, &["%d/%m/%Y", "%d/%m/%Y %H:%M", "%d/%m/%y"])
+    formats(
+        "America/Sao_Paulo",
+        Decimal::Comma,
+        &["%d/%m/%Y", "%d/%m/%Y %H:%M", "%d/%m/%y"],
+    )
 }
 
 /// `None`: unreadable.
@@ -33,7 +37,17 @@ fn text(text: &str) -> Option<OdooValue> {
 
 #[test]
 fn the_empty_is_empty_in_every_type() {
-    for ttype in ["char", "html", "integer", "float", "boolean", "date", "datetime", "selection", "many2one"] {
+    for ttype in [
+        "char",
+        "html",
+        "integer",
+        "float",
+        "boolean",
+        "date",
+        "datetime",
+        "selection",
+        "many2one",
+    ] {
         for value in [json!(null), json!(" "), json!([]), json!({})] {
             reads(ttype, &plain(), &value, Some(OdooValue::Empty));
         }
@@ -162,7 +176,11 @@ fn dates_and_times_are_read_by_iso_then_by_the_formats_and_written_in_utc() {
         ("2024-01-15T01:00:00Z", "2024-01-14", "2024-01-15 01:00:00"),
         ("2024-01-15T01:00:00+05:30", "2024-01-14", "2024-01-14 19:30:00"),
         ("2024-01-15T01:00:00-0300", "2024-01-15", "2024-01-15 04:00:00"),
-        ("2024-01-15T23:30:00[America/New_York]", "2024-01-16", "2024-01-16 04:30:00"),
+        (
+            "2024-01-15T23:30:00[America/New_York]",
+            "2024-01-16",
+            "2024-01-16 04:30:00",
+        ),
         ("15/01/2024", "2024-01-15", "2024-01-15 03:00:00"),
         ("15/01/2024 10:30", "2024-01-15", "2024-01-15 13:30:00"),
         ("15/01/24", "2024-01-15", "2024-01-15 03:00:00"),
@@ -173,11 +191,26 @@ fn dates_and_times_are_read_by_iso_then_by_the_formats_and_written_in_utc() {
         ("2018-02-17T23:30:00", "2018-02-17", "2018-02-18 01:30:00"),
     ] {
         reads("date", &brazil(), &json!(source), Some(OdooValue::Date(day.to_owned())));
-        reads("datetime", &brazil(), &json!(source), Some(OdooValue::DateTime(at.to_owned())));
+        reads(
+            "datetime",
+            &brazil(),
+            &json!(source),
+            Some(OdooValue::DateTime(at.to_owned())),
+        );
     }
     for source in [
-        "2024-13-01", "2024-02-30", "31/04/2024", "01/15/2024", "15/01/2024 10:30:00", "15.01.2024", "2024", "agora",
-        "2024-01-15x", "2024-01-15T25:00:00", "-000001-01-01", "9999-12-31T23:59:59-12:00",
+        "2024-13-01",
+        "2024-02-30",
+        "31/04/2024",
+        "01/15/2024",
+        "15/01/2024 10:30:00",
+        "15.01.2024",
+        "2024",
+        "agora",
+        "2024-01-15x",
+        "2024-01-15T25:00:00",
+        "-000001-01-01",
+        "9999-12-31T23:59:59-12:00",
     ] {
         reads("date", &brazil(), &json!(source), None);
         reads("datetime", &brazil(), &json!(source), None);
@@ -198,12 +231,18 @@ fn a_fraction_of_a_second_is_cut_and_noted() {
 
 #[test]
 fn a_selection_takes_its_options_only() {
-    let options = [("won".to_owned(), "Won".to_owned()), ("1".to_owned(), "High".to_owned())];
+    let options = [
+        ("won".to_owned(), "Won".to_owned()),
+        ("1".to_owned(), "High".to_owned()),
+    ];
     let read = |value: Value| read("selection", &options, &plain(), &value);
     assert_eq!(read(json!("won")).unwrap().value, OdooValue::Text("won".to_owned()));
     assert_eq!(read(json!(1)).unwrap().value, OdooValue::Text("1".to_owned()));
     let error = read(json!("wonn")).unwrap_err();
-    assert_eq!((error.code, error.message.as_str()), ("NotAnOption", "\"wonn\" is not an option; the nearest is won"));
+    assert_eq!(
+        (error.code, error.message.as_str()),
+        ("NotAnOption", "\"wonn\" is not an option; the nearest is won")
+    );
     assert!(read(json!("Won")).is_err());
     assert!(read(json!("zzzz")).unwrap_err().message.contains("options are won, 1"));
 }
@@ -224,11 +263,21 @@ fn formats_that_cannot_work_are_refused() {
             ..mapping_spec::Formats::default()
         }))
     };
-    assert!(build(Some("America/Sao_Paolo"), &[]).unwrap_err().contains("America/Sao_Paolo"));
+    assert!(
+        build(Some("America/Sao_Paolo"), &[])
+            .unwrap_err()
+            .contains("America/Sao_Paolo")
+    );
     for pattern in ["%d/%m", "%Q", "dd/mm/yyyy", "%"] {
         assert!(build(None, &[pattern]).unwrap_err().contains(pattern), "{pattern}");
     }
-    assert!(build(None, &["%d.%m.%Y", "%b %d, %Y", "%d/%m/%Y %I:%M %p", "%Y-%m-%d %H:%M:%S %z"]).is_ok());
+    assert!(
+        build(
+            None,
+            &["%d.%m.%Y", "%b %d, %Y", "%d/%m/%Y %I:%M %p", "%Y-%m-%d %H:%M:%S %z"]
+        )
+        .is_ok()
+    );
 }
 
 #[test]
