@@ -84,16 +84,16 @@ impl Groups {
     /// row that never gets an answer.
     pub fn unanswered(&mut self, mut group: Group) -> bool {
         group.unanswered += 1;
-        if group.unanswered == 1 {
-            self.0.push(group);
-        } else if group.rows.len() > 1 {
-            if let Some(other) = self.0.last_mut() {
-                other.heir = false;
+        match (group.unanswered, group.rows.len()) {
+            (1, _) | (2, 1) => self.0.push(group),
+            (_, 1) => return true,
+            _ => {
+                if let Some(other) = self.0.last_mut() {
+                    other.heir = false;
+                }
+                let first = self.halve(group, false);
+                self.0.push(first);
             }
-            let first = self.halve(group, false);
-            self.0.push(first);
-        } else {
-            return group.unanswered > 2;
         }
         false
     }
@@ -103,6 +103,7 @@ impl Groups {
         let middle = group.rows.start + group.rows.len().div_ceil(2);
         let half = |rows, heir| Group {
             rows,
+            // of a group that never got an answer: sent once, not twice, before it is halved in turn
             unanswered: group.unanswered.min(1),
             heir,
             bad: false,
@@ -158,7 +159,7 @@ mod tests {
                 groups.taken();
             }
         }
-        assert_eq!(sent, [0..2, 0..2, 0..1, 1..2, 9..9]);
+        assert_eq!(sent, [0..2, 0..2, 0..1, 1..2, 1..2, 9..9]);
     }
 
     proptest! {
