@@ -3,6 +3,8 @@
 
 mod bisect;
 pub mod conflict;
+#[cfg(test)]
+mod fake;
 pub mod identity;
 pub mod json2;
 pub mod limits;

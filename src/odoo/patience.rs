@@ -1,4 +1,4 @@
-//! How long to wait for a server that does not answer as it should.
+//! How long to wait for a server that does not answer. Asking for patience (429) is [`super::limits`]' matter.
 
 use std::time::Duration;
 
@@ -8,8 +8,6 @@ use super::rpc::{Args, Rpc, RpcError};
 
 /// Waits before giving up: 63 s in all where each doubles from one second.
 const TRIES: u32 = 6;
-/// The longest a server's `Retry-After` is followed in one go.
-const LONGEST: Duration = Duration::from_secs(120);
 
 /// The wait before the next try of a call that changed nothing, or changes nothing when repeated; `None`: give it up.
 /// `tries` is the number of waits already made.
@@ -26,15 +24,14 @@ pub(super) fn wait_if_unsent(error: &RpcError, tries: u32) -> Option<Duration> {
         return None;
     }
     match error {
+        // `load` says so in its answer, where the limits do not see it
         RpcError::Conflict => Some(Duration::from_millis(100 << tries)),
-        RpcError::Throttled { retry_after } => {
-            Some(retry_after.map_or(Duration::from_secs(1 << tries), |asked| asked.min(LONGEST)))
-        }
         RpcError::Unreachable { .. } => Some(Duration::from_secs(1 << tries)),
         RpcError::Unauthorized
         | RpcError::Forbidden { .. }
         | RpcError::NotFound { .. }
         | RpcError::Rejected { .. }
+        | RpcError::Throttled { .. }
         | RpcError::Unknown { .. } => None,
     }
 }
@@ -94,9 +91,6 @@ mod tests {
     #[test]
     fn only_what_may_pass_is_waited_for_and_not_for_ever() {
         let unknown = RpcError::Unknown { message: String::new() };
-        let throttled = RpcError::Throttled {
-            retry_after: Some(Duration::from_secs(7)),
-        };
         let refused = RpcError::Rejected {
             name: String::new(),
             message: String::new(),
@@ -106,8 +100,7 @@ mod tests {
             (&unknown, 5, Some(32_000), None),
             (&unknown, 6, None, None),
             (&RpcError::Conflict, 1, Some(200), Some(200)),
-            (&throttled, 3, Some(7_000), Some(7_000)),
-            (&throttled, 6, None, None),
+            (&RpcError::Throttled { retry_after: None }, 0, None, None),
             (&refused, 0, None, None),
             (&RpcError::Unauthorized, 0, None, None),
         ] {

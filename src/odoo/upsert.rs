@@ -162,6 +162,10 @@ struct Session<'a> {
     done: Done,
     waits: u32,
     unanswered: u32,
+    /// Rows that never get an answer, even alone.
+    silent: Vec<(SourceKey, RpcError)>,
+    /// Some call was carried out.
+    carried: bool,
 }
 
 /// What a call without a result means for its group.
@@ -280,6 +284,8 @@ impl Writer {
             done: Vec::with_capacity(batch.len()),
             waits: 0,
             unanswered: 0,
+            silent: Vec::new(),
+            carried: false,
         };
         match self.carry_out(batch, &mut session).await {
             Ok(()) => Ok(session.done),
@@ -318,10 +324,11 @@ impl Writer {
         self.send_all(&create, way, groups, session).await?;
         // values first, name second: killed in between, the record is matched and adopted again
         self.send_all(&update, Way::Update, whole(&update), session).await?;
+        session.judge_silent()?;
         let failed: HashSet<SourceKey> = session.failed();
         let name: Vec<Row> = name.into_iter().filter(|row| !failed.contains(&row.key)).collect();
         self.send_all(&name, Way::Name, whole(&name), session).await?;
-        Ok(())
+        session.judge_silent()
     }
 
     async fn send_all(
@@ -352,6 +359,9 @@ impl Writer {
                     groups.again(group);
                 }
                 Verdict::Unknown => {
+                    if let Some(wait) = patience::wait_to_repeat(&error, session.unanswered.min(3)) {
+                        tokio::time::sleep(wait).await;
+                    }
                     let found = self.settle(part, way).await?;
                     if found.iter().all(Option::is_none) {
                         session.unanswered(&mut groups, group, part, error)?;
@@ -469,7 +479,7 @@ impl Session<'_> {
     }
 
     fn took<'a>(&mut self, rows: impl Iterator<Item = (&'a Row, i64)>, way: Way) {
-        (self.waits, self.unanswered) = (0, 0);
+        (self.waits, self.unanswered, self.carried) = (0, 0, true);
         for (row, id) in rows {
             let written = match (way, row.then) {
                 (Way::Create | Way::Load, _) => Written::Created(id),
@@ -505,10 +515,19 @@ impl Session<'_> {
             return Err(error.into());
         }
         if groups.unanswered(group) {
-            self.done.extend(
-                rows.iter()
-                    .map(|row| (row.key.clone(), Written::Failed(rejection(&error)))),
-            );
+            self.silent
+                .extend(rows.iter().map(|row| (row.key.clone(), error.clone())));
+        }
+        Ok(())
+    }
+
+    /// Rows without an answer are bad if others got one; else it is the server.
+    fn judge_silent(&mut self) -> Result<(), Stop> {
+        for (key, error) in std::mem::take(&mut self.silent) {
+            if !self.carried {
+                return Err(error.into());
+            }
+            self.done.push((key, Written::Failed(rejection(&error))));
         }
         Ok(())
     }
@@ -575,3 +594,6 @@ fn by_values<'a>(rows: &[&'a Row]) -> Vec<(&'a Map<String, Json>, Vec<i64>)> {
     }
     groups.into_values().collect()
 }
+
+#[cfg(test)]
+mod tests;
