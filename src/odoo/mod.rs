@@ -1,13 +1,20 @@
 //! Odoo as the destination. The seam is at the wire ([`rpc::Rpc`]); everything above it exists once and serves the real
 //! server and the one in memory alike.
 
+mod bisect;
+pub mod conflict;
+#[cfg(test)]
+mod fake;
+pub mod identity;
 pub mod json2;
 pub mod limits;
 pub mod lock;
 pub mod memory;
 pub mod models;
+mod patience;
 pub mod rpc;
 pub mod schema;
 pub mod sweep;
 pub mod upsert;
 pub mod verify;
+mod wire;

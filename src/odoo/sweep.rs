@@ -1,1 +1,177 @@
-//! sweep
+//! Orphans: records that a writer of ours made and no external id names. They must not exist.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use serde_json::{Value as Json, json};
+
+use super::{
+    identity, patience,
+    rpc::{Rpc, RpcError},
+    verify::{self, ReadRecord},
+};
+use crate::{
+    args,
+    mapping::TargetField,
+    model::{Digest, OdooModel},
+};
+
+/// Records looked at in one call.
+const PAGE: usize = 5_000;
+/// Records taken away, or compared, in one call.
+const CHUNK: usize = 500;
+
+/// The user that the API key belongs to.
+///
+/// # Errors
+/// When Odoo does not answer, or refuses.
+pub async fn whoami(rpc: &dyn Rpc) -> Result<i64, RpcError> {
+    let context = patience::call(rpc, "res.users", "context_get", args!({})).await?;
+    context
+        .get("uid")
+        .and_then(Json::as_i64)
+        .ok_or_else(|| patience::odd("context_get"))
+}
+
+/// The highest id of each model, archived records included; 0 where there is none.
+///
+/// # Errors
+/// When Odoo does not answer, or refuses.
+pub async fn marks(rpc: &dyn Rpc, models: &[OdooModel]) -> Result<BTreeMap<String, i64>, RpcError> {
+    let mut marks = BTreeMap::new();
+    for model in models {
+        let highest = search(rpc, &model.0, json!([]), "id desc", 1).await?;
+        marks.insert(model.0.clone(), highest.first().copied().unwrap_or_default());
+    }
+    Ok(marks)
+}
+
+/// Records of the model made by the migration user above the mark, without an external id of any `crmferry_*` module,
+/// and not the partner of a user. In the order of ids.
+///
+/// # Errors
+/// When Odoo does not answer, or refuses.
+pub async fn orphans(rpc: &dyn Rpc, model: &str, above: i64, migration_uid: i64) -> Result<Vec<i64>, RpcError> {
+    let (mut orphans, mut last) = (Vec::new(), above);
+    loop {
+        let domain = json!([["id", ">", last], ["create_uid", "=", migration_uid]]);
+        let page = search(rpc, model, domain, "id", PAGE).await?;
+        let Some(end) = page.last() else { return Ok(orphans) };
+        last = *end;
+        let mut known = named(rpc, model, &page).await?;
+        if model == "res.partner" {
+            known.extend(of_users(rpc, &page).await?);
+        }
+        orphans.extend(page.into_iter().filter(|id| !known.contains(id)));
+    }
+}
+
+async fn search(rpc: &dyn Rpc, model: &str, domain: Json, order: &str, limit: usize) -> Result<Vec<i64>, RpcError> {
+    let args = args!({"domain": domain, "order": order, "limit": limit, "context": {"active_test": false}});
+    patience::ids(&patience::call(rpc, model, "search", args).await?, "search")
+}
+
+async fn named(rpc: &dyn Rpc, model: &str, ids: &[i64]) -> Result<HashSet<i64>, RpcError> {
+    // an underscore is a wildcard here, hence the check below
+    let domain = json!([
+        ["model", "=", model],
+        ["module", "=like", "crmferry_%"],
+        ["res_id", "in", ids]
+    ]);
+    let args = args!({"domain": domain, "fields": ["module", "res_id"]});
+    let answer = patience::call(rpc, "ir.model.data", "search_read", args).await?;
+    patience::rows(&answer, "search_read")?
+        .into_iter()
+        .filter(|row| patience::text(row, "module").starts_with("crmferry_"))
+        .map(|row| patience::integer(row, "res_id"))
+        .collect()
+}
+
+async fn of_users(rpc: &dyn Rpc, partners: &[i64]) -> Result<Vec<i64>, RpcError> {
+    let args = args!({
+        "domain": [["partner_id", "in", partners]], "fields": ["partner_id"], "load": null,
+        "context": {"active_test": false},
+    });
+    let answer = patience::call(rpc, "res.users", "search_read", args).await?;
+    let partner = |row: &serde_json::Map<String, Json>| verify::link(row.get("partner_id")?);
+    Ok(patience::rows(&answer, "search_read")?
+        .into_iter()
+        .filter_map(partner)
+        .collect())
+}
+
+/// What became of orphans.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Twins that nobody touched: taken away.
+    pub removed: Vec<i64>,
+    /// The others: findings.
+    pub left: Vec<i64>,
+}
+
+/// Takes away the orphans that are twins: the same mapped content as a record of this object, and no person wrote them.
+/// Two writers may have left the ledger with the id of either: read the external ids again after a removal.
+///
+/// # Errors
+/// When Odoo does not answer, or refuses to be read. An orphan that Odoo does not let go is left.
+pub async fn remove_twins(
+    rpc: &dyn Rpc,
+    model: &str,
+    fields: &[TargetField],
+    (module, object): (&str, &str),
+    orphans: &[i64],
+    migration_uid: i64,
+) -> Result<Swept, RpcError> {
+    let mut swept = Swept::default();
+    if orphans.is_empty() {
+        return Ok(swept);
+    }
+    let read = verify::read_back(rpc, model, fields, orphans).await?;
+    let untouched: BTreeMap<i64, Digest> = read
+        .into_iter()
+        .filter(|(_, record)| record.write_uid == migration_uid)
+        .map(|(id, record)| (id, content(&record)))
+        .collect();
+    let wanted: HashSet<&Digest> = untouched.values().collect();
+    let mut seen = HashSet::new();
+    for chunk in identity::find_all(rpc, module, object).await?.chunks(PAGE) {
+        let ids: Vec<i64> = chunk.iter().map(|identity| identity.res_id).collect();
+        let ours = verify::read_back(rpc, model, fields, &ids).await?;
+        seen.extend(ours.values().map(content).filter(|digest| wanted.contains(digest)));
+    }
+    let twins: Vec<i64> = untouched
+        .iter()
+        .filter(|(_, digest)| seen.contains(digest))
+        .map(|(id, _)| *id)
+        .collect();
+    for chunk in twins.chunks(CHUNK) {
+        swept.removed.extend(unlink(rpc, model, chunk).await?);
+    }
+    let removed: BTreeSet<i64> = swept.removed.iter().copied().collect();
+    swept.left = orphans.iter().filter(|id| !removed.contains(id)).copied().collect();
+    Ok(swept)
+}
+
+fn content(record: &ReadRecord) -> Digest {
+    Digest::of_json(&record.values).expect("values are JSON")
+}
+
+/// Takes records away: together, or, where one of them does not go, each by itself. Gives those that are gone.
+async fn unlink(rpc: &dyn Rpc, model: &str, ids: &[i64]) -> Result<Vec<i64>, RpcError> {
+    let together = vec![ids.to_vec()];
+    let each: Vec<Vec<i64>> = ids.iter().map(|id| vec![*id]).collect();
+    for calls in [together, each] {
+        let mut refused = false;
+        for ids in calls {
+            match patience::call(rpc, model, "unlink", args!({"ids": ids})).await {
+                Ok(_) => {}
+                Err(RpcError::Rejected { .. } | RpcError::NotFound { .. }) => refused = true,
+                Err(error) => return Err(error),
+            }
+        }
+        if !refused {
+            break;
+        }
+    }
+    let there = identity::existing(rpc, model, ids).await?;
+    Ok(ids.iter().filter(|id| !there.contains(id)).copied().collect())
+}

@@ -1,1 +1,599 @@
-//! upsert
+//! Writing records with the effect of once.
+//!
+//! One call is one transaction, so a batch is in or it is not. What already has its external id is never created again;
+//! a call without an answer is settled by reading the external ids back; a refused batch is taken apart until only the
+//! bad rows are left. What no client can prevent (a dead writer's call that commits late) the sweep finds.
+//!
+//! Won leads must go through one `Writer` at a time: Odoo counts them in a table on which two writers collide.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use serde_json::{Map, Value as Json, json};
+
+use super::{
+    bisect::{Group, Groups},
+    identity, patience,
+    rpc::{Rpc, RpcError},
+    wire,
+};
+use crate::{
+    args,
+    model::{ExternalId, OdooModel, OdooValue, Rejection, SourceKey},
+};
+
+/// A record to write.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Write {
+    /// Key in the source.
+    pub key: SourceKey,
+    /// Its identity in Odoo.
+    pub external_id: ExternalId,
+    /// What to do.
+    pub op: Op,
+}
+
+/// What to do with a record.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    /// Make it. If its external id is there after all, that record gets the values.
+    Create(Vec<(String, OdooValue)>),
+    /// Change it.
+    Update {
+        /// The record.
+        id: i64,
+        /// The changed fields; of a many2many the links to add.
+        values: Vec<(String, OdooValue)>,
+        /// Links of a many2many to take away.
+        unlink: Vec<(String, Vec<i64>)>,
+    },
+    /// Give a record that was there before us its external id, and what fills its emptiness.
+    Adopt {
+        /// The record.
+        id: i64,
+        /// What fills emptiness.
+        values: Vec<(String, OdooValue)>,
+    },
+}
+
+/// What became of a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// Made by this call.
+    Created(i64),
+    /// Changed; also a record to create whose external id was there already.
+    Updated(i64),
+    /// Has its external id now, and its values.
+    Adopted(i64),
+    /// Odoo refuses this row, alone too; nothing of it is in Odoo.
+    Failed(Rejection),
+}
+
+/// What is done, in no particular order.
+pub type Done = Vec<(SourceKey, Written)>;
+
+/// Writing ended before its end. What is not in `done` was not carried out, as far as anyone can know.
+#[derive(Debug, thiserror::Error)]
+#[error("writing ended early")]
+pub struct Interrupted {
+    /// What is done.
+    pub done: Done,
+    /// Why it ended.
+    #[source]
+    pub stop: Stop,
+}
+
+/// Why writing ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum Stop {
+    /// `may_send` said no.
+    #[error("this worker may send nothing any more")]
+    Fenced,
+    /// Odoo.
+    #[error(transparent)]
+    Rpc(#[from] RpcError),
+}
+
+/// Calls in a row without an answer after which the server is the matter, not the data.
+const UNANSWERED: u32 = 12;
+/// Between two looks for what a call without an answer may still commit.
+const SECOND_LOOK: Duration = Duration::from_secs(5);
+
+/// Writes the records of one object.
+pub struct Writer {
+    rpc: Arc<dyn Rpc>,
+    model: OdooModel,
+    module: String,
+    /// The server lacks `web_save_multi`.
+    single: AtomicBool,
+}
+
+/// One row of a call.
+#[derive(Clone, Debug)]
+struct Row {
+    key: SourceKey,
+    /// Name of the external id.
+    name: String,
+    /// The record; 0 while it is not made.
+    id: i64,
+    values: Map<String, Json>,
+    then: Then,
+}
+
+/// What an updated row is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    Updated,
+    /// Adopted earlier: it has its name.
+    Adopted,
+    /// Still to get its name.
+    Named,
+}
+
+/// How rows are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Create,
+    Load,
+    Update,
+    /// External ids for adopted records.
+    Name,
+}
+
+/// A batch, sorted by what is to be sent.
+#[derive(Debug, Default)]
+struct Sorted {
+    create: Vec<Row>,
+    update: Vec<Row>,
+    name: Vec<Row>,
+    done: Done,
+}
+
+/// One `write`: what is done, and how patient it still is.
+struct Session<'a> {
+    may_send: &'a (dyn Fn() -> bool + Sync),
+    done: Done,
+    waits: u32,
+    unanswered: u32,
+    /// Rows that never get an answer, even alone.
+    silent: Vec<(SourceKey, RpcError)>,
+    /// Some call was carried out.
+    carried: bool,
+}
+
+/// What a call without a result means for its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// The data is refused.
+    Refused,
+    /// A record is gone, or the method is not there.
+    Missing,
+    /// Nothing was carried out; try again after this long.
+    Wait(Duration),
+    /// Unknown until read back.
+    Unknown,
+    /// It ends here.
+    GiveUp,
+}
+
+fn verdict(error: &RpcError, way: Way, waits: u32) -> Verdict {
+    match error {
+        RpcError::Rejected { .. } => Verdict::Refused,
+        RpcError::NotFound { .. } if way == Way::Update => Verdict::Missing,
+        RpcError::Unknown { .. } => Verdict::Unknown,
+        RpcError::Unauthorized
+        | RpcError::Forbidden { .. }
+        | RpcError::NotFound { .. }
+        | RpcError::Conflict
+        | RpcError::Throttled { .. }
+        | RpcError::Unreachable { .. } => patience::wait_if_unsent(error, waits).map_or(Verdict::GiveUp, Verdict::Wait),
+    }
+}
+
+fn rejection(error: &RpcError) -> Rejection {
+    match error {
+        RpcError::Rejected { name, message } => {
+            Rejection::new(name.rsplit('.').next().unwrap_or_default(), "", message.as_str())
+        }
+        other => Rejection::new("NotWritten", "", other.to_string()),
+    }
+}
+
+impl Sorted {
+    /// `found`: the external ids of the batch that are there.
+    fn of(batch: Vec<Write>, found: &HashMap<String, i64>, way: Way) -> Self {
+        let (mut sorted, mut seen) = (Self::default(), HashSet::new());
+        for Write { key, external_id, op } in batch {
+            if !seen.insert(external_id.name.clone()) {
+                let twice = Rejection::new("Duplicate", "", format!("{external_id} comes twice in one batch"));
+                sorted.done.push((key, Written::Failed(twice)));
+                continue;
+            }
+            let there = found.get(&external_id.name).copied();
+            if let Err(why) = sorted.put(&key, external_id.name, op, there, way) {
+                sorted.done.push((key, Written::Failed(why)));
+            }
+        }
+        sorted
+    }
+
+    fn put(&mut self, key: &SourceKey, name: String, op: Op, there: Option<i64>, way: Way) -> Result<(), Rejection> {
+        let row = |id, values, then| Row {
+            key: key.clone(),
+            name,
+            id,
+            values,
+            then,
+        };
+        match (op, there) {
+            (Op::Create(values), None) => {
+                let values = if way == Way::Load {
+                    wire::cells(&values)
+                } else {
+                    wire::whole(&values)
+                };
+                self.create.push(row(0, values?, Then::Updated));
+            }
+            (Op::Create(values), Some(id)) => self.update.push(row(id, wire::changes(&values, &[])?, Then::Updated)),
+            (Op::Update { id, values, unlink }, _) => {
+                self.update
+                    .push(row(id, wire::changes(&values, &unlink)?, Then::Updated));
+            }
+            (Op::Adopt { id, .. }, Some(other)) if other != id => {
+                let why = format!("the external id already names record {other}, not {id}");
+                return Err(Rejection::new("IdentityTaken", "", why));
+            }
+            (Op::Adopt { id, values }, there) => {
+                let then = if there.is_some() { Then::Adopted } else { Then::Named };
+                let row = row(id, wire::changes(&values, &[])?, then);
+                if there.is_none() {
+                    self.name.push(row.clone());
+                }
+                self.update.push(row);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Writer {
+    /// A writer for the records of `model` whose external ids are in `module`.
+    pub fn new(rpc: Arc<dyn Rpc>, model: OdooModel, module: String) -> Self {
+        Self {
+            rpc,
+            model,
+            module,
+            single: AtomicBool::new(false),
+        }
+    }
+
+    /// Writes a batch. Before every call that changes something `may_send` must be true.
+    ///
+    /// # Errors
+    /// [`Interrupted`] with what is done, when `may_send` says no or Odoo cannot or will not be talked to.
+    pub async fn write(&self, batch: Vec<Write>, may_send: &(dyn Fn() -> bool + Sync)) -> Result<Done, Interrupted> {
+        let mut session = Session {
+            may_send,
+            done: Vec::with_capacity(batch.len()),
+            waits: 0,
+            unanswered: 0,
+            silent: Vec::new(),
+            carried: false,
+        };
+        match self.carry_out(batch, &mut session).await {
+            Ok(()) => Ok(session.done),
+            Err(stop) => Err(Interrupted {
+                done: session.done,
+                stop,
+            }),
+        }
+    }
+
+    async fn carry_out(&self, batch: Vec<Write>, session: &mut Session<'_>) -> Result<(), Stop> {
+        let names: Vec<String> = batch
+            .iter()
+            .filter(|write| !matches!(write.op, Op::Update { .. }))
+            .map(|write| write.external_id.name.clone())
+            .collect();
+        let found = identity::find(&*self.rpc, &self.module, &names).await?;
+        let way = if wire::through_load(&self.model) {
+            Way::Load
+        } else {
+            Way::Create
+        };
+        let Sorted {
+            mut create,
+            update,
+            name,
+            done,
+        } = Sorted::of(batch, &found, way);
+        session.done.extend(done);
+        let groups = if way == Way::Load {
+            create.sort_by(|a, b| a.values.keys().cmp(b.values.keys()));
+            same_fields(&create)
+        } else {
+            whole(&create)
+        };
+        self.send_all(&create, way, groups, session).await?;
+        // values first, name second: killed in between, the record is matched and adopted again
+        self.send_all(&update, Way::Update, whole(&update), session).await?;
+        session.judge_silent()?;
+        let failed: HashSet<SourceKey> = session.failed();
+        let name: Vec<Row> = name.into_iter().filter(|row| !failed.contains(&row.key)).collect();
+        self.send_all(&name, Way::Name, whole(&name), session).await?;
+        session.judge_silent()
+    }
+
+    async fn send_all(
+        &self,
+        rows: &[Row],
+        way: Way,
+        groups: Vec<Range<usize>>,
+        session: &mut Session<'_>,
+    ) -> Result<(), Stop> {
+        let mut groups = Groups::new(groups);
+        while let Some(group) = groups.next() {
+            let part = &rows[group.rows.clone()];
+            let error = match self.send(part, way, session).await {
+                Ok(ids) => {
+                    session.took(part.iter().zip(ids), way);
+                    groups.taken();
+                    continue;
+                }
+                Err(Stop::Rpc(error)) => error,
+                Err(Stop::Fenced) => return Err(Stop::Fenced),
+            };
+            match verdict(&error, way, session.waits) {
+                Verdict::Refused => session.refused(&mut groups, group, part, &error),
+                Verdict::Missing => self.missing(&mut groups, group, part, error, session).await?,
+                Verdict::Wait(wait) => {
+                    session.waits += 1;
+                    tokio::time::sleep(wait).await;
+                    groups.again(group);
+                }
+                Verdict::Unknown => {
+                    if let Some(wait) = patience::wait_to_repeat(&error, session.unanswered.min(3)) {
+                        tokio::time::sleep(wait).await;
+                    }
+                    let found = self.settle(part, way).await?;
+                    if found.iter().all(Option::is_none) {
+                        session.unanswered(&mut groups, group, part, error)?;
+                    } else {
+                        session.took(part.iter().zip(&found).filter_map(|(row, id)| Some((row, (*id)?))), way);
+                        groups.left(absent(&found, group.rows.start));
+                    }
+                }
+                Verdict::GiveUp => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// One call. Gives the record of each row.
+    async fn send(&self, rows: &[Row], way: Way, session: &Session<'_>) -> Result<Vec<i64>, Stop> {
+        session.ask()?;
+        let ids = rows.iter().map(|row| row.id).collect();
+        match way {
+            Way::Create => {
+                let args = wire::create(rows.iter().map(|row| (row.name.as_str(), &row.values)), &self.module);
+                let answer = self.rpc.call(&self.model.0, "create", args).await?;
+                Ok(one_each(patience::ids(&answer, "create")?, rows.len())?)
+            }
+            Way::Load => {
+                let args = wire::load(rows.iter().map(|row| (row.name.as_str(), &row.values)), &self.module);
+                let answer = self.rpc.call(&self.model.0, "load", args).await?;
+                Ok(one_each(wire::loaded(&answer)?, rows.len())?)
+            }
+            Way::Update => self.update(rows, session).await.map(|()| ids),
+            Way::Name => {
+                let names: Vec<Json> = rows
+                    .iter()
+                    .map(|row| {
+                        json!({"module": self.module, "name": row.name, "model": self.model.0, "res_id": row.id,
+                               "noupdate": true})
+                    })
+                    .collect();
+                self.rpc
+                    .call("ir.model.data", "create", args!({"vals_list": names}))
+                    .await?;
+                Ok(ids)
+            }
+        }
+    }
+
+    /// Changes records, in as few calls as the server can do. Doing it twice changes nothing more.
+    async fn update(&self, rows: &[Row], session: &Session<'_>) -> Result<(), Stop> {
+        let rows: Vec<&Row> = rows.iter().filter(|row| !row.values.is_empty()).collect();
+        if self.single.load(Ordering::Relaxed) {
+            for (values, ids) in by_values(&rows) {
+                session.ask()?;
+                let args = args!({"ids": ids, "vals": values, "context": wire::quiet()});
+                self.rpc.call(&self.model.0, "write", args).await?;
+            }
+            return Ok(());
+        }
+        for rows in once_each(&rows) {
+            session.ask()?;
+            let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+            let values: Vec<&Map<String, Json>> = rows.iter().map(|row| &row.values).collect();
+            let args = args!({"ids": ids, "vals_list": values, "specification": {}, "context": wire::quiet()});
+            self.rpc.call(&self.model.0, "web_save_multi", args).await?;
+        }
+        Ok(())
+    }
+
+    /// "Not found" in an update: records that are gone fail, and the rest goes again; if all are there it is the method.
+    async fn missing(
+        &self,
+        groups: &mut Groups,
+        group: Group,
+        rows: &[Row],
+        error: RpcError,
+        session: &mut Session<'_>,
+    ) -> Result<(), Stop> {
+        let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+        let there = identity::existing(&*self.rpc, &self.model.0, &ids).await?;
+        if ids.iter().all(|id| there.contains(id)) {
+            if self.single.swap(true, Ordering::Relaxed) {
+                return Err(error.into());
+            }
+            groups.again(group);
+        } else {
+            // halves down to the rows that are gone
+            let gone = RpcError::Rejected {
+                name: "MissingError".to_owned(),
+                message: "the record does not exist any more".to_owned(),
+            };
+            session.refused(groups, group, rows, &gone);
+        }
+        Ok(())
+    }
+
+    /// After a call without an answer, once the server answers again: the records that are there for all that.
+    async fn settle(&self, rows: &[Row], way: Way) -> Result<Vec<Option<i64>>, RpcError> {
+        if way == Way::Update {
+            // sent again it changes nothing more; this only waits for the server
+            identity::existing(&*self.rpc, &self.model.0, &[]).await?;
+            return Ok(vec![None; rows.len()]);
+        }
+        let names: Vec<String> = rows.iter().map(|row| row.name.clone()).collect();
+        let mut found = identity::find(&*self.rpc, &self.module, &names).await?;
+        if found.is_empty() {
+            tokio::time::sleep(SECOND_LOOK).await;
+            found = identity::find(&*self.rpc, &self.module, &names).await?;
+        }
+        Ok(names.iter().map(|name| found.get(name).copied()).collect())
+    }
+}
+
+impl Session<'_> {
+    fn ask(&self) -> Result<(), Stop> {
+        if (self.may_send)() { Ok(()) } else { Err(Stop::Fenced) }
+    }
+
+    fn took<'a>(&mut self, rows: impl Iterator<Item = (&'a Row, i64)>, way: Way) {
+        (self.waits, self.unanswered, self.carried) = (0, 0, true);
+        for (row, id) in rows {
+            let written = match (way, row.then) {
+                (Way::Create | Way::Load, _) => Written::Created(id),
+                (Way::Update, Then::Updated) => Written::Updated(id),
+                (Way::Update, Then::Named) => continue,
+                (Way::Update, Then::Adopted) | (Way::Name, _) => Written::Adopted(id),
+            };
+            self.done.push((row.key.clone(), written));
+        }
+    }
+
+    fn failed(&self) -> HashSet<SourceKey> {
+        let failed = self
+            .done
+            .iter()
+            .filter(|(_, written)| matches!(written, Written::Failed(_)));
+        failed.map(|(key, _)| key.clone()).collect()
+    }
+
+    fn refused(&mut self, groups: &mut Groups, group: Group, rows: &[Row], error: &RpcError) {
+        (self.waits, self.unanswered) = (0, 0);
+        if groups.refused(group) {
+            self.done.extend(
+                rows.iter()
+                    .map(|row| (row.key.clone(), Written::Failed(rejection(error)))),
+            );
+        }
+    }
+
+    fn unanswered(&mut self, groups: &mut Groups, group: Group, rows: &[Row], error: RpcError) -> Result<(), Stop> {
+        self.unanswered += 1;
+        if self.unanswered > UNANSWERED {
+            return Err(error.into());
+        }
+        if groups.unanswered(group) {
+            self.silent
+                .extend(rows.iter().map(|row| (row.key.clone(), error.clone())));
+        }
+        Ok(())
+    }
+
+    /// Rows without an answer are bad if others got one; else it is the server.
+    fn judge_silent(&mut self) -> Result<(), Stop> {
+        for (key, error) in std::mem::take(&mut self.silent) {
+            if !self.carried {
+                return Err(error.into());
+            }
+            self.done.push((key, Written::Failed(rejection(&error))));
+        }
+        Ok(())
+    }
+}
+
+fn one_each(ids: Vec<i64>, rows: usize) -> Result<Vec<i64>, RpcError> {
+    if ids.len() == rows {
+        Ok(ids)
+    } else {
+        Err(patience::odd("create"))
+    }
+}
+
+/// All rows in one call.
+fn whole(rows: &[Row]) -> Vec<Range<usize>> {
+    vec![0..rows.len()]
+}
+
+/// Runs of rows that were not found; the first row is at `start`.
+fn absent(found: &[Option<i64>], start: usize) -> Vec<Range<usize>> {
+    let mut place = start;
+    found
+        .chunk_by(|a, b| a.is_some() == b.is_some())
+        .filter_map(|run| {
+            let rows = place..place + run.len();
+            place = rows.end;
+            run[0].is_none().then_some(rows)
+        })
+        .collect()
+}
+
+/// Runs of rows with the same fields: an empty cell of `load` is an empty value, not an absent one.
+fn same_fields(rows: &[Row]) -> Vec<Range<usize>> {
+    let mut start = 0;
+    rows.chunk_by(|a, b| a.values.keys().eq(b.values.keys()))
+        .map(|run| {
+            let range = start..start + run.len();
+            start = range.end;
+            range
+        })
+        .collect()
+}
+
+/// Rows in calls in which no record comes twice, in order.
+fn once_each<'a>(rows: &[&'a Row]) -> Vec<Vec<&'a Row>> {
+    let (mut calls, mut nth): (Vec<Vec<&Row>>, HashMap<i64, usize>) = (Vec::new(), HashMap::new());
+    for row in rows {
+        let place = nth.entry(row.id).or_default();
+        if calls.len() == *place {
+            calls.push(Vec::new());
+        }
+        calls[*place].push(row);
+        *place += 1;
+    }
+    calls
+}
+
+/// Records that get equal values, for servers that write one set of values a call.
+fn by_values<'a>(rows: &[&'a Row]) -> Vec<(&'a Map<String, Json>, Vec<i64>)> {
+    let mut groups: BTreeMap<String, (&Map<String, Json>, Vec<i64>)> = BTreeMap::new();
+    for row in rows {
+        let text = Json::Object(row.values.clone()).to_string();
+        groups.entry(text).or_insert((&row.values, Vec::new())).1.push(row.id);
+    }
+    groups.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests;

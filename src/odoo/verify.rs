@@ -1,1 +1,550 @@
-//! verify
+//! Reading records back, and comparing what is there with what was wanted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value as Json, json};
+
+use super::{
+    patience,
+    rpc::{Rpc, RpcError},
+};
+use crate::{
+    args,
+    mapping::TargetField,
+    model::{OdooValue, Reference},
+};
+
+/// Ids listed in one call.
+const LIST: usize = 1_000;
+
+/// A record as Odoo has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReadRecord {
+    /// Field to value.
+    pub values: BTreeMap<String, OdooValue>,
+    /// User who wrote last; 0 where Odoo does not say.
+    pub write_uid: i64,
+    /// When, in UTC, whole seconds: `YYYY-MM-DD HH:MM:SS`.
+    pub write_date: String,
+}
+
+/// The records of these ids, archived ones too; those that do not exist are left out.
+///
+/// # Errors
+/// When Odoo does not answer, or refuses (a field that the model does not have).
+pub async fn read_back(
+    rpc: &dyn Rpc,
+    model: &str,
+    fields: &[TargetField],
+    ids: &[i64],
+) -> Result<BTreeMap<i64, ReadRecord>, RpcError> {
+    let mut records = BTreeMap::new();
+    for chunk in ids.chunks(LIST) {
+        records.extend(search_read(rpc, model, fields, json!([["id", "in", chunk]]), LIST).await?);
+    }
+    Ok(records)
+}
+
+/// The next records of a model above an id, in the order of ids, archived ones too. Empty at the end.
+///
+/// # Errors
+/// As [`read_back`].
+pub async fn page(
+    rpc: &dyn Rpc,
+    model: &str,
+    fields: &[TargetField],
+    after: i64,
+    limit: usize,
+) -> Result<BTreeMap<i64, ReadRecord>, RpcError> {
+    search_read(rpc, model, fields, json!([["id", ">", after]]), limit).await
+}
+
+async fn search_read(
+    rpc: &dyn Rpc,
+    model: &str,
+    fields: &[TargetField],
+    domain: Json,
+    limit: usize,
+) -> Result<BTreeMap<i64, ReadRecord>, RpcError> {
+    let names: BTreeSet<&str> = fields
+        .iter()
+        .map(|field| field.name.as_str())
+        .chain(["write_uid", "write_date"])
+        .collect();
+    // `load: null` leaves out the names of linked records, which cost more than the rest
+    let args = args!({
+        "domain": domain, "fields": names, "order": "id", "limit": limit, "load": null,
+        "context": {"active_test": false},
+    });
+    let answer = patience::call(rpc, model, "search_read", args).await?;
+    patience::rows(&answer, "search_read")?
+        .into_iter()
+        .map(|row| Ok((patience::integer(row, "id")?, record(row, fields))))
+        .collect()
+}
+
+fn record(row: &serde_json::Map<String, Json>, fields: &[TargetField]) -> ReadRecord {
+    let value = |field: &TargetField| decode(&field.ttype, row.get(&field.name).unwrap_or(&Json::Null));
+    ReadRecord {
+        values: fields.iter().map(|field| (field.name.clone(), value(field))).collect(),
+        write_uid: row.get("write_uid").and_then(link).unwrap_or_default(),
+        write_date: patience::text(row, "write_date").to_owned(),
+    }
+}
+
+/// A value as Odoo answers it, by the field's type.
+#[must_use]
+pub fn decode(ttype: &str, json: &Json) -> OdooValue {
+    match (ttype, json) {
+        ("boolean", json) => OdooValue::Boolean(json.as_bool().unwrap_or(false)),
+        (_, Json::Bool(false) | Json::Null) => OdooValue::Empty,
+        ("integer", json) => json.as_i64().map_or_else(|| text(json), OdooValue::Integer),
+        ("float" | "monetary", json) => json.as_f64().map_or_else(|| text(json), OdooValue::Float),
+        ("many2one" | "many2one_reference", json) => match link(json) {
+            Some(0) => OdooValue::Empty,
+            Some(id) => OdooValue::Link(Reference::Id(id)),
+            None => text(json),
+        },
+        ("many2many" | "one2many", Json::Array(list)) => {
+            let links: BTreeSet<Reference> = list.iter().filter_map(link).map(Reference::Id).collect();
+            OdooValue::Links(links.into_iter().collect())
+        }
+        ("date", Json::String(day)) => OdooValue::Date(day.clone()),
+        ("datetime", Json::String(time)) => OdooValue::DateTime(time.clone()),
+        (_, json) => text(json),
+    }
+}
+
+fn text(json: &Json) -> OdooValue {
+    OdooValue::Text(json.as_str().map_or_else(|| json.to_string(), str::to_owned))
+}
+
+/// An id, or `[id, name]`.
+pub(super) fn link(json: &Json) -> Option<i64> {
+    json.as_i64().or_else(|| json.get(0)?.as_i64())
+}
+
+/// How what is there stands to what was wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// The same.
+    Equal,
+    /// Not the same, by a rule of Odoo's: `Rounded`, `Sanitised`, `Trimmed`, `Normalised`.
+    Explained(&'static str),
+    /// Not what was wanted.
+    Different,
+}
+
+/// Compares the value wanted with the one found.
+#[must_use]
+pub fn compare(field: &TargetField, model: &str, wanted: &OdooValue, found: &OdooValue) -> Comparison {
+    use OdooValue::{Boolean, Empty, Float, Integer, Links, Text};
+    let explained = |yes, why| {
+        if yes {
+            Comparison::Explained(why)
+        } else {
+            Comparison::Different
+        }
+    };
+    match (wanted, found) {
+        (Links(wanted), Links(found)) if same_links(wanted, found) => Comparison::Equal,
+        (wanted, found) if wanted == found || (is_nothing(wanted) && is_nothing(found)) => Comparison::Equal,
+        // a boolean is never empty, and numbers are not either
+        (Empty, Boolean(false) | Integer(0)) => Comparison::Equal,
+        (Empty | Integer(0), Float(found)) if *found == 0.0 => Comparison::Equal,
+        (Float(wanted), Float(found)) => explained(is_rounded(*wanted, *found), "Rounded"),
+        (Text(wanted), found) if field.ttype == "html" => {
+            let found = if let Text(found) = found { found.as_str() } else { "" };
+            explained(visible(wanted) == visible(found), "Sanitised")
+        }
+        (Empty, Text(found)) if field.ttype == "html" => explained(visible(found).is_empty(), "Sanitised"),
+        (Text(wanted), Text(found)) if is_website(model, &field.name) && with_scheme(wanted) == *found => {
+            Comparison::Explained("Normalised")
+        }
+        (Text(wanted), Text(found)) if field.ttype != "selection" => {
+            explained(wanted.trim() == found.trim(), "Trimmed")
+        }
+        _ => Comparison::Different,
+    }
+}
+
+fn same_links(a: &[Reference], b: &[Reference]) -> bool {
+    a.iter().collect::<BTreeSet<_>>() == b.iter().collect::<BTreeSet<_>>()
+}
+
+/// Null, the empty text, no links.
+pub(super) fn is_nothing(value: &OdooValue) -> bool {
+    match value {
+        OdooValue::Empty => true,
+        OdooValue::Text(text) => text.is_empty(),
+        OdooValue::Links(links) => links.is_empty(),
+        OdooValue::Integer(_)
+        | OdooValue::Float(_)
+        | OdooValue::Boolean(_)
+        | OdooValue::Date(_)
+        | OdooValue::DateTime(_)
+        | OdooValue::Link(_) => false,
+    }
+}
+
+/// Whether `found` is `wanted` rounded to some number of digits, two or more, as Odoo rounds fields with digits.
+fn is_rounded(wanted: f64, found: f64) -> bool {
+    (2..=12).any(|digits| {
+        let unit = 10_f64.powi(-digits);
+        let whole = (found / unit).round();
+        (found - whole * unit).abs() <= unit * 1e-6 && (found - wanted).abs() <= unit * (0.5 + 1e-6)
+    })
+}
+
+/// Fields that Odoo completes to an address of the web.
+pub(super) fn is_website(model: &str, field: &str) -> bool {
+    field == "website" && matches!(model, "res.partner" | "crm.lead")
+}
+
+/// What Odoo makes of a website: without a scheme it gets one.
+pub(super) fn with_scheme(website: &str) -> String {
+    let scheme = website.split_once(':').filter(|(scheme, rest)| {
+        let letters = scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+        let first = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let port = !first.is_empty() && first.chars().all(|c| c.is_ascii_digit());
+        letters && scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && !port
+    });
+    match scheme {
+        Some(_) => website.to_owned(),
+        None => format!("http://{}", website.strip_prefix("//").unwrap_or(website)),
+    }
+}
+
+/// The text of HTML as a reader sees it: no tags, no scripts and styles, entities resolved, white space as one blank.
+pub(super) fn visible(html: &str) -> String {
+    let (mut text, mut rest) = (String::with_capacity(html.len()), html);
+    while let Some(open) = rest.find('<') {
+        unescape_into(&rest[..open], &mut text);
+        let tag = &rest[open + 1..];
+        let name: String = tag
+            .chars()
+            .take_while(|c| c.is_ascii_alphanumeric() || *c == '/')
+            .collect::<String>()
+            .to_lowercase();
+        let end = match name.as_str() {
+            _ if tag.starts_with("!--") => tag.find("-->").map(|place| place + 3),
+            "script" | "style" => closing(tag, &name),
+            "" if !tag.starts_with('!') => Some(0),
+            _ => tag.find('>').map(|place| place + 1),
+        };
+        // inline elements do not part words
+        let inline = [
+            "a", "b", "i", "u", "em", "span", "strong", "font", "small", "sub", "sup", "code", "s", "mark",
+        ];
+        if name.is_empty() && end == Some(0) {
+            text.push('<');
+        } else if !inline.contains(&name.trim_matches('/')) {
+            text.push(' ');
+        }
+        rest = end.map_or("", |end| &tag[end..]);
+    }
+    unescape_into(rest, &mut text);
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Behind the end tag of a `script` or `style`.
+fn closing(tag: &str, name: &str) -> Option<usize> {
+    let start = tag.to_ascii_lowercase().find(&format!("</{name}"))?;
+    tag[start..].find('>').map(|place| start + place + 1)
+}
+
+fn unescape_into(escaped: &str, text: &mut String) {
+    let mut rest = escaped;
+    while let Some(start) = rest.find('&') {
+        text.push_str(&rest[..start]);
+        rest = &rest[start..];
+        let (character, length) = entity(rest).unwrap_or(('&', 1));
+        text.push(character);
+        rest = &rest[length..];
+    }
+    text.push_str(rest);
+}
+
+/// The character of the entity that the text begins with, and the entity's length.
+fn entity(text: &str) -> Option<(char, usize)> {
+    let end = text.char_indices().take(12).find(|(_, c)| *c == ';')?.0;
+    let name = &text[1..end];
+    let character = match name {
+        "amp" => '&',
+        "lt" => '<',
+        "gt" => '>',
+        "quot" => '"',
+        "apos" => '\'',
+        "nbsp" => '\u{a0}',
+        _ => {
+            let number = name.strip_prefix('#')?;
+            let code = match number.strip_prefix(['x', 'X']) {
+                Some(hex) => u32::from_str_radix(hex, 16),
+                None => number.parse(),
+            };
+            char::from_u32(code.ok()?)?
+        }
+    };
+    Some((character, end + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Comparison::{Different, Equal, Explained};
+
+    fn text(text: &str) -> OdooValue {
+        OdooValue::Text(text.to_owned())
+    }
+
+    #[test]
+    fn answers_become_values_by_type() {
+        let links = |ids: &[i64]| OdooValue::Links(ids.iter().copied().map(Reference::Id).collect());
+        for (ttype, answer, wanted) in [
+            ("char", json!("a"), text("a")),
+            ("char", json!(false), OdooValue::Empty),
+            ("boolean", json!(false), OdooValue::Boolean(false)),
+            ("integer", json!(0), OdooValue::Integer(0)),
+            ("monetary", json!(12), OdooValue::Float(12.0)),
+            ("many2one", json!([7, "Acme"]), OdooValue::Link(Reference::Id(7))),
+            ("many2one", json!(7), OdooValue::Link(Reference::Id(7))),
+            ("many2one_reference", json!(0), OdooValue::Empty),
+            ("many2many", json!([9, 3]), links(&[3, 9])),
+            ("many2many", json!([]), links(&[])),
+            ("date", json!("2026-01-02"), OdooValue::Date("2026-01-02".to_owned())),
+            (
+                "datetime",
+                json!("2026-01-02 03:04:05"),
+                OdooValue::DateTime("2026-01-02 03:04:05".to_owned()),
+            ),
+            ("selection", json!("won"), text("won")),
+        ] {
+            assert_eq!(decode(ttype, &answer), wanted, "{ttype} {answer}");
+        }
+    }
+
+    #[test]
+    fn a_difference_is_explained_by_a_rule_of_odoo_or_it_is_one() {
+        let float = OdooValue::Float;
+        let links = |ids: &[i64]| OdooValue::Links(ids.iter().copied().map(Reference::Id).collect());
+        for (model, name, ttype, wanted, found, is) in [
+            ("res.partner", "name", "char", text("a"), text("a"), Equal),
+            ("res.partner", "name", "char", text("a"), text("A"), Different),
+            (
+                "res.partner",
+                "name",
+                "char",
+                text("a "),
+                text("a"),
+                Explained("Trimmed"),
+            ),
+            ("res.partner", "name", "char", text("a"), OdooValue::Empty, Different),
+            ("res.partner", "name", "char", OdooValue::Empty, text(""), Equal),
+            (
+                "res.partner",
+                "type",
+                "selection",
+                text("other"),
+                text("other "),
+                Different,
+            ),
+            (
+                "res.partner",
+                "color",
+                "integer",
+                OdooValue::Empty,
+                OdooValue::Integer(0),
+                Equal,
+            ),
+            (
+                "res.partner",
+                "active",
+                "boolean",
+                OdooValue::Empty,
+                OdooValue::Boolean(false),
+                Equal,
+            ),
+            (
+                "res.partner",
+                "active",
+                "boolean",
+                OdooValue::Boolean(true),
+                OdooValue::Boolean(false),
+                Different,
+            ),
+            (
+                "res.partner",
+                "partner_latitude",
+                "float",
+                float(1.123_456_789),
+                float(1.123_456_8),
+                Explained("Rounded"),
+            ),
+            (
+                "res.partner",
+                "partner_latitude",
+                "float",
+                float(1.0),
+                float(1.01),
+                Different,
+            ),
+            (
+                "res.partner",
+                "partner_latitude",
+                "float",
+                float(99.6),
+                float(100.0),
+                Different,
+            ),
+            (
+                "crm.lead",
+                "expected_revenue",
+                "monetary",
+                float(1234.565),
+                float(1234.57),
+                Explained("Rounded"),
+            ),
+            (
+                "crm.lead",
+                "expected_revenue",
+                "monetary",
+                float(99.6),
+                float(100.0),
+                Different,
+            ),
+            (
+                "crm.lead",
+                "expected_revenue",
+                "monetary",
+                float(1e6),
+                float(1e6 + 1.0),
+                Different,
+            ),
+            (
+                "crm.lead",
+                "expected_revenue",
+                "monetary",
+                OdooValue::Empty,
+                float(0.0),
+                Equal,
+            ),
+            (
+                "res.partner",
+                "website",
+                "char",
+                text("www.a.br/x"),
+                text("http://www.a.br/x"),
+                Explained("Normalised"),
+            ),
+            (
+                "res.partner",
+                "website",
+                "char",
+                text("a.br:80"),
+                text("http://a.br:80"),
+                Explained("Normalised"),
+            ),
+            (
+                "res.partner",
+                "website",
+                "char",
+                text("www.a.br"),
+                text("http://www.b.br"),
+                Different,
+            ),
+            (
+                "crm.tag",
+                "website",
+                "char",
+                text("www.a.br"),
+                text("http://www.a.br"),
+                Different,
+            ),
+            (
+                "res.partner",
+                "category_id",
+                "many2many",
+                links(&[1, 2]),
+                links(&[2, 1]),
+                Equal,
+            ),
+            (
+                "res.partner",
+                "category_id",
+                "many2many",
+                links(&[1]),
+                links(&[1, 2]),
+                Different,
+            ),
+            (
+                "res.partner",
+                "comment",
+                "html",
+                text("a & b"),
+                text("<p>a &amp; b</p>"),
+                Explained("Sanitised"),
+            ),
+            (
+                "res.partner",
+                "comment",
+                "html",
+                text("<script>x</script>"),
+                OdooValue::Empty,
+                Explained("Sanitised"),
+            ),
+            (
+                "res.partner",
+                "comment",
+                "html",
+                text("<p>a</p>"),
+                text("<p>b</p>"),
+                Different,
+            ),
+            (
+                "res.partner",
+                "comment",
+                "html",
+                OdooValue::Empty,
+                text("<p><br></p>"),
+                Explained("Sanitised"),
+            ),
+        ] {
+            let field = TargetField {
+                name: name.to_owned(),
+                ttype: ttype.to_owned(),
+            };
+            assert_eq!(
+                compare(&field, model, &wanted, &found),
+                is,
+                "{name}: {wanted:?} {found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_website_without_a_scheme_gets_one() {
+        for (given, stored) in [
+            ("a.br", "http://a.br"),
+            ("a.br:8080/x", "http://a.br:8080/x"),
+            ("//a.br", "http://a.br"),
+            ("https://a.br", "https://a.br"),
+            ("http://a.br:80", "http://a.br:80"),
+            ("mailto:a@b.c", "mailto:a@b.c"),
+        ] {
+            assert_eq!(with_scheme(given), stored);
+        }
+    }
+
+    #[test]
+    fn html_is_compared_by_what_a_reader_sees() {
+        for (html, seen) in [
+            ("<p>Olá <b>mun</b>do</p><p>2 &lt; 3</p>", "Olá mundo 2 < 3"),
+            ("a<br/>b &#233;&#xE9; &unknown; & c", "a b éé &unknown; & c"),
+            ("<style>p {}</style><SCRIPT>1 < 2</SCRIPT>x<!-- <p>y -->", "x"),
+            ("1 < 2", "1 < 2"),
+            ("<p", ""),
+        ] {
+            assert_eq!(visible(html), seen, "{html}");
+        }
+    }
+}

@@ -1,0 +1,483 @@
+//! What may be written over what a person did: the policy `KeepTheirs`. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sha2::{Digest as _, Sha256};
+
+use super::verify;
+use crate::{
+    mapping::TargetField,
+    model::{
+        OdooValue, Reference,
+        digest::{canonical_json, hex},
+    },
+};
+
+/// Fields beside the mapped ones that [`keep_theirs`] wants to see of a record of this model: a partner's address and
+/// kind, because filling its parent would replace the address.
+#[must_use]
+pub fn beside(model: &str) -> Vec<TargetField> {
+    let field = |(name, ttype): &(&str, &str)| TargetField {
+        name: (*name).to_owned(),
+        ttype: (*ttype).to_owned(),
+    };
+    if model == "res.partner" {
+        ADDRESS
+            .iter()
+            .chain(&[("type", "selection"), ("parent_id", "many2one")])
+            .map(field)
+            .collect()
+    } else {
+        Vec::new()
+    }
+}
+
+const ADDRESS: [(&str, &str); 6] = [
+    ("street", "char"),
+    ("street2", "char"),
+    ("city", "char"),
+    ("zip", "char"),
+    ("state_id", "many2one"),
+    ("country_id", "many2one"),
+];
+
+/// What to send of the values wanted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Merge {
+    /// What changes, fit for `Op::Update` and `Op::Adopt`: of a many2many the links to add.
+    pub send: Vec<(String, OdooValue)>,
+    /// Links of a many2many to take away.
+    pub unlink: Vec<(String, Vec<i64>)>,
+    /// Fields that stay, wholly or (links) in part, as a person left them: not to be compared with what was wanted.
+    pub kept: Vec<String>,
+}
+
+/// Merges the values wanted into a record as it is now.
+///
+/// `fields` are the types of the mapped fields, `current` has them and those of [`beside`]. A value is ours to change if
+/// it is the one written last (`written_last`, by [`field_digest`]); any other is theirs, and only emptiness is filled.
+/// With no digest at all (a ledger that was lost) the values of a record that we made are ours, those of an adopted one
+/// theirs: pass `adopted` for a record that a person wrote last, too.
+#[must_use]
+pub fn keep_theirs(
+    model: &str,
+    fields: &[TargetField],
+    current: &BTreeMap<String, OdooValue>,
+    wanted: &[(String, OdooValue)],
+    written_last: &BTreeMap<String, String>,
+    adopted: bool,
+) -> Merge {
+    let mut merge = Merge::default();
+    for (name, wanted) in wanted {
+        let ttype = fields
+            .iter()
+            .find(|field| field.name == *name)
+            .map_or("", |field| field.ttype.as_str());
+        let field = TargetField {
+            name: name.clone(),
+            ttype: ttype.to_owned(),
+        };
+        let now = current.get(name).unwrap_or(&OdooValue::Empty);
+        let last = written_last.get(name).map(String::as_str);
+        let unknown_is_ours = written_last.is_empty() && !adopted;
+        if let OdooValue::Links(wanted) = wanted {
+            merge.links(name, now, wanted, last, unknown_is_ours);
+        } else if is_there(model, &field, wanted, now, last) {
+            // nothing to do
+        } else if last.map_or(unknown_is_ours, |last| is_written(model, &field, now, last)) || is_blank(&field, now) {
+            merge.send.push((name.clone(), wanted.clone()));
+        } else {
+            merge.kept.push(name.clone());
+        }
+    }
+    if model == "res.partner" {
+        merge.keep_the_address(current);
+    }
+    merge
+}
+
+impl Merge {
+    /// Three ways: what we linked last, what is linked now, what is wanted.
+    fn links(&mut self, name: &str, now: &OdooValue, wanted: &[Reference], last: Option<&str>, ours: bool) {
+        let now: BTreeSet<i64> = ids(now);
+        let all: BTreeSet<i64> = wanted.iter().filter_map(Reference::id).collect();
+        let pending = wanted.iter().filter(|link| link.id().is_none()).cloned();
+        let last: BTreeSet<i64> = match last.and_then(|text| serde_json::from_str(text).ok()) {
+            Some(last) => last,
+            None if ours => now.clone(),
+            // theirs, unless there is nothing
+            None if now.is_empty() => BTreeSet::new(),
+            None => {
+                if now != all {
+                    self.kept.push(name.to_owned());
+                }
+                return;
+            }
+        };
+        let add: Vec<i64> = all
+            .iter()
+            .filter(|id| !last.contains(id) && !now.contains(id))
+            .copied()
+            .collect();
+        let remove: Vec<i64> = last
+            .iter()
+            .filter(|id| !all.contains(id) && now.contains(id))
+            .copied()
+            .collect();
+        let then: BTreeSet<i64> = now
+            .iter()
+            .chain(&add)
+            .filter(|id| !remove.contains(id))
+            .copied()
+            .collect();
+        if then != all {
+            self.kept.push(name.to_owned());
+        }
+        let add: Vec<Reference> = add.into_iter().map(Reference::Id).chain(pending).collect();
+        if !add.is_empty() {
+            self.send.push((name.to_owned(), OdooValue::Links(add)));
+        }
+        if !remove.is_empty() {
+            self.unlink.push((name.to_owned(), remove));
+        }
+    }
+
+    /// A partner of type `contact` shares its parent's address: given a parent, it loses its own; given a street, it
+    /// changes the company's. As `other` it keeps to itself, if that is said in the same call.
+    fn keep_the_address(&mut self, current: &BTreeMap<String, OdooValue>) {
+        let sent = |field: &str| self.send.iter().find(|(name, _)| name == field).map(|(_, value)| value);
+        let will_be = |field: &str| {
+            sent(field)
+                .or_else(|| current.get(field))
+                .filter(|value| !is_nothing(value))
+        };
+        let text = |value: Option<&OdooValue>, word: &str| matches!(value, Some(OdooValue::Text(text)) if text == word);
+        let touches = sent("parent_id").is_some() || ADDRESS.iter().any(|(field, _)| sent(field).is_some());
+        let has_address = ADDRESS.iter().any(|(field, _)| will_be(field).is_some())
+            || ADDRESS
+                .iter()
+                .any(|(field, _)| current.get(*field).is_some_and(|value| !is_nothing(value)));
+        if touches && will_be("parent_id").is_some() && has_address && text(will_be("type"), "contact") {
+            self.send.retain(|(name, _)| name != "type");
+            self.send.push(("type".to_owned(), OdooValue::Text("other".to_owned())));
+            if !self.kept.iter().any(|name| name == "type") {
+                self.kept.push("type".to_owned());
+            }
+        }
+    }
+}
+
+/// Whether the value wanted is there. What Odoo made of an earlier value that differs by a little is not.
+fn is_there(model: &str, field: &TargetField, wanted: &OdooValue, now: &OdooValue, last: Option<&str>) -> bool {
+    match verify::compare(field, model, wanted, now) {
+        verify::Comparison::Equal => true,
+        verify::Comparison::Explained(_) => last.is_none_or(|last| last == field_digest(model, field, wanted)),
+        verify::Comparison::Different => false,
+    }
+}
+
+fn is_nothing(value: &OdooValue) -> bool {
+    verify::is_nothing(value)
+}
+
+fn ids(value: &OdooValue) -> BTreeSet<i64> {
+    match value {
+        OdooValue::Links(links) => links.iter().filter_map(Reference::id).collect(),
+        OdooValue::Empty
+        | OdooValue::Text(_)
+        | OdooValue::Integer(_)
+        | OdooValue::Float(_)
+        | OdooValue::Boolean(_)
+        | OdooValue::Date(_)
+        | OdooValue::DateTime(_)
+        | OdooValue::Link(_) => BTreeSet::new(),
+    }
+}
+
+/// Null, blank, 0 of a number; a boolean or a selection never is.
+fn is_blank(field: &TargetField, value: &OdooValue) -> bool {
+    match value {
+        _ if matches!(field.ttype.as_str(), "boolean" | "selection") => false,
+        OdooValue::Text(text) if field.ttype == "html" => verify::visible(text).is_empty(),
+        OdooValue::Text(text) => text.trim().is_empty(),
+        OdooValue::Integer(number) => *number == 0,
+        OdooValue::Float(number) => *number == 0.0,
+        OdooValue::Empty
+        | OdooValue::Boolean(_)
+        | OdooValue::Date(_)
+        | OdooValue::DateTime(_)
+        | OdooValue::Link(_)
+        | OdooValue::Links(_) => is_nothing(value),
+    }
+}
+
+/// What the ledger keeps of a written value, to know it again when it is read back. Links are their sorted ids and a
+/// fraction is itself, because part of the first may change and Odoo rounds the second; all else is 16 hex digits.
+#[must_use]
+pub fn field_digest(model: &str, field: &TargetField, value: &OdooValue) -> String {
+    match value {
+        OdooValue::Links(_) => canonical_json(&ids(value)).expect("a list of numbers is JSON"),
+        OdooValue::Float(number) => number.to_string(),
+        value => {
+            let text = canonical_json(&normal(model, field, value)).expect("a value is JSON");
+            hex(&Sha256::digest(text.as_bytes()))[..16].to_owned()
+        }
+    }
+}
+
+/// One of the values that Odoo does not tell apart from this one.
+fn normal(model: &str, field: &TargetField, value: &OdooValue) -> OdooValue {
+    let text = match value {
+        OdooValue::Text(text) => text.as_str(),
+        OdooValue::Empty if field.ttype == "boolean" => return OdooValue::Boolean(false),
+        OdooValue::Empty if field.ttype == "integer" => return OdooValue::Integer(0),
+        OdooValue::Empty => "",
+        other => return other.clone(),
+    };
+    let text = match field.ttype.as_str() {
+        "html" => verify::visible(text),
+        "selection" => text.to_owned(),
+        _ if verify::is_website(model, &field.name) && !text.trim().is_empty() => verify::with_scheme(text.trim()),
+        _ => text.trim().to_owned(),
+    };
+    if text.is_empty() {
+        OdooValue::Empty
+    } else {
+        OdooValue::Text(text)
+    }
+}
+
+/// Whether the value found is the one whose digest was kept.
+fn is_written(model: &str, field: &TargetField, found: &OdooValue, digest: &str) -> bool {
+    match (found, digest.parse::<f64>()) {
+        (OdooValue::Float(found), Ok(wanted)) => {
+            let wanted = OdooValue::Float(wanted);
+            verify::compare(field, model, &wanted, &OdooValue::Float(*found)) != verify::Comparison::Different
+        }
+        (OdooValue::Float(found), Err(_)) if *found == 0.0 => field_digest(model, field, &OdooValue::Empty) == digest,
+        _ => field_digest(model, field, found) == digest,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> OdooValue {
+        OdooValue::Text(text.to_owned())
+    }
+
+    fn links(ids: &[i64]) -> OdooValue {
+        OdooValue::Links(ids.iter().copied().map(Reference::Id).collect())
+    }
+
+    const FIELDS: [(&str, &str); 9] = [
+        ("name", "char"),
+        ("comment", "html"),
+        ("color", "integer"),
+        ("active", "boolean"),
+        ("type", "selection"),
+        ("category_id", "many2many"),
+        ("latitude", "float"),
+        ("parent_id", "many2one"),
+        ("website", "char"),
+    ];
+
+    fn field(name: &str) -> TargetField {
+        let ttype = FIELDS.iter().find(|(other, _)| *other == name).unwrap().1;
+        TargetField {
+            name: name.to_owned(),
+            ttype: ttype.to_owned(),
+        }
+    }
+
+    fn merge(name: &str, now: OdooValue, wanted: OdooValue, last: Option<OdooValue>, adopted: bool) -> Merge {
+        let fields: Vec<TargetField> = FIELDS.iter().map(|(name, _)| field(name)).collect();
+        let current = BTreeMap::from([(name.to_owned(), now)]);
+        // a record whose ledger is not lost has a digest of something
+        let mut digests: BTreeMap<String, String> = last
+            .iter()
+            .map(|last| (name.to_owned(), field_digest("res.partner", &field(name), last)))
+            .collect();
+        if !adopted {
+            digests.insert("other".to_owned(), "0".to_owned());
+        }
+        keep_theirs(
+            "res.partner",
+            &fields,
+            &current,
+            &[(name.to_owned(), wanted)],
+            &digests,
+            adopted,
+        )
+    }
+
+    #[test]
+    fn what_was_written_last_changes_emptiness_is_filled_and_the_rest_is_theirs() {
+        let (none, float) = (|| OdooValue::Empty, OdooValue::Float);
+        for (name, now, wanted, last, adopted, sent, kept) in [
+            ("name", text("a"), text("b"), Some(text("a")), false, true, false),
+            ("name", text("x"), text("b"), Some(text("a")), false, false, true),
+            ("name", text("b"), text("b"), Some(text("a")), false, false, false),
+            ("name", text("  "), text("b"), Some(text("a")), false, true, false),
+            ("name", text("x"), text("b"), None, true, false, true),
+            ("name", none(), text("b"), None, true, true, false),
+            ("name", text("x"), none(), None, true, false, true),
+            ("name", text("a"), none(), Some(text("a")), true, true, false),
+            (
+                "comment",
+                text("<p>a</p>"),
+                text("b"),
+                Some(text("a")),
+                false,
+                true,
+                false,
+            ),
+            ("comment", text("<p><br></p>"), text("b"), None, true, true, false),
+            (
+                "color",
+                OdooValue::Integer(0),
+                OdooValue::Integer(3),
+                None,
+                true,
+                true,
+                false,
+            ),
+            (
+                "active",
+                OdooValue::Boolean(false),
+                OdooValue::Boolean(true),
+                None,
+                true,
+                false,
+                true,
+            ),
+            ("type", none(), text("other"), None, true, false, true),
+            (
+                "latitude",
+                float(1.23),
+                float(2.0),
+                Some(float(1.234_567)),
+                false,
+                true,
+                false,
+            ),
+            (
+                "latitude",
+                float(1.23),
+                float(1.229),
+                Some(float(1.234_567)),
+                false,
+                true,
+                false,
+            ),
+            (
+                "latitude",
+                float(1.23),
+                float(1.234_567),
+                Some(float(1.234_567)),
+                false,
+                false,
+                false,
+            ),
+            ("latitude", float(0.0), float(1.0), Some(none()), false, true, false),
+            (
+                "website",
+                text("http://a.br"),
+                text("b.br"),
+                Some(text("a.br")),
+                false,
+                true,
+                false,
+            ),
+        ] {
+            let case = format!("{name}: {now:?} {wanted:?} {last:?}");
+            let merge = merge(name, now, wanted, last, adopted);
+            assert_eq!(
+                (merge.send.len(), merge.kept.len()),
+                (usize::from(sent), usize::from(kept)),
+                "{case}"
+            );
+        }
+    }
+
+    #[test]
+    fn links_are_merged_three_ways() {
+        for (now, wanted, last, add, remove, kept) in [
+            (vec![1, 2], vec![1, 3], Some(vec![1, 2]), vec![3], vec![2], false),
+            // 9 is a person's, 2 was taken away by a person
+            (vec![1, 9], vec![1, 2, 3], Some(vec![1, 2]), vec![3], vec![], true),
+            (vec![9], vec![1], None, vec![], vec![], true),
+            (vec![], vec![1], None, vec![1], vec![], false),
+            (vec![1], vec![1], None, vec![], vec![], false),
+            (vec![1], vec![], Some(vec![1]), vec![], vec![1], false),
+        ] {
+            let merge = merge(
+                "category_id",
+                links(&now),
+                links(&wanted),
+                last.as_deref().map(links),
+                true,
+            );
+            let sent: Vec<OdooValue> = merge.send.into_iter().map(|(_, value)| value).collect();
+            let unlinked: Vec<i64> = merge.unlink.into_iter().flat_map(|(_, ids)| ids).collect();
+            let add = if add.is_empty() { vec![] } else { vec![links(&add)] };
+            assert_eq!(
+                (sent, unlinked, merge.kept.len()),
+                (add, remove, usize::from(kept)),
+                "{now:?} {wanted:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_lost_ledger_makes_the_values_of_our_records_ours_and_of_adopted_ones_theirs() {
+        let current = BTreeMap::from([("name".to_owned(), text("x"))]);
+        let wanted = [("name".to_owned(), text("b"))];
+        for (adopted, sent) in [(false, 1), (true, 0)] {
+            let merge = keep_theirs(
+                "crm.tag",
+                &[field("name")],
+                &current,
+                &wanted,
+                &BTreeMap::new(),
+                adopted,
+            );
+            assert_eq!(merge.send.len(), sent);
+        }
+    }
+
+    #[test]
+    fn a_contact_with_an_address_of_its_own_becomes_other_when_it_gets_a_parent() {
+        let parent = [("parent_id".to_owned(), OdooValue::Link(Reference::Id(7)))];
+        let other = ("type".to_owned(), text("other"));
+        for (model, street, kind, becomes_other) in [
+            ("res.partner", "Rua 1", "contact", true),
+            ("res.partner", "", "contact", false),
+            ("res.partner", "Rua 1", "invoice", false),
+            ("crm.lead", "Rua 1", "contact", false),
+        ] {
+            let current = BTreeMap::from([("street".to_owned(), text(street)), ("type".to_owned(), text(kind))]);
+            let merge = keep_theirs(model, &[field("parent_id")], &current, &parent, &BTreeMap::new(), true);
+            assert_eq!(merge.send.contains(&other), becomes_other, "{model} {street} {kind}");
+            assert_eq!(merge.kept, if becomes_other { vec!["type".to_owned()] } else { vec![] });
+        }
+    }
+
+    #[test]
+    fn a_digest_knows_a_value_again_as_odoo_gives_it_back() {
+        for (name, written, read) in [
+            ("comment", text("a & b"), text("<p>a &amp; b</p>")),
+            ("website", text(" a.br"), text("http://a.br")),
+            ("name", text("a "), text("a")),
+            ("name", OdooValue::Empty, text("")),
+            ("color", OdooValue::Empty, OdooValue::Integer(0)),
+            ("active", OdooValue::Empty, OdooValue::Boolean(false)),
+            ("category_id", links(&[3, 1]), links(&[1, 3])),
+        ] {
+            let digest = |value| field_digest("res.partner", &field(name), value);
+            assert_eq!(digest(&written), digest(&read), "{name}");
+        }
+        assert_eq!(field_digest("res.partner", &field("name"), &text("a")).len(), 16);
+    }
+}

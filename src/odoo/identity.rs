@@ -1,0 +1,118 @@
+//! External ids: what says which record of Odoo is which record of the source (`ir.model.data`).
+
+use std::collections::{BTreeSet, HashMap};
+
+use serde_json::json;
+
+use super::{
+    patience,
+    rpc::{Rpc, RpcError},
+};
+use crate::args;
+
+const DATA: &str = "ir.model.data";
+/// Rows asked for in one call.
+const PAGE: usize = 5_000;
+/// Names or ids listed in one call.
+const LIST: usize = 1_000;
+
+/// An external id of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Name within the module, `<object>_<key>`.
+    pub name: String,
+    /// The record.
+    pub res_id: i64,
+    /// The record was there before us: it was adopted.
+    pub noupdate: bool,
+}
+
+/// Every external id `<object>_…` of a module, in the order they were made.
+///
+/// # Errors
+/// When Odoo does not answer, or refuses.
+pub async fn find_all(rpc: &dyn Rpc, module: &str, object: &str) -> Result<Vec<Identity>, RpcError> {
+    let prefix = format!("{object}_");
+    let (mut found, mut last) = (Vec::new(), 0);
+    loop {
+        let answer = patience::call(
+            rpc,
+            DATA,
+            "search_read",
+            args!({
+                // an underscore is a wildcard here, hence the check below
+                "domain": [["module", "=", module], ["name", "=like", format!("{prefix}%")], ["id", ">", last]],
+                "fields": ["name", "res_id", "noupdate"], "order": "id", "limit": PAGE,
+            }),
+        )
+        .await?;
+        let rows = patience::rows(&answer, "search_read")?;
+        let Some(end) = rows.last() else { return Ok(found) };
+        last = patience::integer(end, "id")?;
+        for row in rows {
+            let name = patience::text(row, "name");
+            if name.starts_with(&prefix) {
+                found.push(Identity {
+                    name: name.to_owned(),
+                    res_id: patience::integer(row, "res_id")?,
+                    noupdate: row
+                        .get("noupdate")
+                        .and_then(serde_json::Value::as_bool)
+                        .unwrap_or(false),
+                });
+            }
+        }
+    }
+}
+
+/// The records that these external ids name; those that do not exist are left out.
+///
+/// # Errors
+/// When Odoo does not answer, or refuses.
+pub async fn find(rpc: &dyn Rpc, module: &str, names: &[String]) -> Result<HashMap<String, i64>, RpcError> {
+    let mut found = HashMap::with_capacity(names.len());
+    for chunk in names.chunks(LIST) {
+        let answer = patience::call(
+            rpc,
+            DATA,
+            "search_read",
+            args!({"domain": [["module", "=", module], ["name", "in", chunk]], "fields": ["name", "res_id"]}),
+        )
+        .await?;
+        for row in patience::rows(&answer, "search_read")? {
+            found.insert(
+                patience::text(row, "name").to_owned(),
+                patience::integer(row, "res_id")?,
+            );
+        }
+    }
+    Ok(found)
+}
+
+/// How many external ids of the object name a record that is there, archived or not.
+///
+/// # Errors
+/// When Odoo does not answer, or refuses.
+pub async fn count_present(rpc: &dyn Rpc, module: &str, object: &str, model: &str) -> Result<i64, RpcError> {
+    let mut count = 0;
+    for chunk in find_all(rpc, module, object).await?.chunks(LIST) {
+        let ids: Vec<i64> = chunk.iter().map(|identity| identity.res_id).collect();
+        let there = existing(rpc, model, &ids).await?;
+        count += chunk
+            .iter()
+            .map(|identity| i64::from(there.contains(&identity.res_id)))
+            .sum::<i64>();
+    }
+    Ok(count)
+}
+
+/// Those of the ids (at most 5,000) that are records, archived or not.
+///
+/// # Errors
+/// When Odoo does not answer, or refuses.
+pub async fn existing(rpc: &dyn Rpc, model: &str, ids: &[i64]) -> Result<BTreeSet<i64>, RpcError> {
+    let domain = json!([["id", "in", ids]]);
+    let args = args!({"domain": domain, "context": {"active_test": false}});
+    let answer = patience::call(rpc, model, "search", args).await?;
+    Ok(patience::ids(&answer, "search")?.into_iter().collect())
+}
