@@ -1,1 +1,315 @@
 //! Export files: one CSV or JSON Lines file per source object.
+//!
+//! This part only moves bytes: it lists the folder, reads each file twice (once to tell its encoding from all of its
+//! bytes, once for its records) and hands the bytes to the pure readers below it. Nothing grows with a file's size.
+
+mod csv;
+mod jsonl;
+mod text;
+mod window;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{GetOptions, ObjectMeta, ObjectStore};
+
+use self::csv::Csv;
+use self::jsonl::JsonLines;
+use self::text::{Decoder, Layout, Survey};
+use self::window::Window;
+use super::{Item, Source, SourceError, SourceObject};
+use crate::model::Rejection;
+
+/// How many lines of a JSON Lines file tell its fields.
+const LINES_FOR_FIELDS: usize = 1000;
+
+/// What a reader of bytes has to say.
+#[derive(Debug, PartialEq)]
+enum Step {
+    /// An item.
+    Item(Item),
+    /// More bytes are needed.
+    More,
+    /// There are no more items.
+    End,
+}
+
+/// The rejection of a line.
+fn broken(place: &str, line: u64, why: &str) -> Item {
+    Item::Broken(Rejection::new("BrokenLine", place, format!("line {line} of {place}: {why}")))
+}
+
+/// What a file's name says it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Csv,
+    JsonLines,
+    /// `.json`: JSON Lines, if it is line-wise.
+    Json,
+}
+
+/// Stem and format of a file, `None` for one that is no export: hidden, unfinished, or something else.
+fn recognise(name: &str) -> Option<(&str, Format)> {
+    let (stem, extension) = name.rsplit_once('.')?;
+    let format = match extension.to_ascii_lowercase().as_str() {
+        "csv" | "tsv" | "txt" => Format::Csv,
+        "jsonl" | "ndjson" => Format::JsonLines,
+        "json" => Format::Json,
+        _ => return None,
+    };
+    (!stem.is_empty() && !stem.starts_with('.')).then_some((stem, format))
+}
+
+/// A reader of one file.
+#[derive(Debug)]
+enum Reader {
+    Csv(Csv),
+    JsonLines(JsonLines),
+}
+
+impl Reader {
+    fn new(place: String, format: Format) -> Self {
+        match format {
+            Format::Csv => Self::Csv(Csv::new(place)),
+            Format::JsonLines => Self::JsonLines(JsonLines::new(place, false)),
+            Format::Json => Self::JsonLines(JsonLines::new(place, true)),
+        }
+    }
+
+    fn window(&mut self) -> &mut Window {
+        match self {
+            Self::Csv(reader) => reader.window(),
+            Self::JsonLines(reader) => reader.window(),
+        }
+    }
+
+    fn step(&mut self) -> Result<Step, String> {
+        match self {
+            Self::Csv(reader) => reader.step(),
+            Self::JsonLines(reader) => reader.step(),
+        }
+    }
+}
+
+/// A folder of export files in any object store.
+#[derive(Clone, Debug)]
+pub struct FilesSource {
+    store: Arc<dyn ObjectStore>,
+    prefix: Path,
+}
+
+/// One file of the folder.
+#[derive(Clone, Debug)]
+struct Found {
+    meta: ObjectMeta,
+    format: Format,
+}
+
+impl FilesSource {
+    /// The files directly below `prefix`.
+    #[must_use]
+    pub fn new(store: Arc<dyn ObjectStore>, prefix: Path) -> Self {
+        Self { store, prefix }
+    }
+
+    /// The file of each object; an absent folder has none.
+    async fn files(&self) -> Result<BTreeMap<String, Found>, SourceError> {
+        let listed = match self.store.list_with_delimiter(Some(&self.prefix)).await {
+            Ok(listed) => listed.objects,
+            Err(object_store::Error::NotFound { .. }) => Vec::new(),
+            Err(error) => return Err(failed(&self.prefix, error)),
+        };
+        by_object(listed)
+    }
+
+    /// Opens a file for reading its items.
+    async fn open(&self, file: &Found) -> Result<Reading, SourceError> {
+        let place = file.meta.location.to_string();
+        let mut survey = Survey::default();
+        let mut bytes = self.bytes(&file.meta).await?;
+        while !survey.decided()
+            && let Some(chunk) = bytes.try_next().await?
+        {
+            survey.push(&chunk);
+        }
+        let layout = survey.finish();
+        tracing::debug!(%place, encoding = layout.encoding.name(), "surveyed an export file");
+        Ok(Reading::new(place, file.format, layout, self.bytes(&file.meta).await?))
+    }
+
+    /// The bytes of a file as it was when it was listed: another file put in its place is an error.
+    async fn bytes(&self, meta: &ObjectMeta) -> Result<BoxStream<'static, Result<Bytes, SourceError>>, SourceError> {
+        let location = meta.location.clone();
+        let options = GetOptions {
+            if_match: meta.e_tag.clone(),
+            ..GetOptions::default()
+        };
+        let got = self.store.get_opts(&location, options).await;
+        let got = got.map_err(|error| failed(&location, error))?;
+        let checked = move |chunk: Result<Bytes, object_store::Error>| match chunk {
+            // a local file that shrinks while it is read gives empty chunks without end
+            Ok(chunk) if chunk.is_empty() => Err(SourceError::Io {
+                place: location.to_string(),
+                source: io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter while it was read"),
+            }),
+            Ok(chunk) => Ok(chunk),
+            Err(error) => Err(failed(&location, error)),
+        };
+        Ok(got.into_stream().map(checked).boxed())
+    }
+
+    async fn describe(&self, name: String, file: Found) -> Result<SourceObject, SourceError> {
+        let reading = self.open(&file).await?;
+        Ok(SourceObject {
+            name,
+            fields: reading.fields().await?,
+            place: file.meta.location.to_string(),
+            bytes: Some(file.meta.size),
+        })
+    }
+}
+
+#[async_trait]
+impl Source for FilesSource {
+    async fn objects(&self) -> Result<Vec<SourceObject>, SourceError> {
+        let mut objects = Vec::new();
+        for (name, file) in self.files().await? {
+            objects.push(self.describe(name, file).await?);
+        }
+        Ok(objects)
+    }
+
+    async fn read(&self, object: &str) -> Result<BoxStream<'static, Result<Item, SourceError>>, SourceError> {
+        let mut files = self.files().await?;
+        let file = files.remove(object).ok_or_else(|| SourceError::Missing {
+            place: format!("{}/{object}.csv (or .jsonl)", self.prefix),
+        })?;
+        Ok(self.open(&file).await?.items())
+    }
+}
+
+/// The export files of a folder by object.
+fn by_object(listed: Vec<ObjectMeta>) -> Result<BTreeMap<String, Found>, SourceError> {
+    let mut files: BTreeMap<String, Found> = BTreeMap::new();
+    for meta in listed {
+        let Some((stem, format)) = meta.location.filename().and_then(recognise) else {
+            continue;
+        };
+        if let Some(other) = files.get(stem) {
+            let mut both = [other.meta.location.to_string(), meta.location.to_string()];
+            both.sort();
+            let [place, second] = both;
+            let message = format!("{second} gives the same object {stem:?}, keep one of them");
+            return Err(SourceError::Unusable { place, message });
+        }
+        files.insert(stem.to_owned(), Found { meta, format });
+    }
+    Ok(files)
+}
+
+fn failed(path: &Path, error: object_store::Error) -> SourceError {
+    let place = path.to_string();
+    match error {
+        object_store::Error::NotFound { .. } => SourceError::Missing { place },
+        object_store::Error::Precondition { .. } => SourceError::Io {
+            place,
+            source: io::Error::other("the file was replaced while it was read"),
+        },
+        error => SourceError::Io {
+            place,
+            source: io::Error::other(error),
+        },
+    }
+}
+
+/// A file being read.
+struct Reading {
+    place: String,
+    reader: Reader,
+    decoder: Decoder,
+    bytes: BoxStream<'static, Result<Bytes, SourceError>>,
+}
+
+impl Reading {
+    fn new(
+        place: String,
+        format: Format,
+        layout: Layout,
+        bytes: BoxStream<'static, Result<Bytes, SourceError>>,
+    ) -> Self {
+        Self {
+            reader: Reader::new(place.clone(), format),
+            decoder: Decoder::new(layout),
+            place,
+            bytes,
+        }
+    }
+
+    /// The next item; `None` at the end.
+    async fn next(&mut self) -> Result<Option<Item>, SourceError> {
+        loop {
+            match self.step()? {
+                Step::Item(item) => return Ok(Some(item)),
+                Step::End => return Ok(None),
+                Step::More => self.feed().await?,
+            }
+        }
+    }
+
+    fn step(&mut self) -> Result<Step, SourceError> {
+        self.reader.step().map_err(|message| SourceError::Unusable {
+            place: self.place.clone(),
+            message,
+        })
+    }
+
+    async fn feed(&mut self) -> Result<(), SourceError> {
+        let chunk = self.bytes.try_next().await?;
+        let window = self.reader.window();
+        self.decoder
+            .decode(chunk.as_deref().unwrap_or_default(), chunk.is_none(), window.grow());
+        if chunk.is_none() {
+            window.end();
+        }
+        Ok(())
+    }
+
+    fn items(self) -> BoxStream<'static, Result<Item, SourceError>> {
+        stream::try_unfold(Box::new(self), |mut reading| async move {
+            let item = reading.next().await?;
+            Ok(item.map(|item| (item, reading)))
+        })
+        .boxed()
+    }
+
+    /// The fields that the file declares: its header, or the names in its first lines.
+    async fn fields(mut self) -> Result<Vec<String>, SourceError> {
+        let mut fields = Vec::new();
+        for _ in 0..LINES_FOR_FIELDS {
+            let item = self.next().await?;
+            if let Reader::Csv(csv) = &self.reader {
+                return Ok(csv.fields().map(<[String]>::to_vec).unwrap_or_default());
+            }
+            match item {
+                None => break,
+                Some(Item::Broken(_)) => {}
+                Some(Item::Record(record)) => {
+                    for (name, _) in record {
+                        if !fields.contains(&name) {
+                            fields.push(name);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(fields)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -37,7 +37,8 @@ pub struct SourceObject {
 }
 
 /// One step of reading.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Item {
     /// A record.
     Record(Record),
