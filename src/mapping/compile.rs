@@ -197,7 +197,7 @@ impl<'a> Compiler<'a> {
                 return None;
             }
         };
-        for name in &expression.variables {
+        for name in &expression.variables() {
             let problem = match (name.as_str(), sees) {
                 ("params", _) | ("record", Sees::Record { .. }) => continue,
                 ("item" | "parent" | "index", Sees::Record { each: true }) => continue,
@@ -209,10 +209,10 @@ impl<'a> Compiler<'a> {
             };
             self.findings.error("CelName", path, problem);
         }
-        if expression.uses_installed && sees != Sees::Run {
+        if expression.uses_installed() && sees != Sees::Run {
             self.findings.error("CelName", path, "installed is only there in when");
         }
-        for name in &expression.params {
+        for name in &expression.params() {
             self.used_params.insert(name.clone());
             let known = || self.spec.parameters.iter().flatten().map(|parameter| parameter.name.as_str());
             if !known().any(|parameter| parameter == name) {
@@ -335,7 +335,7 @@ impl<'a> Compiler<'a> {
     pub fn used_expression(&mut self, draft: &mut Draft<'_>, text: &str, place: &str) -> Option<Expression> {
         let place = format!("{}.{place}", draft.path);
         let expression = self.expression(text, &place, Sees::Record { each: draft.each })?;
-        draft.uses(place, expression.record_fields.iter().cloned().collect());
+        draft.uses(place, expression.record_fields().into_iter().collect());
         Some(expression)
     }
 
@@ -355,7 +355,7 @@ impl<'a> Compiler<'a> {
         }
         while !open.is_empty() {
             let ready = open.iter().position(|(_, expression)| {
-                !open.iter().any(|(other, _)| expression.record_fields.iter().any(|field| field == *other))
+                !open.iter().any(|(other, _)| expression.record_fields().contains(other.as_str()))
             });
             let Some(ready) = ready else {
                 let names: Vec<&str> = open.iter().map(|(name, _)| name.as_str()).collect();

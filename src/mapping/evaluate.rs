@@ -206,7 +206,7 @@ impl<'a> Evaluation<'a> {
                         "{}.{}: {message} in {}",
                         self.plan.object,
                         part.label,
-                        shortened(&expression.source, QUOTED_MAX)
+                        shortened(expression.source(), QUOTED_MAX)
                     );
                     return Err(Stop::Rejected(Rejection::new("Expression", part.label.as_str(), message)));
                 }

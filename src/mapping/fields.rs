@@ -246,7 +246,7 @@ fn part<'a>(
     let source = source(compiler, draft, entry, path)?;
     let gives_key = match &source {
         Source::Path(from) => draft.gives_key(from),
-        Source::Cel(expression) => names::calls_key(&expression.source),
+        Source::Cel(expression) => names::calls_key(expression.source()),
         Source::Constant(_) | Source::Nothing => false,
     };
     check_reference(compiler, entry, shape, &source, path);

@@ -231,7 +231,7 @@ impl Object {
     }
 
     fn failed(&self, seen: &Seen, field: &str, expression: &Expression, message: &str) -> Step {
-        let message = format!("{}.{field}: {message} in {}", self.name, shortened(&expression.source, 200));
+        let message = format!("{}.{field}: {message} in {}", self.name, shortened(expression.source(), 200));
         Step::Rejected {
             key: self.key(seen).ok(),
             rejection: Rejection::new("Expression", field, message),
