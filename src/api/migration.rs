@@ -437,6 +437,11 @@ pub struct MigrationStatus {
     pub history: Vec<PastRun>,
 }
 
+/// The status an object is born with: without one, kstatus takes an object for finished.
+pub(super) fn initial_status() -> serde_json::Value {
+    serde_json::json!({"observedGeneration": -1, "phase": "Pending"})
+}
+
 /// The plan that is pinned for the run.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]

@@ -12,6 +12,8 @@ pub use mapping_spec::{MappingSpec, MappingSpecSpec, MappingSpecStatus};
 pub use migration::{Migration, MigrationSpec, MigrationStatus, Phase};
 pub use phase_run::{PhaseRun, PhaseRunSpec, PhaseRunStatus};
 
+mod schema;
+
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 
@@ -46,9 +48,12 @@ pub const APPROVAL_POLICY: &str = "crmferry-approval";
 #[must_use]
 pub fn crds() -> Vec<(&'static str, CustomResourceDefinition)> {
     vec![
-        ("mappingspecs.yaml", MappingSpec::crd()),
-        ("migrations.yaml", Migration::crd()),
-        ("phaseruns.yaml", PhaseRun::crd()),
+        ("mappingspecs.yaml", schema::finished(MappingSpec::crd(), None)),
+        (
+            "migrations.yaml",
+            schema::finished(Migration::crd(), Some(migration::initial_status())),
+        ),
+        ("phaseruns.yaml", schema::finished(PhaseRun::crd(), None)),
     ]
 }
 
