@@ -255,7 +255,7 @@ impl JsonSchema for Bound {
         schemars::json_schema!({
             "x-kubernetes-int-or-string": true,
             "anyOf": [{"type": "integer"}, {"type": "string"}],
-            "pattern": r"^(100|[0-9]{1,2})(\.[0-9]{1,3})?%$",
+            "pattern": r"^(100|[0-9]{1,2}(\.[0-9]{1,3})?)%$",
             "maxLength": 8,
             "minimum": 0
         })
@@ -279,7 +279,7 @@ pub struct Cutover {
     /// Time between two rounds of synchronising, such as `15m` or `1h`.
     #[serde(default = "default_every")]
     #[schemars(length(max = 16), regex(pattern = r"^([0-9]{1,4}h)?([0-9]{1,4}m)?([0-9]{1,5}s)?$"))]
-    #[x_kube(validation = Rule::new("size(self) > 0").message("every is a time such as 15m"))]
+    #[x_kube(validation = Rule::new("size(self) > 0 && duration(self) >= duration('1s')").message("every is a time such as 15m"))]
     pub every: String,
 }
 

@@ -44,6 +44,17 @@ pub const MANAGED_BY: &str = "crmferry";
 /// The policy whose refusal proves that approvals are guarded.
 pub const APPROVAL_POLICY: &str = "crmferry-approval";
 
+/// Key of the sealed evidence in its ConfigMap.
+pub const EVIDENCE_KEY: &str = "evidence";
+/// Where a worker's pod has its workspace.
+pub const WORKSPACE_DIR: &str = "/workspace";
+/// Where a worker's pod has Odoo's Secret, a file a key; empty where there is no such Secret.
+pub const ODOO_SECRET_DIR: &str = "/secrets/odoo";
+/// Where a worker's pod has the CA certificates of `caBundle`, in a file called as the key.
+pub const CA_DIR: &str = "/ca";
+/// Where a worker's pod keeps what dies with it.
+pub const SCRATCH_DIR: &str = "/scratch";
+
 /// Every CRD with the file it is checked in under (`crds/`), in a stable order.
 #[must_use]
 pub fn crds() -> Vec<(&'static str, CustomResourceDefinition)> {

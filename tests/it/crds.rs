@@ -13,6 +13,9 @@ fn checked_in_crds_are_what_the_types_say() {
             fs::write(dir.join(file), &wanted).unwrap();
         }
         let found = fs::read_to_string(dir.join(file)).unwrap_or_default();
-        assert!(found == wanted, "crds/{file} is stale: run `UPDATE_GOLDEN=1 cargo test --test it crds`");
+        assert!(
+            found == wanted,
+            "crds/{file} is stale: run `UPDATE_GOLDEN=1 cargo test --test it crds`"
+        );
     }
 }
