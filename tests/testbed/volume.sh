@@ -5,9 +5,10 @@ set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/env.sh"
 if [ "${1:-}" = --delete ]; then
   NS=$2; C=$3
-  kubectl -n "$NS" patch pvc "$C" --type merge -p '{"metadata":{"finalizers":null}}' >/dev/null 2>&1 || true
-  kubectl -n "$NS" delete pvc "$C" --ignore-not-found --wait=false >/dev/null
-  kubectl delete pv "$NS-$C" --ignore-not-found --wait=true --timeout=30s >/dev/null
+  for x in "pvc/$C -n $NS" "pv/$NS-$C"; do                       # finalizers off: gone at once, whoever still mounts it
+    kubectl delete $x --ignore-not-found --wait=false >/dev/null
+    kubectl patch $x --type merge -p '{"metadata":{"finalizers":null}}' >/dev/null 2>&1 || true
+  done
   rm -rf "${CRMFERRY_TESTBED:?}/volumes/$NS/$C"; exit 0
 fi
 NS=${1:?volume.sh NAMESPACE CLAIM [ACCESSMODE]}; C=${2:?}; MODE=${3:-ReadWriteOncePod}; D=$CRMFERRY_TESTBED/volumes/$NS/$C
