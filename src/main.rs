@@ -31,6 +31,7 @@ async fn main() -> ExitCode {
     }
     tracing_subscriber::fmt()
         .json()
+        .with_span_list(false)
         .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,kube=warn")))
         .init();
     let Command::Operator(arguments) = Arguments::parse().command;

@@ -264,7 +264,7 @@ async fn watched<K: Resource>(
 ) -> Result<Action, Error> {
     let namespace = object.namespace().unwrap_or_default();
     let generation = object.meta().generation;
-    let span = info_span!("reconcile", kind, namespace, name = object.name_any(), generation);
+    let span = info_span!("reconcile", kind, namespace, object = object.name_any(), generation);
     async {
         let started = Instant::now();
         let result = pass.await;

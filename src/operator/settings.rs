@@ -10,8 +10,8 @@ use super::Error;
 /// Arguments of `crmferry operator`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
-    /// Namespaces to watch; all of them where none is given.
-    #[arg(long = "watch-namespace", value_name = "NAMESPACE", value_delimiter = ',')]
+    /// Namespaces to watch, separated by commas; all of them where none is given.
+    #[arg(long, value_name = "NAMESPACES", value_delimiter = ',')]
     pub watch_namespaces: Vec<String>,
     /// Image that Jobs run.
     #[arg(long, value_name = "IMAGE")]
