@@ -223,3 +223,145 @@ fn cut(message: &str) -> String {
         Some((end, _)) => format!("{}…", &line[..end]),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A scene as a real cluster showed it.
+    #[derive(serde::Deserialize)]
+    struct Seen {
+        job: Job,
+        pods: Vec<Pod>,
+        events: Vec<Event>,
+    }
+
+    fn scenes() -> std::collections::BTreeMap<String, Seen> {
+        serde_json::from_str(include_str!("../../tests/fixtures/troubles.json")).unwrap()
+    }
+
+    #[test]
+    fn every_scene_of_a_real_cluster_names_the_thing_and_the_command() {
+        let mut scenes = scenes();
+        let table: [(&str, JobSeen, &str, &str, &str); 13] = [
+            (
+                "claim-missing",
+                JobSeen::Pending,
+                "ClaimMissing",
+                "PersistentVolumeClaim exports",
+                "get persistentvolumeclaim exports",
+            ),
+            (
+                "image-missing",
+                JobSeen::Pending,
+                "ErrImagePull",
+                "image localhost/nothing:1",
+                "describe pod",
+            ),
+            (
+                "image-never",
+                JobSeen::Pending,
+                "ErrImageNeverPull",
+                "image localhost/nothing:1",
+                "describe pod",
+            ),
+            (
+                "image-invalid",
+                JobSeen::Pending,
+                "InvalidImageName",
+                "image localhost/No:::1",
+                "describe pod",
+            ),
+            (
+                "unschedulable",
+                JobSeen::Pending,
+                "Unschedulable",
+                "node affinity/selector",
+                "describe pod",
+            ),
+            (
+                "root-image",
+                JobSeen::Pending,
+                "CreateContainerConfigError",
+                "image will run as root",
+                "describe pod",
+            ),
+            (
+                "failed-mount",
+                JobSeen::Pending,
+                "FailedMount",
+                "is not a directory",
+                "describe pod",
+            ),
+            (
+                "no-service-account",
+                JobSeen::Pending,
+                "FailedCreate",
+                "serviceaccount \"nobody-here\" not found",
+                "describe job",
+            ),
+            (
+                "quota",
+                JobSeen::Pending,
+                "FailedCreate",
+                "exceeded quota: none",
+                "describe resourcequota",
+            ),
+            (
+                "absent",
+                JobSeen::Failed(Some(128)),
+                "StartError",
+                "/bin/nothing",
+                "describe pod",
+            ),
+            (
+                "hungry",
+                JobSeen::Failed(Some(137)),
+                "OOMKilled",
+                "OOMKilled",
+                "describe pod",
+            ),
+            ("exit20", JobSeen::Failed(Some(20)), "", "", ""),
+            ("sleeps", JobSeen::Running, "", "", ""),
+        ];
+        for (name, wanted, reason, message, command) in table {
+            let Seen { job, pods, events } = scenes.remove(name).unwrap();
+            let scene = Scene {
+                pods,
+                events,
+                missing_claim: (name == "claim-missing").then(|| "exports".to_owned()),
+            };
+            let seen = job_seen(Some(&job), &scene.pods);
+            assert_eq!(seen, wanted, "{name}");
+            let found = troubles("ferry", "acme-discover-r1a1", seen, &scene);
+            let reasons: Vec<_> = found.iter().map(|trouble| trouble.reason.as_str()).collect();
+            assert_eq!(reasons, if reason.is_empty() { vec![] } else { vec![reason] }, "{name}");
+            for trouble in found {
+                assert!(trouble.message.contains(message), "{name}: {}", trouble.message);
+                assert!(trouble.command.contains(command), "{name}: {}", trouble.command);
+                assert!(trouble.message.chars().count() <= 1024, "{name}");
+            }
+        }
+        assert!(scenes.is_empty(), "every scene is in the table");
+    }
+
+    #[test]
+    fn a_job_that_goes_is_ending_and_one_whose_pod_only_ended_still_runs() {
+        let mut scenes = scenes();
+        let Seen { mut job, pods, .. } = scenes.remove("exit20").unwrap();
+        job.status = Some(k8s_openapi::api::batch::v1::JobStatus::default());
+        assert_eq!(job_seen(Some(&job), &pods), JobSeen::Running);
+        assert_eq!(job_seen(Some(&job), &[]), JobSeen::Pending);
+        job.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
+            jiff::Timestamp::UNIX_EPOCH,
+        ));
+        assert_eq!(job_seen(Some(&job), &pods), JobSeen::Ending);
+        assert_eq!(job_seen(None, &pods), JobSeen::Absent);
+    }
+
+    #[test]
+    fn a_long_message_is_cut_between_characters() {
+        assert_eq!(cut("a\n  b"), "a b");
+        assert_eq!(cut(&"é".repeat(700)).chars().count(), MESSAGE_MAX + 1);
+    }
+}
