@@ -286,3 +286,219 @@ fn prunable(migration: &Migration, phase_runs: &[PhaseRun]) -> Vec<String> {
     }
     names
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+    use serde_json::Value;
+
+    use super::{
+        super::script::{Exchange, against, failure, migration, on},
+        *,
+    };
+    use crate::api::{Phase, PhaseRunSpec, phase_run::Orders};
+
+    const MIGRATION: &str = "/apis/crmferry.io/v1alpha1/namespaces/ferry/migrations/acme/status";
+    const PHASE_RUNS: &str = "/apis/crmferry.io/v1alpha1/namespaces/ferry/phaseruns";
+    const PHASE_RUN: &str = "/apis/crmferry.io/v1alpha1/namespaces/ferry/phaseruns/acme-load-r1a2";
+    const JOBS: &str = "/apis/batch/v1/namespaces/ferry/jobs";
+    const JOB: &str = "/apis/batch/v1/namespaces/ferry/jobs/acme-load-r1a2";
+    const EVIDENCE: &str = "/api/v1/namespaces/ferry/configmaps/acme-evidence-mapping-1";
+
+    fn spec() -> PhaseRunSpec {
+        PhaseRunSpec {
+            migration: "acme".into(),
+            run: 1,
+            phase: Step::Load,
+            object: Some("contacts".into()),
+            attempt: 2,
+            plan_digest: None,
+            image: "crmferry:1".into(),
+            orders: Orders::default(),
+        }
+    }
+
+    fn start() -> Vec<Effect> {
+        vec![Effect::Start {
+            name: "acme-load-r1a2".into(),
+            spec: spec(),
+        }]
+    }
+
+    fn phase_run(owner: &str) -> Value {
+        json!({"apiVersion": "crmferry.io/v1alpha1", "kind": "PhaseRun", "spec": spec(), "metadata": {
+            "name": "acme-load-r1a2", "namespace": "ferry",
+            "ownerReferences": [{"apiVersion": "crmferry.io/v1alpha1", "kind": "Migration", "name": "acme", "uid": owner}],
+        }})
+    }
+
+    fn loading() -> Migration {
+        migration(json!({"phase": "Loading", "run": 1}))
+    }
+
+    #[tokio::test]
+    async fn an_attempt_is_created_once_and_is_ours_when_it_is_there_already() {
+        let script = vec![
+            on(Method::POST, PHASE_RUNS, 409, failure(409, "AlreadyExists")),
+            on(Method::GET, PHASE_RUN, 200, phase_run("u1")),
+            on(Method::POST, JOBS, 201, json!({"metadata": {"name": "acme-load-r1a2"}})).with(|job| {
+                assert_eq!(job["metadata"]["ownerReferences"][0]["uid"], "u1");
+                assert_eq!(job["spec"]["backoffLimit"], 0);
+                let pod = &job["spec"]["template"]["spec"];
+                assert_eq!(
+                    pod["containers"][0]["args"],
+                    json!(["worker", "--phase-run", "acme-load-r1a2"])
+                );
+            }),
+        ];
+        let done = against(script, async |context| effects(&loading(), &start(), &context).await).await;
+        assert!(done.is_ok(), "{done:?}");
+    }
+
+    #[tokio::test]
+    async fn a_child_of_somebody_else_is_named_and_nothing_starts() {
+        let script = vec![
+            on(Method::POST, PHASE_RUNS, 409, failure(409, "AlreadyExists")),
+            on(Method::GET, PHASE_RUN, 200, phase_run("u0")),
+        ];
+        let done = against(script, async |context| effects(&loading(), &start(), &context).await).await;
+        assert!(matches!(done, Err(Error::Foreign { kind: "PhaseRun", .. })), "{done:?}");
+    }
+
+    fn applied(code: u16, answer: Value, check: impl FnOnce(&Value) + Send + 'static) -> Exchange {
+        on(Method::PATCH, MIGRATION, code, answer).with(check)
+    }
+
+    fn wanted() -> MigrationStatus {
+        MigrationStatus {
+            phase: Phase::Synchronising,
+            ..loading().status.unwrap()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_status_is_applied_with_the_version_it_was_made_from_and_a_conflict_voids_the_plan() {
+        let script = vec![applied(409, failure(409, "Conflict"), |patch| {
+            assert_eq!(patch["metadata"]["resourceVersion"], "41");
+            assert_eq!(patch["status"]["phase"], "Synchronising");
+            assert!(patch.get("spec").is_none());
+        })];
+        let written = against(script, async |context| status(&loading(), &wanted(), &context).await).await;
+        assert_eq!(written.unwrap(), Written::Stale);
+    }
+
+    #[tokio::test]
+    async fn an_unchanged_status_is_not_written() {
+        let written = against(vec![], async |context| {
+            status(&loading(), &loading().status.unwrap(), &context).await
+        });
+        assert_eq!(written.await.unwrap(), Written::Yes);
+    }
+
+    #[tokio::test]
+    async fn a_refused_status_leaves_what_was_and_says_so_in_the_conditions() {
+        let script = vec![
+            applied(422, failure(422, "Invalid"), |_| {}),
+            applied(200, serde_json::to_value(loading()).unwrap(), |patch| {
+                assert_eq!(patch["status"]["phase"], "Loading");
+                let stalled = &patch["status"]["conditions"][0];
+                assert_eq!(
+                    (&stalled["type"], &stalled["status"]),
+                    (&json!("Stalled"), &json!("True"))
+                );
+                assert_eq!(stalled["reason"], "StatusRefused");
+            }),
+        ];
+        let written = against(script, async |context| status(&loading(), &wanted(), &context).await).await;
+        assert!(matches!(written, Err(Error::StatusRefused(_))), "{written:?}");
+    }
+
+    #[test]
+    fn saying_again_that_a_status_was_refused_changes_nothing() {
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let mut once = loading();
+        once.status = Some(refused(&once, "no", now));
+        let again = refused(&once, "no", now + jiff::SignedDuration::from_secs(60));
+        assert_eq!(once.status, Some(again));
+    }
+
+    #[tokio::test]
+    async fn a_superseded_attempt_is_closed_before_its_job_goes_and_what_is_gone_is_fine() {
+        let stop = [Effect::Stop {
+            name: "acme-load-r1a2".into(),
+            close: true,
+        }];
+        let script = vec![
+            on(Method::PATCH, PHASE_RUN, 200, phase_run("u1"))
+                .with(|patch| assert_eq!(patch["metadata"]["annotations"][CLOSED], "true")),
+            on(Method::DELETE, JOB, 404, failure(404, "NotFound"))
+                .with(|options| assert_eq!(options["propagationPolicy"], "Background")),
+        ];
+        let done = against(script, async |context| effects(&loading(), &stop, &context).await).await;
+        assert!(done.is_ok(), "{done:?}");
+    }
+
+    fn sealing() -> [Effect; 1] {
+        [Effect::Seal {
+            gate: "mapping".into(),
+            name: "acme-evidence-mapping-1".into(),
+            json: "{}".into(),
+        }]
+    }
+
+    fn evidence(json: &str) -> Value {
+        let mut found =
+            serde_json::to_value(build::evidence(&loading(), "acme-evidence-mapping-1", json).unwrap()).unwrap();
+        assert_eq!(found["immutable"], true);
+        found["metadata"]["resourceVersion"] = json!("7");
+        found
+    }
+
+    #[tokio::test]
+    async fn evidence_that_is_sealed_already_is_success_and_other_evidence_of_that_name_uses_the_number_up() {
+        for (found, wanted) in [("{}", None), (r#"{"run":0}"#, Some("mapping".to_owned()))] {
+            let script = vec![
+                on(
+                    Method::POST,
+                    "/api/v1/namespaces/ferry/configmaps",
+                    409,
+                    failure(409, "AlreadyExists"),
+                ),
+                on(Method::GET, EVIDENCE, 200, evidence(found)),
+            ];
+            let clash = against(script, async |context| seal(&loading(), &sealing(), &context).await).await;
+            assert_eq!(clash.unwrap(), wanted);
+        }
+        let mut migration = loading();
+        for sealed in 1..3 {
+            migration.status = Some(pass_over(&migration, "mapping"));
+            assert_eq!(migration.status.as_ref().unwrap().gates[0].sealed, sealed);
+        }
+    }
+
+    #[test]
+    fn the_last_three_attempts_of_each_object_are_kept_and_the_current_one() {
+        let run = |object: &str, attempt: i64| -> PhaseRun {
+            let mut run: PhaseRun = serde_json::from_value(phase_run("u1")).unwrap();
+            run.metadata.name = Some(format!("{object}-{attempt}"));
+            run.spec.object = Some(object.into());
+            run.spec.attempt = attempt;
+            run
+        };
+        let mut runs: Vec<_> = (1..=5).map(|attempt| run("contacts", attempt)).collect();
+        runs.extend([run("deals", 6), run("deals", 7)]);
+        let mut foreign = run("contacts", 0);
+        foreign.metadata.owner_references.as_mut().unwrap()[0].uid = "u0".into();
+        runs.push(foreign);
+        let migration = migration(json!({"phase": "Loading", "attempt": {
+            "name": "contacts-1", "number": 1, "step": "Load", "since": "2026-01-01T00:00:00Z"}}));
+        assert_eq!(prunable(&migration, &runs), ["contacts-2"]);
+    }
+
+    #[test]
+    fn a_note_is_cut_between_characters() {
+        assert_eq!(bounded("añb", 2), "a");
+        assert_eq!(bounded("añb", 3), "añ");
+        assert_eq!(bounded("añb", 9), "añb");
+    }
+}

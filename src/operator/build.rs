@@ -252,3 +252,100 @@ fn sized(limit: &str) -> EmptyDirVolumeSource {
         medium: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{super::script::migration, *};
+    use crate::api::phase_run::{Orders, Step};
+
+    fn built(settings: &WorkerSettings) -> serde_json::Value {
+        let spec = PhaseRunSpec {
+            migration: "acme".into(),
+            run: 1,
+            phase: Step::Extract,
+            object: None,
+            attempt: 1,
+            plan_digest: None,
+            image: "crmferry:pinned".into(),
+            orders: Orders::default(),
+        };
+        let job = job(&migration(json!(null)), "acme-extract-r1a1", &spec, settings).unwrap();
+        serde_json::to_value(job).unwrap()
+    }
+
+    #[test]
+    fn a_pod_has_no_right_it_does_not_need_and_sees_secrets_as_files_alone() {
+        let job = built(&WorkerSettings::default());
+        let pod = &job["spec"]["template"]["spec"];
+        let container = &pod["containers"][0];
+        assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+        assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
+        assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+        assert_eq!(container["securityContext"]["allowPrivilegeEscalation"], false);
+        assert_eq!(container["securityContext"]["capabilities"]["drop"], json!(["ALL"]));
+        assert_eq!(container["image"], "crmferry:pinned");
+        assert_eq!(
+            container["env"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|v| v["name"].as_str().unwrap())
+                .collect::<Vec<_>>(),
+            ["POD_NAME", "POD_NAMESPACE"]
+        );
+        assert!(!job.to_string().contains("secretKeyRef"));
+        let mounts = container["volumeMounts"].as_array().unwrap();
+        let mounts: Vec<_> = mounts
+            .iter()
+            .map(|m| (m["mountPath"].as_str().unwrap(), m["readOnly"] == true))
+            .collect();
+        assert_eq!(
+            mounts,
+            [
+                ("/workspace", false),
+                ("/secrets/odoo", true),
+                ("/scratch", false),
+                ("/tmp", false),
+                ("/ca", true)
+            ]
+        );
+        assert_eq!(
+            pod["volumes"][1]["secret"],
+            json!({"secretName": "odoo", "optional": true})
+        );
+        assert_eq!(pod["volumes"][2]["emptyDir"]["sizeLimit"], "2Gi");
+    }
+
+    #[test]
+    fn every_setting_of_the_chart_reaches_the_pod_and_none_hides_it_from_the_operator() {
+        let settings: WorkerSettings = serde_saphyr::from_str(
+            "serviceAccountName: w\nimagePullPolicy: Always\nimagePullSecrets: [{name: pull}]\n\
+             nodeSelector: {disk: ssd}\ntolerations: [{key: crm}]\npodLabels: {team: crm, crmferry.io/migration: x}\n\
+             podAnnotations: {a: b}\nenv: [{name: HTTPS_PROXY, value: p}]\nfsGroup: 7\n\
+             terminationGracePeriodSeconds: 9\nscratchSize: 1Gi\nresources: {limits: {memory: 256Mi}}\n",
+        )
+        .unwrap();
+        let job = built(&settings);
+        let template = &job["spec"]["template"];
+        let pod = &template["spec"];
+        for (found, wanted) in [
+            (&pod["serviceAccountName"], json!("w")),
+            (&pod["containers"][0]["imagePullPolicy"], json!("Always")),
+            (&pod["imagePullSecrets"], json!([{"name": "pull"}])),
+            (&pod["nodeSelector"], json!({"disk": "ssd"})),
+            (&pod["tolerations"], json!([{"key": "crm"}])),
+            (&template["metadata"]["labels"]["team"], json!("crm")),
+            (&template["metadata"]["labels"][LABEL_MIGRATION], json!("acme")),
+            (&template["metadata"]["annotations"], json!({"a": "b"})),
+            (&pod["containers"][0]["env"][2]["name"], json!("HTTPS_PROXY")),
+            (&pod["securityContext"]["fsGroup"], json!(7)),
+            (&pod["terminationGracePeriodSeconds"], json!(9)),
+            (&pod["volumes"][2]["emptyDir"]["sizeLimit"], json!("1Gi")),
+            (&pod["containers"][0]["resources"]["limits"]["memory"], json!("256Mi")),
+        ] {
+            assert_eq!(found, &wanted);
+        }
+    }
+}

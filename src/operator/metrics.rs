@@ -162,3 +162,33 @@ const fn counts(book: &Book) -> [(&'static str, i64); 16] {
         ("removed", removed),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{super::script::migration, *};
+
+    #[test]
+    fn metrics_tell_passes_phases_records_and_books() {
+        let metrics = Metrics::new();
+        metrics.reconciled("Migration", "Ok", Duration::from_millis(7));
+        metrics.entered(Phase::Loading);
+        let status = json!({"phase": "Loading", "objects": [
+            {"name": "contacts", "model": "res.partner", "book": {"read": 3, "mapped": 3, "created": 3, "balanced": true}}]});
+        let text = metrics.render([migration(status)].iter()).unwrap();
+        for line in [
+            r#"crmferry_reconciles_total{kind="Migration",result="Ok"} 1"#,
+            r#"crmferry_reconcile_duration_seconds_count{kind="Migration"} 1"#,
+            r#"crmferry_phases_entered_total{phase="Loading"} 1"#,
+            r#"crmferry_phase{namespace="ferry",name="acme",phase="Loading"} 1"#,
+            r#"crmferry_records{namespace="ferry",migration="acme",object="contacts",kind="created"} 3"#,
+            r#"crmferry_book_balanced{namespace="ferry",migration="acme",object="contacts"} 1"#,
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+        let without = metrics.render(std::iter::empty()).unwrap();
+        assert!(!without.contains("acme"), "a Migration that is gone is in no metric");
+    }
+}

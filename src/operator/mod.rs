@@ -12,6 +12,8 @@ mod mappings;
 mod metrics;
 mod migration;
 mod observe;
+#[cfg(test)]
+mod script;
 mod settings;
 mod troubles;
 
