@@ -31,6 +31,8 @@ pub const WORKER: &str = "crmferry-worker";
 pub const APPROVAL_PREFIX: &str = "approval.crmferry.io/";
 /// Annotation that carries a verb: `<verb>[ <argument>] <nonce>`.
 pub const REQUEST: &str = "crmferry.io/request";
+/// Annotation on a Migration: when new exports were pushed (RFC 3339). A later time than the last round's asks for one.
+pub const PUSHED: &str = "crmferry.io/pushed";
 /// Annotation on a PhaseRun whose attempt was superseded: its status is closed to its pod.
 pub const CLOSED: &str = "crmferry.io/closed";
 /// Label on every child: the Migration's name.
