@@ -9,6 +9,7 @@
 //! Start at [`lifecycle`]: `next` decides everything that happens, and both executors only carry it out.
 
 pub mod api;
+pub mod chain;
 pub mod cli;
 pub mod lifecycle;
 pub mod mapping;

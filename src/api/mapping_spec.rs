@@ -487,6 +487,7 @@ pub struct MappingSpecStatus {
     pub observed_generation: Option<i64>,
     /// Standard conditions: Ready, Reconciling, Stalled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
     /// `sha256:<hex>` of the merged spec: what people confirm.

@@ -255,7 +255,7 @@ impl JsonSchema for Bound {
         schemars::json_schema!({
             "x-kubernetes-int-or-string": true,
             "anyOf": [{"type": "integer"}, {"type": "string"}],
-            "pattern": r"^(100|[0-9]{1,2})(\.[0-9]{1,3})?%$",
+            "pattern": r"^(100|[0-9]{1,2}(\.[0-9]{1,3})?)%$",
             "maxLength": 8,
             "minimum": 0
         })
@@ -279,7 +279,7 @@ pub struct Cutover {
     /// Time between two rounds of synchronising, such as `15m` or `1h`.
     #[serde(default = "default_every")]
     #[schemars(length(max = 16), regex(pattern = r"^([0-9]{1,4}h)?([0-9]{1,4}m)?([0-9]{1,5}s)?$"))]
-    #[x_kube(validation = Rule::new("size(self) > 0").message("every is a time such as 15m"))]
+    #[x_kube(validation = Rule::new("size(self) > 0 && duration(self) >= duration('1s')").message("every is a time such as 15m"))]
     pub every: String,
 }
 
@@ -431,10 +431,21 @@ pub struct MigrationStatus {
     /// The last verb, and the answer to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_request: Option<Answer>,
+    /// When `cancel` was accepted; absent again once the Migration is Cancelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancelling: Option<Time>,
+    /// What the verbs ask of the next attempt.
+    #[serde(default, skip_serializing_if = "super::phase_run::Orders::is_none")]
+    pub orders: super::phase_run::Orders,
     /// The last five runs that ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 5))]
     pub history: Vec<PastRun>,
+}
+
+/// The status an object is born with: without one, kstatus takes an object for finished.
+pub(super) fn initial_status() -> serde_json::Value {
+    serde_json::json!({"observedGeneration": -1, "phase": "Pending"})
 }
 
 /// The plan that is pinned for the run.
@@ -497,6 +508,48 @@ pub struct Attempt {
     /// The heartbeat last seen, and when it was seen to change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beat: Option<Beat>,
+    /// When its pod was first seen to run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running: Option<Time>,
+    /// When it was told to end. From then on it is never started again, and what it reports moves no phase.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<Time>,
+    /// What became of it; there as soon as `ended` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ending: Option<Ending>,
+}
+
+/// What became of an attempt. Judged once.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Ending {
+    /// What follows from it.
+    pub verdict: Verdict,
+    /// A word, such as `SecretMissing`; empty where all went well.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 63))]
+    pub reason: String,
+    /// Sentence.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub message: String,
+}
+
+/// What follows from how an attempt ended.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash, JsonSchema)]
+pub enum Verdict {
+    /// The step is done.
+    Done,
+    /// It ended in order, but left something open.
+    Partial,
+    /// Another attempt follows after a while.
+    Retry,
+    /// Somebody else has to move first; looked at again every 15 seconds. Consumes no attempt.
+    Waiting,
+    /// A person has to act.
+    Stalled,
+    /// It was told to end, or is to be made anew: another attempt follows at once.
+    Stopped,
 }
 
 /// A heartbeat, judged by when it was seen to change.
@@ -584,6 +637,14 @@ pub struct Gate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub void: Option<String>,
+    /// Digest of what the evidence stands on: Migration, run, spec, plan and worker. Another one makes the gate stale.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 80))]
+    pub basis: String,
+    /// The round of synchronising that had ended when the evidence was sealed or became stale.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub round: i64,
 }
 
 /// How a gate stands.

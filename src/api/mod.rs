@@ -12,6 +12,8 @@ pub use mapping_spec::{MappingSpec, MappingSpecSpec, MappingSpecStatus};
 pub use migration::{Migration, MigrationSpec, MigrationStatus, Phase};
 pub use phase_run::{PhaseRun, PhaseRunSpec, PhaseRunStatus};
 
+mod schema;
+
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 
@@ -29,6 +31,8 @@ pub const WORKER: &str = "crmferry-worker";
 pub const APPROVAL_PREFIX: &str = "approval.crmferry.io/";
 /// Annotation that carries a verb: `<verb>[ <argument>] <nonce>`.
 pub const REQUEST: &str = "crmferry.io/request";
+/// Annotation on a Migration: when new exports were pushed (RFC 3339). A later time than the last round's asks for one.
+pub const PUSHED: &str = "crmferry.io/pushed";
 /// Annotation on a PhaseRun whose attempt was superseded: its status is closed to its pod.
 pub const CLOSED: &str = "crmferry.io/closed";
 /// Label on every child: the Migration's name.
@@ -42,13 +46,27 @@ pub const MANAGED_BY: &str = "crmferry";
 /// The policy whose refusal proves that approvals are guarded.
 pub const APPROVAL_POLICY: &str = "crmferry-approval";
 
+/// Key of the sealed evidence in its ConfigMap.
+pub const EVIDENCE_KEY: &str = "evidence";
+/// Where a worker's pod has its workspace.
+pub const WORKSPACE_DIR: &str = "/workspace";
+/// Where a worker's pod has Odoo's Secret, a file a key; empty where there is no such Secret.
+pub const ODOO_SECRET_DIR: &str = "/secrets/odoo";
+/// Where a worker's pod has the CA certificates of `caBundle`, in a file called as the key.
+pub const CA_DIR: &str = "/ca";
+/// Where a worker's pod keeps what dies with it.
+pub const SCRATCH_DIR: &str = "/scratch";
+
 /// Every CRD with the file it is checked in under (`crds/`), in a stable order.
 #[must_use]
 pub fn crds() -> Vec<(&'static str, CustomResourceDefinition)> {
     vec![
-        ("mappingspecs.yaml", MappingSpec::crd()),
-        ("migrations.yaml", Migration::crd()),
-        ("phaseruns.yaml", PhaseRun::crd()),
+        ("mappingspecs.yaml", schema::finished(MappingSpec::crd(), None)),
+        (
+            "migrations.yaml",
+            schema::finished(Migration::crd(), Some(migration::initial_status())),
+        ),
+        ("phaseruns.yaml", schema::finished(PhaseRun::crd(), None)),
     ]
 }
 

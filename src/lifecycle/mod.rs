@@ -2,6 +2,29 @@
 //!
 //! [`next`] looks at what was observed and says what the status becomes and which effects follow. The operator carries
 //! effects out on a cluster, `crmferry run` on a laptop; neither decides anything.
+//!
+//! Start at [`next`](mod@next): it reads like a list. [`phase`] is the table of phases, [`attempt`] judges what became of
+//! an attempt, [`gate`] and [`evidence`] are what a person passes, [`book`] is what must balance, [`fence`] keeps two
+//! writers apart, [`verbs`] are what people ask for, [`conditions`] what they are told.
+
+pub mod attempt;
+pub mod book;
+pub mod conditions;
+pub mod evidence;
+pub mod fence;
+pub mod gate;
+pub mod names;
+pub mod next;
+pub mod phase;
+mod requests;
+mod run;
+pub mod size;
+pub mod verbs;
+
+#[cfg(test)]
+mod tests;
+
+pub use next::next;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -16,12 +39,19 @@ pub struct Observed {
     pub mapping: MappingSeen,
     /// The PhaseRun, Job and pod of `status.attempt`, where there is one.
     pub attempt: AttemptSeen,
-    /// Whether admission control guards approvals; `None` where no gate waits and nobody asked.
+    /// Whether admission control guards approvals. The executor asks in every pass that begins with a gate that is
+    /// Waiting, Approved or Unguarded; `None` where none is, or the question could not be answered: then no gate is
+    /// passed. On a laptop it is not looked at.
     pub guarded: Option<bool>,
-    /// Whether the export folder got a new `push` since the last round (annotation `crmferry.io/pushed`).
+    /// Image a new run pins for its workers; empty on a laptop.
     pub worker_image: String,
     /// Version of the program that decides.
     pub version: String,
+    /// There is no cluster: no admission control, and other commands in `waitingFor`.
+    pub laptop: bool,
+    /// Names of evidence found to exist with other content (an operator that was killed between storing and writing
+    /// status, and a spec that changed then): they are passed over. Empty but for that.
+    pub taken: Vec<String>,
 }
 
 /// The MappingSpec as seen.
@@ -58,10 +88,10 @@ pub struct PhaseRunSeen {
     pub closed: bool,
 }
 
-/// A Job and its pod as seen.
+/// A Job and its pod as seen. While any pod of it lives, it is never `Absent`, `Complete` or `Failed`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum JobSeen {
-    /// There is none.
+    /// There is none, and no pod of it.
     #[default]
     Absent,
     /// It is there, its pod does not run yet.
@@ -179,5 +209,97 @@ impl Exit {
             75 => Self::Stopped,
             _ => Self::Retry,
         }
+    }
+}
+
+/// Stub until the real one lands.
+#[must_use]
+pub fn next(observed: &Observed, now: Timestamp) -> Next {
+    use crate::api::{
+        migration::{Attempt, Phase, Waiting},
+        phase_run::{Orders, Step},
+    };
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use kube::ResourceExt;
+    let mut status = observed.migration.status.clone().unwrap_or_default();
+    let mut effects = Vec::new();
+    let name = format!("{}-discover-r1a1", observed.migration.name_any());
+    if status.attempt.is_none() {
+        status.run = 1;
+        status.phase = Phase::Discovering;
+        status.attempt = Some(Attempt {
+            name: name.clone(),
+            number: 1,
+            step: Step::Discover,
+            object: None,
+            orders: Orders::default(),
+            since: Time(now),
+            fruitless: 0,
+            furthest: 0,
+            ended: None,
+            beat: None,
+        });
+        effects.push(Effect::Announce {
+            warning: false,
+            reason: "PhaseEntered".into(),
+            note: "Discovering".into(),
+        });
+    }
+    status.observed_generation = observed.migration.metadata.generation.unwrap_or(0);
+    if observed.attempt.job == JobSeen::Absent {
+        effects.push(Effect::Start {
+            name: name.clone(),
+            spec: PhaseRunSpec {
+                migration: observed.migration.name_any(),
+                run: 1,
+                phase: Step::Discover,
+                object: None,
+                attempt: 1,
+                plan_digest: None,
+                image: observed.worker_image.clone(),
+                orders: Orders::default(),
+            },
+        });
+    }
+    if observed.migration.spec.suspend && observed.attempt.job != JobSeen::Absent {
+        effects.push(Effect::Stop {
+            name,
+            close: observed.migration.annotations().contains_key("close"),
+        });
+    }
+    let mut w: Vec<Waiting> = observed
+        .attempt
+        .troubles
+        .iter()
+        .map(|t| Waiting {
+            what: t.reason.clone(),
+            message: t.message.clone(),
+            since: Time(now),
+            command: t.command.clone(),
+        })
+        .collect();
+    w.push(Waiting {
+        what: "Stub".into(),
+        message: format!(
+            "{:?} guarded {:?} mapping {:?}",
+            observed.attempt.job, observed.guarded, observed.mapping
+        ),
+        since: Time(now),
+        command: String::new(),
+    });
+    for x in &mut w {
+        if let Some(o) = status
+            .waiting_for
+            .iter()
+            .find(|o| o.what == x.what && o.message == x.message)
+        {
+            x.since = o.since.clone();
+        }
+    }
+    status.waiting_for = w;
+    Next {
+        status,
+        effects,
+        look_again: None,
     }
 }

@@ -1,0 +1,3 @@
+.PHONY: generate
+generate: ## what is derived from crds/ and the chart
+	hack/generate.sh

@@ -1,0 +1,388 @@
+//! The books: whether they balance, whether they are good enough. The flag in a book is never trusted alone.
+
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use crate::api::{
+    Book, Verification,
+    migration::{Accept, ObjectState, ObjectStatus},
+    phase_run::{FailureReason, Totals},
+};
+
+/// What is wrong with an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Its kind: `BookUnbalanced`, `Orphans`, `Verification`, `Acceptance` or `Internal`.
+    pub reason: FailureReason,
+    /// The object, and what about it.
+    pub message: String,
+}
+
+/// Whether the flow equations hold: every record read is counted exactly once.
+#[must_use]
+pub fn flow_holds(book: &Book) -> bool {
+    total([book.filtered, book.rejected, book.deduplicated, book.mapped]) == i128::from(book.read)
+        && total([
+            book.created,
+            book.adopted,
+            book.updated,
+            book.unchanged,
+            book.deferred,
+            book.failed,
+            book.unprocessed,
+        ]) == i128::from(book.mapped)
+}
+
+/// Whether the stock equation holds: Odoo has what the books say.
+#[must_use]
+pub fn stock_holds(book: &Book) -> bool {
+    total([book.present_before, book.created, book.adopted]) - i128::from(book.removed) == i128::from(book.present)
+}
+
+/// Whether a book balances: nothing is open, nothing negative, every equation holds. What `balanced` must say.
+#[must_use]
+pub fn balances(book: &Book) -> bool {
+    no_count_is_negative(book)
+        && flow_holds(book)
+        && stock_holds(book)
+        && book.deferred == 0
+        && book.unprocessed == 0
+}
+
+/// Records that arrived.
+#[must_use]
+pub const fn loaded(book: &Book) -> i64 {
+    book.created
+        .saturating_add(book.adopted)
+        .saturating_add(book.updated)
+        .saturating_add(book.unchanged)
+}
+
+/// Whether so much vanished from the source that the export must have been cut off: more than 5 % of what there was.
+#[must_use]
+pub fn vanished_too_many(before: i64, gone: i64) -> bool {
+    i128::from(gone) * 20 > i128::from(before)
+}
+
+/// The bounds of one object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds<'a> {
+    /// Records the mapping may reject.
+    pub rejected: Option<&'a IntOrString>,
+    /// Records Odoo may refuse.
+    pub failed: Option<&'a IntOrString>,
+    /// Records that may differ at read-back.
+    pub mismatched: Option<&'a IntOrString>,
+}
+
+/// The bounds of an object: its own where it has them, else the general ones.
+#[must_use]
+pub fn bounds<'a>(accept: &'a Accept, object: &str) -> Bounds<'a> {
+    let own = accept.objects.iter().find(|bounds| bounds.name == object);
+    Bounds {
+        rejected: own.and_then(|own| own.rejected.as_ref()).or(accept.rejected.as_ref()),
+        failed: own.and_then(|own| own.failed.as_ref()).or(accept.failed.as_ref()),
+        mismatched: own.and_then(|own| own.mismatched.as_ref()).or(accept.mismatched.as_ref()),
+    }
+}
+
+/// Whether `count` of `read` records is within a bound: a count, or a share such as `1%`. No bound is 0, and so is one
+/// that cannot be read.
+#[must_use]
+pub fn within(count: i64, read: i64, bound: Option<&IntOrString>) -> bool {
+    let allowed = match bound {
+        None => 0,
+        Some(IntOrString::Int(records)) => i64::from(*records),
+        Some(IntOrString::String(share)) => {
+            let Some(thousandths) = thousandths_of_percent(share) else {
+                return count <= 0;
+            };
+            return i128::from(count) * 100_000 <= i128::from(read) * i128::from(thousandths);
+        }
+    };
+    count <= allowed
+}
+
+/// `1.25%` → 1250.
+fn thousandths_of_percent(share: &str) -> Option<i64> {
+    let number = share.strip_suffix('%')?;
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() || whole.len() > 3 || fraction.len() > 3 {
+        return None;
+    }
+    let digits = format!("{whole}{fraction:0<3}");
+    let value = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())??;
+    (value <= 100_000).then_some(value)
+}
+
+/// Judges an object by its prediction.
+///
+/// # Errors
+/// With what is wrong.
+pub fn judge_prediction(object: &ObjectStatus, accept: &Accept) -> Result<(), Fault> {
+    if object.state == ObjectState::Planned {
+        return fault(FailureReason::Internal, object, "the rehearsal has not reported it".into());
+    }
+    if !flow_holds(&object.book) || !no_count_is_negative(&object.book) {
+        return fault(FailureReason::BookUnbalanced, object, flow_text(&object.book));
+    }
+    judge_acceptance(object, accept)
+}
+
+/// Judges an object by what was loaded and read back.
+///
+/// # Errors
+/// With what is wrong, the gravest first.
+pub fn judge(object: &ObjectStatus, accept: &Accept) -> Result<(), Fault> {
+    let book = &object.book;
+    if !book.balanced || !balances(book) {
+        let text = if !flow_holds(book) || book.deferred != 0 || book.unprocessed != 0 {
+            flow_text(book)
+        } else if stock_holds(book) {
+            "the worker does not call its book balanced".into()
+        } else {
+            format!(
+                "Odoo has {} records, but {} before + {} created + {} adopted - {} removed is another number",
+                book.present, book.present_before, book.created, book.adopted, book.removed
+            )
+        };
+        return fault(FailureReason::BookUnbalanced, object, text);
+    }
+    // A clean verification may have been left out of a status that grew too large: the state stands for it.
+    if let Some(verification) = &object.verification {
+        judge_verification(object, verification, accept)?;
+    } else if object.state != ObjectState::Verified {
+        return fault(FailureReason::Verification, object, "nothing was read back".into());
+    }
+    judge_acceptance(object, accept)
+}
+
+fn judge_verification(object: &ObjectStatus, seen: &Verification, accept: &Accept) -> Result<(), Fault> {
+    if seen.orphans != 0 {
+        let text = format!("{} records without an external id that cannot be explained", seen.orphans);
+        return fault(FailureReason::Orphans, object, text);
+    }
+    let read_back = total([seen.matching, seen.mismatched, seen.edited_by_user]);
+    let clean = seen.missing_in_destination == 0 && seen.extra_in_destination == 0 && seen.in_flight == 0;
+    // `verified` is false as soon as one record differs; differences that are accepted are for `accept` to judge.
+    let only_accepted_differences = seen.mismatched > 0
+        && within(seen.mismatched, object.book.read, bounds(accept, &object.name).mismatched)
+        && read_back >= i128::from(loaded(&object.book));
+    if clean && (seen.verified || only_accepted_differences) {
+        return Ok(());
+    }
+    let text = format!(
+        "read back: {} differ, {} missing, {} too many, {} changed meanwhile, {} of {} equal",
+        seen.mismatched,
+        seen.missing_in_destination,
+        seen.extra_in_destination,
+        seen.in_flight,
+        seen.matching,
+        loaded(&object.book)
+    );
+    let reason = if clean && seen.mismatched > 0 { FailureReason::Acceptance } else { FailureReason::Verification };
+    fault(reason, object, text)
+}
+
+fn judge_acceptance(object: &ObjectStatus, accept: &Accept) -> Result<(), Fault> {
+    let (book, bounds) = (&object.book, bounds(accept, &object.name));
+    let mismatched = object.verification.map_or(0, |seen| seen.mismatched);
+    for (what, count, bound) in [
+        ("rejected", book.rejected, bounds.rejected),
+        ("failed", book.failed, bounds.failed),
+        ("mismatched", mismatched, bounds.mismatched),
+    ] {
+        if !within(count, book.read, bound) {
+            let allowed = match bound {
+                None => "0".into(),
+                Some(IntOrString::Int(records)) => records.to_string(),
+                Some(IntOrString::String(share)) => share.clone(),
+            };
+            let text = format!("{count} of {} records {what}, accepted are {allowed}", book.read);
+            return fault(FailureReason::Acceptance, object, text);
+        }
+    }
+    Ok(())
+}
+
+/// Sums over objects. What is only predicted counts as read and rejected, not as loaded.
+#[must_use]
+pub fn totals(objects: &[ObjectStatus]) -> Totals {
+    objects.iter().fold(Totals::default(), |sum, object| {
+        let real = matches!(object.state, ObjectState::Loading | ObjectState::Verified);
+        Totals {
+            read: sum.read.saturating_add(object.book.read),
+            loaded: sum.loaded.saturating_add(if real { loaded(&object.book) } else { 0 }),
+            rejected: sum.rejected.saturating_add(object.book.rejected).saturating_add(object.book.failed),
+        }
+    })
+}
+
+fn fault(reason: FailureReason, object: &ObjectStatus, text: String) -> Result<(), Fault> {
+    Err(Fault { reason, message: format!("{}: {text}", object.name) })
+}
+
+fn flow_text(book: &Book) -> String {
+    format!(
+        "read {} = filtered {} + rejected {} + deduplicated {} + mapped {}; mapped = created {} + adopted {} + updated \
+         {} + unchanged {} + failed {}, with deferred {} and unprocessed {}: this must add up, the last two to 0",
+        book.read,
+        book.filtered,
+        book.rejected,
+        book.deduplicated,
+        book.mapped,
+        book.created,
+        book.adopted,
+        book.updated,
+        book.unchanged,
+        book.failed,
+        book.deferred,
+        book.unprocessed
+    )
+}
+
+fn total<const N: usize>(counts: [i64; N]) -> i128 {
+    counts.into_iter().map(i128::from).sum()
+}
+
+fn no_count_is_negative(book: &Book) -> bool {
+    [
+        book.read,
+        book.filtered,
+        book.rejected,
+        book.deduplicated,
+        book.mapped,
+        book.created,
+        book.adopted,
+        book.updated,
+        book.unchanged,
+        book.deferred,
+        book.failed,
+        book.unprocessed,
+        book.deleted,
+        book.present_before,
+        book.present,
+        book.removed,
+    ]
+    .iter()
+    .all(|count| *count >= 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good() -> ObjectStatus {
+        ObjectStatus {
+            name: "contacts".into(),
+            state: ObjectState::Loading,
+            book: Book {
+                read: 100,
+                rejected: 1,
+                filtered: 9,
+                mapped: 90,
+                created: 80,
+                adopted: 10,
+                present_before: 5,
+                present: 95,
+                balanced: true,
+                ..Book::default()
+            },
+            verification: Some(Verification { matching: 90, verified: true, ..Verification::default() }),
+            ..ObjectStatus::default()
+        }
+    }
+
+    fn accept(rejected: &str) -> Accept {
+        Accept { rejected: Some(IntOrString::String(rejected.into())), ..Accept::default() }
+    }
+
+    fn reason(change: impl FnOnce(&mut ObjectStatus)) -> Option<FailureReason> {
+        let mut object = good();
+        change(&mut object);
+        judge(&object, &accept("1%")).err().map(|fault| fault.reason)
+    }
+
+    #[test]
+    fn a_good_object_passes_and_each_fault_has_its_reason() {
+        use FailureReason::{Acceptance, BookUnbalanced, Orphans, Verification as Differs};
+        assert_eq!(reason(|_| ()), None);
+        assert_eq!(reason(|o| o.book.balanced = false), Some(BookUnbalanced));
+        assert_eq!(reason(|o| o.book.read = 101), Some(BookUnbalanced), "the flag is not trusted");
+        assert_eq!(reason(|o| o.book.present = 94), Some(BookUnbalanced));
+        assert_eq!(reason(|o| { o.book.created = 79; o.book.unprocessed = 1; o.book.present = 94; }), Some(BookUnbalanced));
+        assert_eq!(reason(|o| { o.book.rejected = 2; o.book.filtered = 8; }), Some(Acceptance));
+        assert_eq!(reason(|o| { o.book.created = 79; o.book.failed = 1; o.book.present = 94; }), Some(Acceptance));
+        assert_eq!(reason(|o| o.verification = None), Some(Differs));
+        assert_eq!(reason(|o| o.verification.as_mut().unwrap().verified = false), Some(Differs));
+        assert_eq!(reason(|o| o.verification.as_mut().unwrap().missing_in_destination = 1), Some(Differs));
+        assert_eq!(reason(|o| o.verification.as_mut().unwrap().orphans = 1), Some(Orphans));
+        assert_eq!(reason(|o| o.verification.as_mut().unwrap().mismatched = 1), Some(Acceptance));
+        assert_eq!(reason(|o| { o.book.filtered = -1; o.book.rejected = 11; }), Some(BookUnbalanced));
+    }
+
+    #[test]
+    fn differences_within_accept_do_not_hold_an_object_up_if_all_was_read_back() {
+        let mut object = good();
+        object.verification =
+            Some(Verification { matching: 88, mismatched: 2, verified: false, ..Verification::default() });
+        let mut accept = accept("1%");
+        assert!(judge(&object, &accept).is_err());
+        accept.mismatched = Some(IntOrString::Int(2));
+        assert_eq!(judge(&object, &accept), Ok(()));
+        object.verification.as_mut().unwrap().matching = 80;
+        assert_eq!(judge(&object, &accept).unwrap_err().reason, FailureReason::Acceptance);
+    }
+
+    #[test]
+    fn a_share_is_exact_and_what_cannot_be_read_is_zero() {
+        for (count, read, bound, good) in [
+            (1, 100, "1%", true),
+            (2, 199, "1%", false),
+            (2, 200, "1%", true),
+            (1, 1000, "0.1%", true),
+            (1, 999, "0.1%", false),
+            (5, 5, "100%", true),
+            (0, 0, "1%", true),
+            (1, 100, "many", false),
+            (1, 100, "101%", false),
+            (1, 100, "%", false),
+            (0, 100, "many", true),
+        ] {
+            let bound = IntOrString::String(bound.into());
+            assert_eq!(within(count, read, Some(&bound)), good, "{count} of {read} within {bound:?}");
+        }
+        assert!(within(3, 0, Some(&IntOrString::Int(3))) && !within(4, 0, Some(&IntOrString::Int(3))));
+        assert!(within(0, 9, None) && !within(1, 9, None));
+    }
+
+    #[test]
+    fn an_objects_own_bound_goes_before_the_general_one() {
+        let mut accept = accept("1%");
+        accept.failed = Some(IntOrString::Int(7));
+        accept.objects.push(crate::api::migration::AcceptObject {
+            name: "users".into(),
+            rejected: Some(IntOrString::String("100%".into())),
+            ..Default::default()
+        });
+        assert_eq!(bounds(&accept, "users").rejected, accept.objects[0].rejected.as_ref());
+        assert_eq!(bounds(&accept, "users").failed, Some(&IntOrString::Int(7)));
+        assert_eq!(bounds(&accept, "deals").rejected, accept.rejected.as_ref());
+    }
+
+    #[test]
+    fn more_than_five_percent_gone_is_a_cut_off_export() {
+        assert!(!vanished_too_many(100, 5) && vanished_too_many(100, 6) && vanished_too_many(0, 1));
+        assert!(!vanished_too_many(0, 0));
+    }
+
+    #[test]
+    fn a_prediction_needs_no_read_back_but_must_add_up_and_be_accepted() {
+        let mut object = ObjectStatus { state: ObjectState::Rehearsed, verification: None, ..good() };
+        object.book.present = 0;
+        object.book.balanced = false;
+        assert_eq!(judge_prediction(&object, &accept("1%")), Ok(()));
+        assert_eq!(judge_prediction(&object, &accept("0.5%")).unwrap_err().reason, FailureReason::Acceptance);
+        object.book.read += 1;
+        assert_eq!(judge_prediction(&object, &accept("1%")).unwrap_err().reason, FailureReason::BookUnbalanced);
+    }
+}

@@ -1,0 +1,547 @@
+//! One pass of `next`: what it has seen, what it has decided so far, and how attempts are started, followed and ended.
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::{
+    Effect, JobSeen, Observed, Trouble,
+    attempt::{self, Judged},
+    book,
+    conditions::Mood,
+    names,
+    verbs::{self, Command, Target},
+};
+use crate::api::{
+    PhaseRunSpec, PhaseRunStatus,
+    migration::{
+        Attempt, Beat, Ending, MigrationStatus, ObjectState, ObjectStatus, PastRun, Phase, PinnedPlan, Round, Verdict,
+        Waiting,
+    },
+    mapping_spec::Severity,
+    phase_run::{CutoverFacts, FailureReason, ObjectReport, Orders, PlanReport, Step},
+};
+
+/// How long a heartbeat in status may lag behind, so that status is not written with every beat.
+const BEAT_LAG: SignedDuration = SignedDuration::from_secs(10);
+/// How often a working attempt is looked at, where nothing wakes us.
+const WATCH: SignedDuration = SignedDuration::from_secs(30);
+/// Time between two looks at an attempt that is to end.
+const SOON: SignedDuration = SignedDuration::from_secs(5);
+
+/// One pass.
+pub(super) struct Pass<'a> {
+    pub seen: &'a Observed,
+    /// Whole seconds: what is written is what is read back.
+    pub now: Timestamp,
+    pub status: MigrationStatus,
+    pub effects: Vec<Effect>,
+    pub look: Option<SignedDuration>,
+    pub waits: Vec<Waiting>,
+    /// The attempt under way has neither Job nor PhaseRun: it has to be started (again).
+    pub missing: bool,
+    /// The spec changed since the last pass.
+    pub spec_changed: bool,
+}
+
+/// How it stands with a step.
+pub(super) enum Work {
+    /// It ended: Done or Partial.
+    Ended(Ending),
+    /// Not yet.
+    Busy(Mood),
+}
+
+impl<'a> Pass<'a> {
+    pub fn new(seen: &'a Observed, now: Timestamp) -> Self {
+        let status = seen.migration.status.clone().unwrap_or_else(|| MigrationStatus {
+            observed_generation: -1,
+            ..MigrationStatus::default()
+        });
+        Self {
+            seen,
+            now: Timestamp::from_second(now.as_second()).unwrap_or(now),
+            spec_changed: status.observed_generation != seen.migration.metadata.generation.unwrap_or_default(),
+            status,
+            effects: Vec::new(),
+            look: None,
+            waits: Vec::new(),
+            missing: false,
+        }
+    }
+
+    pub const fn time(&self) -> Time {
+        Time(self.now)
+    }
+
+    pub fn name(&self) -> &'a str {
+        self.seen.migration.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    pub fn command(&self, command: Command<'_>) -> String {
+        let namespace = self.seen.migration.metadata.namespace.as_deref().unwrap_or_default();
+        verbs::command(command, Target { name: self.name(), namespace, laptop: self.seen.laptop })
+    }
+
+    pub fn annotation(&self, key: &str) -> Option<&'a str> {
+        self.seen.migration.metadata.annotations.as_ref()?.get(key).map(String::as_str)
+    }
+
+    /// Looks again after this time at the latest.
+    pub fn look_in(&mut self, wait: SignedDuration) {
+        let wait = wait.max(SignedDuration::from_secs(1));
+        self.look = Some(self.look.map_or(wait, |look| look.min(wait)));
+    }
+
+    pub fn look_at(&mut self, at: Timestamp) {
+        self.look_in(at.duration_since(self.now));
+    }
+
+    /// Adds something that stands in the way; the time is that of the first pass that saw it.
+    pub fn wait(&mut self, what: &str, message: impl Into<String>, command: Command<'_>) {
+        let command = self.command(command);
+        self.push_wait(what, message.into(), command);
+    }
+
+    fn push_wait(&mut self, what: &str, message: String, command: String) {
+        if self.waits.iter().any(|wait| wait.what == what) {
+            return;
+        }
+        let before = self.status.waiting_for.iter().find(|wait| wait.what == what);
+        let since = before.map_or_else(|| self.time(), |wait| wait.since.clone());
+        self.waits.push(Waiting { what: what.into(), message, since, command });
+    }
+
+    /// A person has to act: names the fault and the commands that may help.
+    pub fn stalled(&mut self, reason: &str, message: impl Into<String>) -> Mood {
+        let message = message.into();
+        let verbs = if reason == attempt::word(FailureReason::Acceptance) {
+            "accept more (edit spec.accept), mend and retry, or cancel"
+        } else {
+            "mend it and retry, or cancel"
+        };
+        self.wait(reason, format!("{message}; {verbs}"), Command::Request("retry"));
+        Mood::stalled(reason, message)
+    }
+
+    pub fn announce(&mut self, warning: bool, reason: &str, note: impl Into<String>) {
+        let note = super::size::cut(note.into(), super::size::MESSAGE);
+        self.effects.push(Effect::Announce { warning, reason: reason.into(), note });
+    }
+
+    pub fn enter(&mut self, phase: Phase) {
+        self.status.phase = phase;
+        self.status.phase_since = Some(self.time());
+        self.announce(false, "PhaseEntered", format!("run {} is now {phase:?}", self.status.run));
+    }
+
+    /// Ends the run.
+    pub fn end_run(&mut self, phase: Phase) {
+        self.enter(phase);
+        self.status.cancelling = None;
+        self.status.orders = Orders::default();
+        if self.status.run > 0 {
+            self.status.history.push(PastRun {
+                run: self.status.run,
+                phase,
+                started: self.status.started.clone(),
+                ended: self.time(),
+                totals: self.status.totals,
+                plan: self.status.plan.as_ref().map(|plan| plan.digest.clone()),
+            });
+            let surplus = self.status.history.len().saturating_sub(5);
+            self.status.history.drain(..surplus);
+        }
+    }
+
+    /// The attempt, while it is not known to be over.
+    pub fn under_way(&self) -> Option<&Attempt> {
+        self.status.attempt.as_ref().filter(|attempt| attempt.ended.is_none())
+    }
+
+    /// The attempt, once it is over.
+    pub fn ended(&self) -> Option<(&Attempt, &Ending)> {
+        let attempt = self.status.attempt.as_ref().filter(|attempt| attempt.ended.is_some())?;
+        Some((attempt, attempt.ending.as_ref()?))
+    }
+
+    /// Judges the attempt under way, and takes over what it reports.
+    pub fn look_at_attempt(&mut self) {
+        let Some(mut attempt) = self.status.attempt.take() else { return };
+        if attempt.ended.is_some() {
+            self.status.attempt = Some(attempt);
+            return;
+        }
+        self.notice(&mut attempt);
+        let stop = |close| Effect::Stop { name: attempt.name.clone(), close };
+        match attempt::judge(&attempt, &self.seen.attempt, self.now) {
+            Judged::Missing => self.missing = true,
+            Judged::Alive { silent_at } => {
+                let told = attempt.stopped.is_some();
+                if told && matches!(self.seen.attempt.job, JobSeen::Pending | JobSeen::Running) {
+                    self.effects.push(stop(false));
+                }
+                self.look_in(if told { SOON } else { WATCH });
+                if let Some(at) = silent_at {
+                    self.look_at(at);
+                }
+            }
+            Judged::Silent => {
+                self.effects.push(stop(true));
+                self.look_in(SOON);
+            }
+            Judged::Over(ending) => return self.finish(attempt, ending),
+        }
+        self.status.attempt = Some(attempt);
+    }
+
+    /// Notes signs of life: by when they were seen to change, rounded up so that silence is never counted too long.
+    fn notice(&mut self, attempt: &mut Attempt) {
+        let up = Time(self.now.saturating_add(SignedDuration::from_secs(1)).unwrap_or(self.now));
+        if self.seen.attempt.job == JobSeen::Running && attempt.running.is_none() {
+            attempt.running = Some(up.clone());
+        }
+        let Some(report) = self.seen.attempt.phase_run.as_ref().map(|phase_run| &phase_run.status) else { return };
+        let Some(value) = report.heartbeat.clone() else { return };
+        let news = attempt
+            .beat
+            .as_ref()
+            .is_none_or(|beat| beat.value != value && self.now.duration_since(beat.seen.0) >= BEAT_LAG);
+        if news {
+            attempt.beat = Some(Beat { value, seen: up });
+            self.status.progress = Some(report.progress.clone());
+            if attempt.step == Step::Load && attempt.stopped.is_none() {
+                self.take_load(report, attempt);
+            }
+        }
+    }
+
+    fn finish(&mut self, mut attempt: Attempt, mut ending: Ending) {
+        let report = self.seen.attempt.phase_run.as_ref().map(|phase_run| phase_run.status.clone());
+        let report = report.unwrap_or_default();
+        if attempt.step == Step::Discover && ending.verdict == Verdict::Done && report.plan.is_none() {
+            ending = Ending {
+                verdict: Verdict::Retry,
+                reason: "NoReport".into(),
+                message: "discovery ended without a plan".into(),
+            };
+        }
+        attempt.ended = Some(self.time());
+        attempt::count(&mut attempt, ending.clone(), report.progress.done);
+        if report.heartbeat.is_some() {
+            self.status.progress = Some(report.progress.clone());
+        }
+        self.take_facts(report.cutover.as_ref());
+        if matches!(ending.verdict, Verdict::Done | Verdict::Partial | Verdict::Stalled) {
+            self.take(&report, &attempt, ending.verdict);
+        }
+        let ending = attempt.ending.clone().unwrap_or(ending);
+        if matches!(ending.verdict, Verdict::Retry | Verdict::Stalled | Verdict::Partial) {
+            let note = format!("{}: {}: {}", attempt.name, ending.reason, ending.message);
+            let stalled = ending.verdict == Verdict::Stalled;
+            self.announce(true, if stalled { "AttemptStalled" } else { "AttemptFailed" }, note);
+        }
+        self.effects.push(Effect::Prune);
+        self.status.attempt = Some(attempt);
+    }
+
+    /// Takes over what an attempt reports.
+    fn take(&mut self, report: &PhaseRunStatus, attempt: &Attempt, verdict: Verdict) {
+        let in_order = verdict != Verdict::Stalled;
+        if let Some(plan) = report.plan.as_ref().filter(|_| attempt.step == Step::Discover) {
+            self.take_plan(plan, in_order);
+        }
+        if let Some(delta) = report.delta.as_ref().filter(|_| in_order) {
+            self.status.watermark = Some(delta.watermark.clone());
+        }
+        match attempt.step {
+            Step::Rehearse => {
+                for object in &mut self.status.objects {
+                    if let Some(told) = told(report, &object.name) {
+                        object.book = told.book;
+                        object.verification = None;
+                        object.state = ObjectState::Rehearsed;
+                        object.phase_run.clone_from(&attempt.name);
+                    }
+                }
+            }
+            Step::Load => self.take_load(report, attempt),
+            Step::Delta | Step::Cutover => {
+                for object in &mut self.status.objects {
+                    if let Some(told) = told(report, &object.name) {
+                        object.book = told.book;
+                        object.verification = told.verification.or(object.verification);
+                        object.phase_run.clone_from(&attempt.name);
+                    }
+                }
+                self.settle_objects();
+            }
+            Step::Discover | Step::Extract | Step::Schema | Step::Release => {}
+        }
+        if attempt.step == Step::Delta && in_order {
+            let delta = report.delta.clone().unwrap_or_default();
+            self.status.round = Some(Round {
+                number: self.round_number() + 1,
+                ended: self.time(),
+                changed: delta.changed,
+                gone: delta.gone,
+            });
+        }
+    }
+
+    fn take_load(&mut self, report: &PhaseRunStatus, attempt: &Attempt) {
+        let own = attempt.object.as_deref().unwrap_or_default();
+        let object = self.status.objects.iter_mut().find(|object| object.name == own);
+        if let (Some(object), Some(told)) = (object, told(report, own)) {
+            object.book = told.book;
+            object.verification = told.verification;
+            object.phase_run.clone_from(&attempt.name);
+        }
+    }
+
+    fn take_plan(&mut self, plan: &PlanReport, in_order: bool) {
+        self.status.findings.clone_from(&plan.findings);
+        if !in_order || self.has_error_finding() {
+            return;
+        }
+        self.status.plan =
+            Some(PinnedPlan { digest: plan.digest.clone(), mapping_digest: plan.mapping_digest.clone() });
+        self.status.estimate_seconds = Some(plan.estimate_seconds);
+        self.status.objects = plan
+            .objects
+            .iter()
+            .map(|object| ObjectStatus {
+                name: object.name.clone(),
+                model: object.model.clone(),
+                ..ObjectStatus::default()
+            })
+            .collect();
+    }
+
+    pub fn has_error_finding(&self) -> bool {
+        self.status.findings.iter().any(|finding| finding.severity == Severity::Error)
+    }
+
+    /// Facts of the cutover only ever come to be.
+    fn take_facts(&mut self, told: Option<&CutoverFacts>) {
+        let Some(told) = told.filter(|told| **told != CutoverFacts::default()) else { return };
+        let facts = self.status.cutover.get_or_insert_default();
+        for (fact, told) in [
+            (&mut facts.drained, &told.drained),
+            (&mut facts.frozen, &told.frozen),
+            (&mut facts.verified, &told.verified),
+            (&mut facts.switched, &told.switched),
+        ] {
+            if fact.is_none() {
+                fact.clone_from(told);
+            }
+        }
+    }
+
+    pub fn switched(&self) -> bool {
+        self.status.cutover.as_ref().is_some_and(|facts| facts.switched.is_some())
+    }
+
+    pub fn round_number(&self) -> i64 {
+        self.status.round.as_ref().map_or(0, |round| round.number)
+    }
+
+    /// Once everything was loaded: an object is Verified as long as its book and its read-back say so.
+    pub fn settle_objects(&mut self) {
+        let accept = &self.seen.migration.spec.accept;
+        for object in &mut self.status.objects {
+            let good = book::judge(object, accept).is_ok();
+            object.state = if good { ObjectState::Verified } else { ObjectState::Loading };
+        }
+    }
+
+    /// Tells the attempt under way to end. It is over when it is seen to be.
+    pub fn stop(&mut self) {
+        let Some(mut attempt) = self.status.attempt.take() else { return };
+        if attempt.ended.is_none() {
+            let first = attempt.stopped.is_none();
+            attempt.stopped.get_or_insert(Time(self.now));
+            if self.missing {
+                // Nothing was ever seen of it; ended at once, and should something have been made unseen, it goes too.
+                self.effects.push(Effect::Stop { name: attempt.name.clone(), close: true });
+                self.missing = false;
+                let ending = Ending {
+                    verdict: Verdict::Stopped,
+                    reason: "Stopped".into(),
+                    message: "it was told to end before it began".into(),
+                };
+                return self.finish(attempt, ending);
+            }
+            if first {
+                self.effects.push(Effect::Stop { name: attempt.name.clone(), close: false });
+            }
+            self.look_in(SOON);
+        }
+        self.status.attempt = Some(attempt);
+    }
+
+    /// Makes the next attempt start at once and count anew.
+    pub fn renew(&mut self) {
+        if let Some(attempt) = self.status.attempt.as_mut() {
+            attempt.fruitless = 0;
+            attempt.furthest = 0;
+            if attempt.ended.is_some() {
+                attempt.ending = Some(Ending {
+                    verdict: Verdict::Stopped,
+                    reason: "Renewed".into(),
+                    message: "to be made anew".into(),
+                });
+            }
+        }
+        self.stop();
+    }
+
+    /// Works at a step: starts, follows, retries. The one place where attempts are begun.
+    pub fn work(&mut self, step: Step, object: Option<&str>) -> Work {
+        if let Some(attempt) = self.under_way() {
+            if attempt.stopped.is_some() || !attempt::is_at(attempt, step, object) {
+                self.stop();
+                if self.under_way().is_some() {
+                    return Work::Busy(Mood::working("Stopping", "waits for the attempt before to end"));
+                }
+            } else {
+                return Work::Busy(self.follow());
+            }
+        }
+        let last = self.ended().filter(|(attempt, _)| attempt::is_at(attempt, step, object));
+        let Some((attempt, ending)) = last.map(|(attempt, ending)| (attempt.clone(), ending.clone())) else {
+            return Work::Busy(self.start(step, object));
+        };
+        let ended = attempt.ended.as_ref().map_or(self.now, |ended| ended.0);
+        match ending.verdict {
+            Verdict::Done | Verdict::Partial => return Work::Ended(ending),
+            Verdict::Stopped => {}
+            Verdict::Waiting | Verdict::Stalled if self.pushed_for(&attempt, &ending) => {}
+            Verdict::Stalled => {
+                let unsaid = self.spec_changed && ending.reason == attempt::word(FailureReason::Acceptance);
+                if !unsaid {
+                    return Work::Busy(self.stalled(&ending.reason, ending.message));
+                }
+            }
+            Verdict::Retry | Verdict::Waiting => {
+                let waiting = ending.verdict == Verdict::Waiting;
+                let wait = if waiting { attempt::WAIT } else { attempt::backoff(attempt.fruitless) };
+                let due = ended.saturating_add(wait).unwrap_or(Timestamp::MAX);
+                if self.now < due {
+                    self.look_at(due);
+                    return Work::Busy(if waiting { self.wait_for_others(&ending) } else { retrying(&ending) });
+                }
+            }
+        }
+        Work::Busy(self.start(step, object))
+    }
+
+    /// Whether new exports came since an attempt that failed for want of them began.
+    fn pushed_for(&self, attempt: &Attempt, ending: &Ending) -> bool {
+        [FailureReason::ExportMissing, FailureReason::SourceShrunk, FailureReason::SourceUnavailable]
+            .iter()
+            .any(|reason| attempt::word(*reason) == ending.reason)
+            && self.pushed_since(attempt.since.0)
+    }
+
+    /// Whether new exports were pushed since then. A time in the future does not count yet.
+    pub fn pushed_since(&self, then: Timestamp) -> bool {
+        let pushed = self.annotation(crate::api::PUSHED).and_then(|text| text.parse::<Timestamp>().ok());
+        pushed.is_some_and(|pushed| pushed > then && pushed <= self.now)
+    }
+
+    fn wait_for_others(&mut self, ending: &Ending) -> Mood {
+        let lock = ending.reason == attempt::word(FailureReason::DestinationLock);
+        let command = if lock { Command::Request("unlock") } else { Command::Push };
+        self.wait(&ending.reason, ending.message.clone(), command);
+        Mood::awaiting(if lock { "AwaitingLock" } else { "AwaitingExport" }, ending.message.clone())
+    }
+
+    /// Follows the attempt under way; starts it again where nothing of it is there.
+    fn follow(&mut self) -> Mood {
+        let Some(attempt) = self.under_way().cloned() else { return Mood::working("Working", "") };
+        if self.missing {
+            let spec = self.phase_run_spec(&attempt);
+            self.effects.push(Effect::Start { name: attempt.name, spec });
+            self.look_in(SOON);
+            return Mood::working(&format!("{:?}", self.status.phase), "starting");
+        }
+        let seen = self.seen;
+        if let ([first, ..], JobSeen::Pending) = (&seen.attempt.troubles[..], seen.attempt.job) {
+            let due = attempt.since.0.saturating_add(attempt::TROUBLE_MAX).unwrap_or(Timestamp::MAX);
+            for Trouble { reason, message, command } in &seen.attempt.troubles {
+                self.push_wait(reason, message.clone(), command.clone());
+            }
+            if self.now >= due {
+                self.wait("Retry", "once it is mended", Command::Request("retry"));
+                return Mood::stalled(&first.reason, first.message.clone());
+            }
+            self.look_at(due);
+        }
+        Mood::working(&format!("{:?}", self.status.phase), format!("{} is at work", attempt.name))
+    }
+
+    /// Begins a new attempt, with a number that was never used.
+    fn start(&mut self, step: Step, object: Option<&str>) -> Mood {
+        let before = self.status.attempt.as_ref().filter(|attempt| attempt::is_at(attempt, step, object));
+        let (fruitless, furthest) = before.map_or((0, 0), |before| (before.fruitless, before.furthest));
+        // Rebuilding stays asked for until it has succeeded; taking a lock over is asked for once.
+        let rebuild = before.is_some_and(|before| before.orders.rebuild) || self.status.orders.rebuild;
+        let orders = Orders {
+            rebuild: rebuild && step == Step::Extract,
+            release: step == Step::Release,
+            unlock: self.status.orders.unlock && self.status.phase.may_hold_lock(),
+        };
+        self.status.orders.rebuild &= step != Step::Extract;
+        self.status.orders.unlock &= !orders.unlock;
+        let number = self.status.attempts.saturating_add(1);
+        let attempt = Attempt {
+            name: names::attempt_name(self.name(), step, object, self.status.run, number),
+            number,
+            step,
+            object: object.map(Into::into),
+            orders,
+            since: self.time(),
+            fruitless,
+            furthest,
+            ended: None,
+            beat: None,
+            running: None,
+            stopped: None,
+            ending: None,
+        };
+        if let Some(object) = self.status.objects.iter_mut().find(|status| step == Step::Load && object == Some(&status.name)) {
+            // From here on its book is the real one: a prediction must never pass for it.
+            object.book = crate::api::Book::default();
+            object.verification = None;
+            object.state = ObjectState::Loading;
+            object.phase_run.clone_from(&attempt.name);
+        }
+        self.status.attempts = number;
+        self.status.progress = None;
+        self.status.attempt = Some(attempt);
+        self.missing = true;
+        self.follow()
+    }
+
+    fn phase_run_spec(&self, attempt: &Attempt) -> PhaseRunSpec {
+        let plan = self.status.plan.as_ref().filter(|_| attempt.step != Step::Discover);
+        PhaseRunSpec {
+            migration: self.name().into(),
+            run: self.status.run,
+            phase: attempt.step,
+            object: attempt.object.clone(),
+            attempt: attempt.number,
+            plan_digest: plan.map(|plan| plan.digest.clone()),
+            image: self.status.worker.as_ref().map(|worker| worker.image.clone()).unwrap_or_default(),
+            orders: attempt.orders,
+        }
+    }
+}
+
+fn retrying(ending: &Ending) -> Mood {
+    Mood::working("Retrying", format!("{}: {}", ending.reason, ending.message))
+}
+
+fn told<'r>(report: &'r PhaseRunStatus, object: &str) -> Option<&'r ObjectReport> {
+    report.objects.iter().find(|told| told.name == object)
+}

@@ -1,0 +1,166 @@
+//! What people ask for: the annotation `crmferry.io/request`, the approvals, and the commands that write them.
+
+/// A verb, as asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verb {
+    /// Try the phase again.
+    Retry,
+    /// Read the source again, and go through everything after it.
+    RetryFromExtract,
+    /// Give up; what is in Odoo stays.
+    Cancel,
+    /// Another run with the same external ids.
+    Rerun,
+    /// Take the MappingSpec as it is now.
+    Replan,
+    /// Take the lock in Odoo over with the next Job.
+    Unlock,
+}
+
+/// Reads `<verb>[ <argument>] <nonce>`.
+///
+/// # Errors
+/// With a sentence that says what would be right.
+pub fn parse(request: &str) -> Result<Verb, String> {
+    let words: Vec<&str> = request.split_whitespace().collect();
+    let verb = match words.as_slice() {
+        ["retry", "from-extract", _] => Verb::RetryFromExtract,
+        ["retry", nonce] if *nonce != "from-extract" => Verb::Retry,
+        ["cancel", _] => Verb::Cancel,
+        ["rerun", _] => Verb::Rerun,
+        ["replan", _] => Verb::Replan,
+        ["unlock", _] => Verb::Unlock,
+        _ => {
+            return Err("unknown: expected retry [from-extract], cancel, rerun, replan or unlock, then a space and a \
+                        word that was not used before"
+                .into());
+        }
+    };
+    Ok(verb)
+}
+
+/// An approval as written: `<digest> by <user>[ for <text>]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Approval<'a> {
+    /// Digest of the evidence.
+    pub digest: &'a str,
+    /// Who approves; admission control has seen to it that it is them.
+    pub by: &'a str,
+}
+
+/// Reads an approval. `None` where it is none.
+#[must_use]
+pub fn parse_approval(text: &str) -> Option<Approval<'_>> {
+    let (digest, rest) = text.split_once(" by ")?;
+    let by = rest.split_once(" for ").map_or(rest, |(by, _)| by);
+    (!digest.is_empty() && !by.trim().is_empty()).then_some(Approval { digest, by })
+}
+
+/// Whom a command is for.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// Name of the Migration.
+    pub name: &'a str,
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// There is no cluster: `crmferry run` is all there is.
+    pub laptop: bool,
+}
+
+/// What a command does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command<'a> {
+    /// Approves a gate.
+    Approve(&'a str),
+    /// A verb: `retry`, `retry from-extract`, `cancel`, `rerun`, `replan`, `unlock`.
+    Request(&'a str),
+    /// Brings new exports.
+    Push,
+    /// Ends the suspension.
+    Resume,
+    /// Changes the spec.
+    Edit,
+    /// Shows what is wrong with the MappingSpec of this name.
+    DescribeMapping(&'a str),
+    /// Shows whether the policy that guards approvals is bound.
+    ShowGuard,
+}
+
+/// The command a person types.
+#[must_use]
+pub fn command(command: Command<'_>, target: Target<'_>) -> String {
+    let Target { name, namespace, laptop } = target;
+    if laptop {
+        return match command {
+            Command::Approve(gate) => format!("crmferry run <manifest> --approve {gate}"),
+            Command::Request(verb) => format!("crmferry run <manifest> --request '{verb}'"),
+            Command::Push => "copy the exports to the folder named, then: crmferry run <manifest>".into(),
+            Command::Resume | Command::Edit => "edit the manifest, then: crmferry run <manifest>".into(),
+            Command::DescribeMapping(_) => "crmferry validate <manifest>".into(),
+            Command::ShowGuard => String::new(),
+        };
+    }
+    match command {
+        Command::Approve(gate) => format!("kubectl crmferry approve {gate} migration/{name} -n {namespace}"),
+        Command::Request(verb) => match verb.split_once(' ') {
+            Some((verb, argument)) => format!("kubectl crmferry {verb} migration/{name} {argument} -n {namespace}"),
+            None => format!("kubectl crmferry {verb} migration/{name} -n {namespace}"),
+        },
+        Command::Push => format!("kubectl crmferry push DIR migration/{name} -n {namespace}"),
+        Command::Resume => format!("kubectl crmferry resume migration/{name} -n {namespace}"),
+        Command::Edit => format!("kubectl edit migration/{name} -n {namespace}"),
+        Command::DescribeMapping(mapping) => format!("kubectl describe mappingspec/{mapping} -n {namespace}"),
+        Command::ShowGuard => {
+            format!("kubectl get validatingadmissionpolicybinding {}", crate::api::APPROVAL_POLICY)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_a_verb_an_argument_and_a_nonce() {
+        for (text, verb) in [
+            ("retry 1", Some(Verb::Retry)),
+            ("retry from-extract x1", Some(Verb::RetryFromExtract)),
+            (" cancel   9 ", Some(Verb::Cancel)),
+            ("rerun 2026-01-01T00:00:00Z", Some(Verb::Rerun)),
+            ("replan a", Some(Verb::Replan)),
+            ("unlock a", Some(Verb::Unlock)),
+            ("retry", None),
+            ("retry from-extract", None),
+            ("retry from-load 1", None),
+            ("rollback 1", None),
+            ("Cancel 1", None),
+            ("", None),
+        ] {
+            assert_eq!(parse(text).ok(), verb, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_approval_names_digest_and_user_and_may_say_what_for() {
+        let approval = |text| parse_approval(text).map(|approval| (approval.digest, approval.by));
+        assert_eq!(approval("sha256:ab by anna"), Some(("sha256:ab", "anna")));
+        assert_eq!(approval("sha256:ab by system:serviceaccount:flux:x for CHG-1 by bob"), Some(("sha256:ab", "system:serviceaccount:flux:x")));
+        assert_eq!(approval("sha256:ab"), None);
+        assert_eq!(approval("sha256:ab by "), None);
+        assert_eq!(approval(" by anna"), None);
+    }
+
+    #[test]
+    fn a_command_can_be_typed_as_it_stands() {
+        let target = Target { name: "acme", namespace: "crm", laptop: false };
+        assert_eq!(command(Command::Approve("mapping"), target), "kubectl crmferry approve mapping migration/acme -n crm");
+        assert_eq!(command(Command::Request("retry"), target), "kubectl crmferry retry migration/acme -n crm");
+        assert_eq!(
+            command(Command::Request("retry from-extract"), target),
+            "kubectl crmferry retry migration/acme from-extract -n crm"
+        );
+        assert_eq!(command(Command::Push, target), "kubectl crmferry push DIR migration/acme -n crm");
+        let laptop = Target { laptop: true, ..target };
+        assert_eq!(command(Command::Approve("cutover"), laptop), "crmferry run <manifest> --approve cutover");
+    }
+}

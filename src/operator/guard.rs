@@ -1,0 +1,165 @@
+//! Whether admission control guards approvals: tried, not believed.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{Patch, PatchParams},
+};
+use serde_json::json;
+
+use super::{Context, Error, observe::namespace};
+use crate::api::{APPROVAL_POLICY, APPROVAL_PREFIX, Migration, OPERATOR, migration::GateState};
+
+/// A name nobody has: an approval in it must be refused.
+const NOBODY: &str = "crmferry:nobody";
+/// The policy that refuses what no gate waits for.
+const FRESHNESS_POLICY: &str = "crmferry-approval-current";
+/// How long a verdict stands while nothing about the approvals changes.
+const FRESH: Duration = Duration::from_secs(10);
+
+/// The last verdicts, by uid of the Migration: an approval that changed is probed at once, all else every ten seconds.
+#[derive(Debug, Default)]
+pub(super) struct Verdicts(Mutex<HashMap<String, Verdict>>);
+
+#[derive(Clone, Debug)]
+struct Verdict {
+    question: Question,
+    at: Instant,
+    guarded: bool,
+}
+
+/// What a verdict was about.
+#[derive(Clone, Debug, PartialEq)]
+struct Question {
+    gate: String,
+    digest: String,
+    approvals: BTreeMap<String, String>,
+}
+
+/// Asks the API server, where a gate is open to approvals; `None` where none is.
+pub(super) async fn look(migration: &Migration, context: &Context) -> Result<Option<bool>, Error> {
+    let uid = migration.uid().ok_or(Error::Incomplete("metadata.uid"))?;
+    let Some(question) = question(migration) else {
+        context.verdicts.lock().remove(&uid);
+        return Ok(None);
+    };
+    let last = context.verdicts.lock().get(&uid).cloned();
+    if let Some(last) = last.filter(|last| last.question == question && last.at.elapsed() < FRESH) {
+        return Ok(Some(last.guarded));
+    }
+    let guarded = probe(migration, &question, context).await?;
+    let verdict = Verdict {
+        question,
+        at: Instant::now(),
+        guarded,
+    };
+    context.verdicts.lock().insert(uid, verdict);
+    Ok(Some(guarded))
+}
+
+impl Verdicts {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Verdict>> {
+        // a map of verdicts has no half-done state: a poisoned lock is as good as any
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn question(migration: &Migration) -> Option<Question> {
+    let gates = &migration.status.as_ref()?.gates;
+    let open = gates.iter().find(|gate| match gate.state {
+        GateState::Waiting | GateState::Approved | GateState::Unguarded => true,
+        GateState::Stale | GateState::Passed => false,
+    })?;
+    let approvals = migration
+        .annotations()
+        .iter()
+        .filter(|(name, _)| name.starts_with(APPROVAL_PREFIX));
+    Some(Question {
+        gate: open.name.clone(),
+        digest: open.evidence_digest.clone(),
+        approvals: approvals.map(|(name, value)| (name.clone(), value.clone())).collect(),
+    })
+}
+
+/// Approves as nobody, without effect. Only a refusal by our policy proves that it stands guard: rights and other
+/// policies refuse too.
+async fn probe(migration: &Migration, question: &Question, context: &Context) -> Result<bool, Error> {
+    let migrations = Api::<Migration>::namespaced(context.client.clone(), &namespace(migration)?);
+    let approval = format!("{} by {NOBODY}", question.digest);
+    let patch = json!({"metadata": {
+        "uid": migration.meta().uid,
+        "annotations": {format!("{APPROVAL_PREFIX}{}", question.gate): approval},
+    }});
+    let parameters = PatchParams {
+        dry_run: true,
+        field_manager: Some(OPERATOR.into()),
+        ..PatchParams::default()
+    };
+    let answer = migrations
+        .patch_metadata(&migration.name_any(), &parameters, &Patch::Merge(patch))
+        .await;
+    verdict(answer.map(|_| ()))
+}
+
+/// What an answer to the probe proves. Of several refusals the API server tells one, in no order: where our policy of
+/// freshness speaks up (the gate moved on meanwhile), the question stays open.
+fn verdict(answer: Result<(), kube::Error>) -> Result<bool, Error> {
+    let refused_by = |status: &kube::core::Status, policy: &str| {
+        matches!(status.code, 403 | 422)
+            && status
+                .message
+                .contains(&format!("ValidatingAdmissionPolicy '{policy}' "))
+    };
+    match answer {
+        Ok(()) => Ok(false),
+        Err(kube::Error::Api(status)) if refused_by(&status, APPROVAL_POLICY) => Ok(true),
+        Err(kube::Error::Api(status)) if matches!(status.code, 403 | 422) && !refused_by(&status, FRESHNESS_POLICY) => {
+            Ok(false)
+        }
+        Err(error) => Err(Error::kube("probe the approval policy")(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    fn refused(code: u16, message: &str) -> Result<(), kube::Error> {
+        let status = Status::failure(message, "Forbidden").with_code(code);
+        Err(kube::Error::Api(status.boxed()))
+    }
+
+    #[test]
+    fn only_a_refusal_that_names_the_policy_proves_the_guard() {
+        let of = |policy: &str| {
+            format!(
+                "migrations \"acme\" is forbidden: ValidatingAdmissionPolicy '{policy}' with binding 'b' denied request: no"
+            )
+        };
+        for (answer, wanted) in [
+            (refused(403, &of("crmferry-approval")), Some(true)),
+            (refused(422, &of("crmferry-approval")), Some(true)),
+            (refused(403, &of("crmferry-approval-current")), None),
+            (refused(403, &of("team-policy")), Some(false)),
+            (
+                refused(
+                    403,
+                    "User \"x\" cannot patch resource \"migrations\" by crmferry-approval",
+                ),
+                Some(false),
+            ),
+            (Ok(()), Some(false)),
+            (refused(500, &of("crmferry-approval")), None),
+            (refused(404, "not found"), None),
+        ] {
+            assert_eq!(verdict(answer).ok(), wanted);
+        }
+    }
+}

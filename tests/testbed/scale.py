@@ -1,0 +1,302 @@
+#!/usr/bin/env python3
+"""Makes a Pipz export of any size, with the dirt that real ones have in it. The same arguments give the same bytes.
+
+    scale.py --companies 2000 --contacts 10000 --deals 5000 --seed 7 --out DIR [--changed 1]
+
+The sample in deploy/samples/pipz-to-odoo/exports is `--companies 40 --contacts 120 --deals 60 --seed 1`. Every kind of dirt
+of the lists below occurs at least once and, in larger exports, in about one record of 25. `--changed PCT` is the same export some
+days later: that share of the clean companies, contacts and deals differs in one plain field, and nothing else does. Prints
+how many rows differ from the export without it.
+"""
+
+import argparse
+import csv
+import io
+import json
+import os
+import random
+import unicodedata
+
+FIRST = "Ana Beatriz Bruno Caio Camila Carla César Cláudia Conceição Davi Débora Érica Felipe Fernanda Flávio Gabriela Guilherme Helena Heloísa Hugo Inês Isabela João Joaquim José Juliana Júlio Larissa Leonardo Letícia Lívia Lúcia Luís Mara Marcelo Márcio Maria Marina Mateus Mônica Natália Otávio Patrícia Paulo Rafael Raíssa Renata Ricardo Rodrigo Sérgio Sílvia Tânia Thiago Valéria Vinícius Vitória Yara".split()
+LAST = "Almeida Alves Andrade Araújo Barbosa Batista Cardoso Carvalho Costa Dias Fernandes Ferreira Gomes Gonçalves Guimarães Leite Lima Lopes Machado Magalhães Martins Melo Mendonça Monteiro Moraes Nascimento Nóbrega Oliveira Pereira Pinto Queirós Ramos Ribeiro Rocha Santos Silva Simões Souza Teixeira Vasconcelos Vieira".split()
+TRADE = ["Padaria", "Transportes", "Indústria", "Clínica", "Construções", "Confecções", "Distribuidora", "Farmácia", "Gráfica", "Laticínios", "Móveis", "Papelaria", "Supermercado", "Tecnologia", "Têxtil", "Usina"]
+WORDS = ["São João", "Boa Esperança", "Três Irmãos", "Araucária", "Ipê Amarelo", "Capão Redondo", "Vitória-Régia", "Maranhão", "Ribeirão", "do Sertão", "Nossa Senhora", "Atlântica", "Pão & Cia", "União", "Pioneira", "Horizonte"]
+CITIES = [("São Paulo", "SP", "01310-100"), ("Florianópolis", "SC", "88010-400"), ("Belém", "PA", "66010-000"), ("Brasília", "DF", "70040-010"), ("Goiânia", "GO", "74010-010"), ("Maceió", "AL", "57020-000"), ("Vitória", "ES", "29010-002"), ("Curitiba", "PR", "80010-000"), ("Uberlândia", "MG", "38400-100"), ("Recife", "PE", "50030-230")]
+STREETS = ["Rua das Acácias", "Av. Brigadeiro Faria Lima", "Praça da Sé", "Rua XV de Novembro", "Travessa São José", "Alameda dos Ipês"]
+JOBS = ["Compradora", "Diretor Técnico", "Sócia", "Gerente de Produção", "Analista", "Proprietário", "Coordenadora de TI", ""]
+CONTACT_TAGS = ["cliente", "vip", "feira 2026", "indicação", "newsletter", "São Paulo", "revenda", "☕ café"]
+COMPANY_TAGS = ["cliente", "atacado", "indústria", "inadimplente", "vip"]
+DEAL_TAGS = ["urgente", "renovação", "licitação", "exportação 🚢"]
+PLANS = ["", "Básico", "Pro", "Corporativo"]
+NOTES = ["Pediu nova proposta até sexta.", "Quer desconto de 10 % à vista; decisão com a diretoria.", "Reunião remarcada.\nLevar catálogo e amostras.", "", "Concorrente: preço menor, prazo maior."]
+LOST = ["Preço", "Sem orçamento", "Escolheu o concorrente", "Não respondeu"]
+
+USERS = [  # id, name, email, active; number 4 is known to nobody in Odoo, 6 cannot be one
+    (1, "Amélia Prado", "amelia.prado@vendas.example", "sim"),
+    (2, "Otto Brandão", "otto.brandao@vendas.example", "sim"),
+    (3, "Zuleica Néri", "zuleica.neri@vendas.example", "sim"),
+    (4, "Visitante Antigo", "visitante@fora.example", "sim"),
+    (5, "Eugênio Saraiva", "eugenio.saraiva@vendas.example", "não"),
+    (6, "Conta sem e-mail", "", "sim"),
+]
+PIPELINES = [(10, "Vendas"), (20, "Pós-venda e Renovação"), (30, "Licitações")]
+STAGES = [  # id, name, position, pipeline, type, probability: New, Proposition and Won are names of Odoo's own stages
+    (101, "New", 1, 10, "open", "10"), (102, "Negociação", 2, 10, "open", "40"), (103, "Proposition", 3, 10, "open", "66,5"), (104, "Won", 4, 10, "won", "100"),
+    (201, "Contato", 1, 20, "open", "20"), (202, "Renovação em curso", 2, 20, "open", "60"), (203, "Fechado ✔", 3, 20, "won", "100"),
+    (301, "Edital", 1, 30, "open", "5"), (302, "Habilitação", 2, 30, "open", "30"), (303, "Adjudicado", 3, 30, "won", "100"),
+]
+
+COMPANY_DIRT = ["duplicate", "duplicateDiffers", "noName", "nothing", "onlyName", "badDate", "brazilianNumber", "unknownCountry", "halfEmployee", "lineEnd", "quotes", "sameWebsite"]
+CONTACT_DIRT = ["duplicate", "duplicateDiffers", "noName", "nothing", "missingParent", "namedCompany", "namedLikeCompany", "badBirthdate", "badDate", "unknownOwner", "emoji", "longValue", "optedOut", "brazilianDate", "noId", "broken", "unknownLanguage"]
+DEAL_DIRT = ["duplicate", "wonAtHalf", "lostInWonStage", "wonInOpenStage", "byNames", "byNamesOfOdoo", "missingContact", "byEmail", "byCompanyName", "unknownOwner", "ownerByEmail", "badDate", "badAmount", "noName", "longNote", "markup", "brazilianAmount", "noAmount", "lost", "quotes"]
+CLEAN = ""
+
+
+def ascii_word(text):
+    text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    return "".join(c for c in text if c.isalnum())
+
+
+def dirt(rng, count, kinds):
+    """A kind of dirt, or none, for each of `count` records."""
+    found = [CLEAN] * count
+    dirty = min(count, max(len(kinds), count // 25))
+    for turn, place in enumerate(sorted(rng.sample(range(count), dirty))):
+        found[place] = kinds[turn % len(kinds)]
+    return found
+
+
+def moment(rng, fraction=False):
+    text = f"2025-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}T{rng.randint(0, 23):02}:{rng.randint(0, 59):02}:{rng.randint(0, 59):02}"
+    return text + f".{rng.randint(1, 999999):06}" if fraction else text
+
+
+def some(rng, words, most):
+    return rng.sample(words, rng.randint(0, most))
+
+
+def number(amount):
+    return f"{amount:.2f}"
+
+
+def brazilian(amount):
+    return f"{amount:,.2f}".replace(",", "_").replace(".", ",").replace("_", ".")
+
+
+def company(rng, ident, kind):
+    city, state, code = rng.choice(CITIES)
+    name = f"{rng.choice(TRADE)} {rng.choice(WORDS)} {ident} {rng.choice(['Ltda', 'S.A.', 'ME', 'EIRELI'])}"
+    site = f"www.{ascii_word(name)}.example"
+    row = {
+        "id": str(ident), "remote_id": f"C-{ident:05}", "name": name, "website": site, "email": f"contato@{site[4:]}", "phone": f"+55 11 4{ident % 1000:03}-{ident % 9999:04}",
+        "address_1": f"{rng.choice(STREETS)}, {rng.randint(1, 3000)}", "address_2": rng.choice(["", "Sala 12", "3º andar"]), "city_name": city, "state": state, "postal_code": code,
+        "country_code": "BR", "industry": rng.choice(["", "Alimentação", "Saúde", "Construção", "Serviços"]), "number_of_employees": str(rng.randint(1, 900)), "plan": rng.choice(PLANS),
+        "monthly_spend": number(rng.randint(0, 500000) / 100), "tags": ",".join(some(rng, COMPANY_TAGS, 3)), "creation_date": moment(rng),
+        "company_custom_cnpj": f"{rng.randint(10, 99)}.{rng.randint(100, 999)}.{rng.randint(100, 999)}/0001-{rng.randint(10, 99)}",
+    }
+    if kind == "noName":
+        row["name"] = ""
+    elif kind == "nothing":
+        row["name"] = row["website"] = ""
+    elif kind == "onlyName":
+        row.update({k: "" for k in row if k not in ("id", "name")})
+    elif kind == "badDate":
+        row["creation_date"] = "ontem à tarde"
+    elif kind == "brazilianNumber":
+        row["monthly_spend"] = brazilian(1234.56 + ident)
+    elif kind == "unknownCountry":
+        row["country_code"] = "XX"
+    elif kind == "halfEmployee":
+        row["number_of_employees"] = "12,5"
+    elif kind == "lineEnd":
+        row["address_1"] += "\nFundos"
+    elif kind == "quotes":
+        row["name"] = f'"O Rei do Pão"; Filial {ident}'
+    elif kind == "sameWebsite":
+        row["website"] = "www.grupo-familia.example"
+    return row
+
+
+def contact(rng, ident, kind, companies):
+    first, last = rng.choice(FIRST), f"{rng.choice(LAST)} {rng.choice(LAST)}"
+    city, state, code = rng.choice(CITIES)
+    parent = rng.choice(companies) if companies and rng.random() < 0.8 else None
+    row = {
+        "id": ident, "remote_id": f"user-{ident}", "name": f"{first} {last} {ident}", "email": f"{ascii_word(first)}.{ascii_word(last)}.{ident}@correio.example",
+        "phone": f"+55 11 3{ident % 1000:03}-{ident % 9999:04}", "mobile_phone": rng.choice([None, f"+55 11 9{ident % 10000:04}-{ident % 9999:04}"]), "job_title": rng.choice(JOBS),
+        "company": parent["name"] if parent else None, "company_id": int(parent["id"]) if parent else None, "owner_id": rng.choice([1, 2, 3, 5, None]),
+        "tags": some(rng, CONTACT_TAGS, 3), "optin": True, "city_name": city, "state": state, "postal_code": code, "country_code": "BR", "website": "",
+        "language": rng.choice(["pt-br", "en", None]), "timezone": "America/Sao_Paulo", "gender": rng.choice(["f", "m", None]), "birthdate": f"{rng.randint(1950, 2005)}-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}",
+        "lifecycle_stage": rng.choice(["lead", "cliente", "oportunidade"]), "score": rng.randint(0, 100), "nps_score": rng.choice([None, rng.randint(0, 10)]), "emails_sent": rng.randint(0, 80),
+        "opens": rng.randint(0, 40), "clicks": rng.randint(0, 10), "page_views": rng.randint(0, 300), "utm_source": rng.choice(["google", "indicação", ""]), "utm_medium": rng.choice(["cpc", ""]), "utm_campaign": "",
+        "last_event_date": moment(rng), "creation_date": moment(rng, fraction=True), "contact_custom_codigo_alumni": rng.choice(["", f"A-{ident}"]),
+    }
+    if kind == "noName":
+        row["name"] = ""
+    elif kind == "nothing":
+        row.update(name="", email="")
+    elif kind == "missingParent":
+        row.update(company_id=900000 + ident, company=None)
+    elif kind == "namedCompany":
+        row.update(company_id=None, company=rng.choice(["Mercearia do Zé", "Ateliê Çá & Lá", "Oficina 24h 🔧"]))
+    elif kind == "namedLikeCompany" and companies:
+        row.update(company_id=None, company=rng.choice(companies)["name"])
+    elif kind == "badBirthdate":
+        row["birthdate"] = "31/02/1990"
+    elif kind == "badDate":
+        row["creation_date"] = "2025-13-45T00:00:00"
+    elif kind == "unknownOwner":
+        row["owner_id"] = 99
+    elif kind == "emoji":
+        row["name"] = f"Zoë 🚀 D'Ávila, \"a Chefe\" {ident}"
+    elif kind == "longValue":
+        row["job_title"] = "Responsável por tudo — " * 100 + str(ident)
+    elif kind == "optedOut":
+        row["optin"] = False
+    elif kind == "brazilianDate":
+        row["birthdate"] = f"{ident % 27 + 1:02}/07/1988"
+    elif kind == "noId":
+        row["id"] = None
+    elif kind == "unknownLanguage":
+        row["language"] = "tlh"
+    return row
+
+
+def deal(rng, ident, kind, contacts, companies):
+    pipe, pipe_name = rng.choice(PIPELINES)
+    mine = [s for s in STAGES if s[3] == pipe]
+    status = rng.choice(["open", "open", "open", "won", "lost", "ganho", "perdido"])
+    won, lost = status in ("won", "ganho"), status in ("lost", "perdido")
+    stage = mine[-1] if won else rng.choice(mine[:-1])
+    who = rng.choice(contacts)
+    amount = rng.randint(0, 9000000) / 100
+    row = {
+        "id": str(ident), "name": f"Proposta {ident}: {rng.choice(TRADE)} {rng.choice(WORDS)}", "value": number(amount), "pipeline_id": str(pipe), "pipeline": "", "stage_id": str(stage[0]), "stage": "",
+        "status": status, "probability": "100" if won else "0" if lost else stage[5], "owner_id": str(rng.choice([1, 2, 3, ""])), "owner": "", "contact_id": str(who["id"]), "contact_email": "",
+        "company_id": "", "company_name": "", "expected_close_date": f"2026-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}", "close_date": moment(rng) if won or lost else "",
+        "creation_date": moment(rng), "lost_reason": rng.choice(LOST) if lost else "", "tags": ",".join(some(rng, DEAL_TAGS, 2)), "description": rng.choice(NOTES), "contract_no": f"CT/{ident}" if won else "",
+    }
+    close = {"status": "won", "stage_id": str(mine[-1][0]), "close_date": row["creation_date"], "lost_reason": ""}
+    if kind == "wonAtHalf":
+        row.update(close, probability="50")
+    elif kind == "lostInWonStage":
+        row.update(close, status="lost", probability="0", lost_reason=LOST[0])
+    elif kind == "wonInOpenStage":
+        row.update(close, stage_id=str(mine[0][0]), probability="100")
+    elif kind == "byNames":
+        row.update(pipeline_id="", pipeline="Parcerias", stage_id="", stage=rng.choice(["Primeiro contato", "Negociação"]), status="open", probability="25", close_date="", lost_reason="", contract_no="")
+    elif kind == "byNamesOfOdoo":
+        row.update(pipeline_id="", pipeline="Parcerias", stage_id="", stage="Qualified", status="open", probability="25", close_date="", lost_reason="", contract_no="")
+    elif kind == "missingContact":
+        row["contact_id"] = str(900000 + ident)
+    elif kind == "byEmail":
+        row.update(contact_id="", contact_email=who["email"])
+    elif kind == "byCompanyName" and companies:
+        row.update(contact_id="", company_name=rng.choice(companies)["name"])
+    elif kind == "unknownOwner":
+        row["owner_id"] = "99"
+    elif kind == "ownerByEmail":
+        row.update(owner_id="", owner="zuleica.neri@vendas.example")
+    elif kind == "badDate":
+        row["expected_close_date"] = "em breve"
+    elif kind == "badAmount":
+        row["value"] = "a combinar"
+    elif kind == "noName":
+        row["name"] = ""
+    elif kind == "longNote":
+        row["description"] = ("Histórico da negociação nº %d.\n" % ident + "Reunião com a diretoria: ação, decisão, prazo; 100 % de atenção. " * 100)[:5000]
+    elif kind == "markup":
+        row["description"] = "Preço < 1.000 & prazo > 30 dias 👍 <b>negrito</b>"
+    elif kind == "brazilianAmount":
+        row["value"] = brazilian(amount + 1234.56)
+    elif kind == "noAmount":
+        row["value"] = ""
+    elif kind == "lost":
+        row.update(status="perdida", probability="0", stage_id=str(mine[0][0]), lost_reason=LOST[1], close_date=row["creation_date"], contract_no="")
+    elif kind == "quotes":
+        row["name"] = f'Proposta "especial", lote {ident};\nsegunda linha'
+    return row
+
+
+def with_duplicates(rows, kinds, field, value):
+    """Some rows come twice: the second one the same, or differing in one field."""
+    out = []
+    for row, kind in zip(rows, kinds):
+        out.append(row)
+        if kind == "duplicate":
+            out.append(dict(row))
+        elif kind == "duplicateDiffers":
+            out.append({**row, field: value})
+    return out
+
+
+def changed(rng, rows, kinds, percent, change):
+    clean = [i for i, kind in enumerate(kinds) if kind == CLEAN]
+    for i in rng.sample(clean, round(len(clean) * percent / 100)):
+        rows[i] = {**rows[i], **change(rows[i])}
+    return round(len(clean) * percent / 100)
+
+
+def as_csv(rows, delimiter=",", bom=False, encoding="utf-8"):
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(rows[0]), delimiter=delimiter, lineterminator="\r\n" if delimiter == ";" else "\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return (b"\xef\xbb\xbf" if bom else b"") + out.getvalue().encode(encoding)
+
+
+def as_lines(rows, kinds_by_id):
+    lines = []
+    for row in rows:
+        text = json.dumps(row, ensure_ascii=False)
+        lines.append(text[:len(text) // 2] if kinds_by_id.get(row["id"]) == "broken" else text)
+    return ("\n".join(lines) + "\n").encode()
+
+
+def generate(companies, contacts, deals, seed, percent=0):
+    """File names to bytes, and how many rows `percent` changed."""
+    rng = random.Random(seed)
+    kinds = {"company": dirt(rng, companies, COMPANY_DIRT), "contact": dirt(rng, contacts, CONTACT_DIRT), "deal": dirt(rng, deals, DEAL_DIRT)}
+    rows = {"company": [company(rng, i + 1, kind) for i, kind in enumerate(kinds["company"])]}
+    plain = [r for r, kind in zip(rows["company"], kinds["company"]) if kind == CLEAN]
+    rows["contact"] = [contact(rng, 4000 + i, kind, plain) for i, kind in enumerate(kinds["contact"])]
+    known = [r for r, kind in zip(rows["contact"], kinds["contact"]) if kind == CLEAN]
+    rows["deal"] = [deal(rng, 70000 + i, kind, known, plain) for i, kind in enumerate(kinds["deal"])]
+    later = random.Random(seed + 1)
+    differing = {
+        "company": changed(later, rows["company"], kinds["company"], percent, lambda r: {"phone": r["phone"] + "1"}),
+        "contact": changed(later, rows["contact"], kinds["contact"], percent, lambda r: {"job_title": "Promovida em dezembro"}),
+        "deal": changed(later, rows["deal"], kinds["deal"], percent, lambda r: {"value": number(float(r["value"]) + 1000)}),
+    }
+    broken = {r["id"]: kind for r, kind in zip(rows["contact"], kinds["contact"])}
+    for name, field, value in ("company", "phone", "+55 11 0000-0000"), ("contact", "job_title", "Outro cargo"), ("deal", "value", "1"):
+        rows[name] = with_duplicates(rows[name], kinds[name], field, value)
+    files = {
+        "user.csv": as_csv([dict(zip(("id", "name", "email", "active"), u)) for u in USERS]),
+        "pipeline.csv": as_csv([dict(zip(("id", "name"), p)) for p in PIPELINES]),
+        "stage.csv": as_csv([dict(zip(("id", "name", "position", "pipeline_id", "type", "probability"), s)) for s in STAGES]),
+        "company.csv": as_csv(rows["company"], delimiter=";", encoding="latin-1"),
+        "contact.jsonl": as_lines(rows["contact"], broken),
+        "deal.csv": as_csv(rows["deal"], bom=True),
+    }
+    return files, differing
+
+
+def main():
+    cli = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    for name in "companies", "contacts", "deals":
+        cli.add_argument("--" + name, type=int, required=True)
+    cli.add_argument("--seed", type=int, required=True)
+    cli.add_argument("--out", required=True)
+    cli.add_argument("--changed", type=float, default=0, metavar="PCT")
+    given = cli.parse_args()
+    files, differing = generate(given.companies, given.contacts, given.deals, given.seed, given.changed)
+    os.makedirs(given.out, exist_ok=True)
+    for name, content in files.items():
+        with open(os.path.join(given.out, name), "wb") as file:
+            file.write(content)
+    print(json.dumps(differing))
+
+
+if __name__ == "__main__":
+    main()
