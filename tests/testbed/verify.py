@@ -19,11 +19,12 @@ import math
 import os
 import re
 import sys
+import urllib.error
 import urllib.request
 import zoneinfo
 
 ZONE = zoneinfo.ZoneInfo("America/Sao_Paulo")
-LANGUAGES = {"pt-br": "pt_BR", "en": "en_US", "es": "es_ES"}
+LANGUAGES = {"pt-br": "pt_BR", "pt": "pt_BR", "en": "en_US", "es": "es_ES"}
 WON, LOST = ("won", "ganho", "ganha"), ("lost", "perdido", "perdida")
 
 
@@ -158,7 +159,7 @@ class Expected:
         self.rejected = collections.Counter()
         self.records = collections.defaultdict(list)
         self.key = collections.defaultdict(dict)          # object to source key to name in Odoo
-        for step in "users teams stages tags companies named_companies contacts opt_outs deals".split():
+        for step in "users teams stages tags companies named_companies contacts deals".split():
             getattr(self, step)()
 
     def each(self, label, source, key, make):
@@ -179,18 +180,15 @@ class Expected:
             self.key[label][ident] = record["name"]
 
     def users(self):
-        """Accounts: the active ones are there already or are not made; the departed come archived."""
+        """Accounts that Odoo has, by login or e-mail; none is made."""
         def make(row):
-            login = required(row["email"], "e-mail")
-            if login.lower() in self.odoo.logins:
-                return {"name": login}
-            if row["active"] is None or yes(row["active"]):
-                raise Reject("no account")
-            return {"name": login}
+            login = self.odoo.logins.get(required(row["email"], "e-mail").lower())
+            return {"name": required(login, "account")}
         self.each("users", "user", lambda r: r["id"], make)
+        self.user_by_email = {r["email"]: self.key["users"][r["id"]] for r in self.rows["user"] if r["id"] in self.key["users"]}
 
     def owner(self, ident, mail=None):
-        return first(self.key["users"].get(text(ident)), mail if mail in self.key["users"].values() else None)
+        return first(self.key["users"].get(text(ident)), self.user_by_email.get(mail))
 
     def teams(self):
         self.each("teams", "pipeline", lambda r: r["id"], lambda r: {"name": required(r["name"], "name")})
@@ -203,15 +201,14 @@ class Expected:
         def make(row):
             team = self.key["teams"].get(row["pipeline_id"])
             return {"name": required(row["name"], "name"), "team_ids": {team} if team else set(), "sequence": integer(row["position"]),
-                    "x_pipz_probability": number(row["probability"])}
+                    "is_won": row["type"] in WON, "x_pipz_probability": number(row["probability"])}
         self.each("stages", "stage", lambda r: r["id"], make)
         self.stage = {r["id"]: (r["name"], self.key["teams"].get(r["pipeline_id"]), r["type"]) for r in self.rows["stage"]}
         self.named_stage = {}
         for row in filter(None, self.rows["deal"]):
             if row["stage"] and not row["stage_id"]:
                 self.named_stage[row["pipeline"] or "-", row["stage"]] = (row["stage"], row["pipeline"])
-        self.records["stages"] += [{"name": n, "team_ids": {t} if t else set()} for n, t in self.named_stage.values()
-                                   if (n, t) not in [s[:2] for s in self.stage.values()]]
+        self.records["stages"] += [{"name": n, "team_ids": {t} if t else set(), "is_won": False} for n, t in self.named_stage.values()]
 
     def tags(self):
         for label, sources in ("contact tags", ("contact", "company")), ("deal tags", ("deal",)):
@@ -229,8 +226,8 @@ class Expected:
         def make(row):
             return {"name": required(first(row["name"], row["website"]), "name"), "is_company": True, "website": Host(row["website"] or ""), "email": row["email"],
                     "phone": row["phone"], "street": row["address_1"], "street2": row["address_2"], **self.address(row), "ref": row["remote_id"],
-                    "category_id": set(items(row["tags"])), "x_pipz_employees": integer(row["number_of_employees"]), "x_pipz_industry": row["industry"],
-                    "x_pipz_plan": row["plan"], "x_pipz_monthly_spend": number(row["monthly_spend"]), "x_pipz_created": stamp(row["creation_date"]),
+                    "category_id": set(items(row["tags"])), "x_pipz_employees": or_empty(integer, row["number_of_employees"]), "x_pipz_industry": row["industry"],
+                    "x_pipz_plan": row["plan"], "x_pipz_monthly_spend": or_empty(number, row["monthly_spend"]), "x_pipz_created": stamp(row["creation_date"]),
                     "x_pipz_cnpj": row["company_custom_cnpj"]}
         self.each("companies", "company", lambda r: r["id"], make)
 
@@ -252,28 +249,22 @@ class Expected:
         def make(row):
             parent = first(self.key["companies"].get(text(row["company_id"])), self.key["named"].get((row["company"] or "").strip().lower()))
             address = self.address(row)
-            linked = first(row["company_id"], row["company"]) is not None and first(row["city_name"], row["postal_code"], row["state"]) is not None
+            linked = first(row["company_id"], row["company"]) is not None and first(row["city_name"], row["postal_code"], row["country_code"], row["state"]) is not None
             language = LANGUAGES.get(row["language"])
             return {"name": required(first(row["name"], row["email"]), "name"), "is_company": False, "type": "other" if linked else "contact", "email": row["email"],
                     "phone": first(row["phone"], row["mobile_phone"]), "x_pipz_mobile": row["mobile_phone"], "function": row["job_title"], "website": Host(row["website"] or ""),
                     **address, "parent_id": parent, "user_id": self.owner(row["owner_id"]), "category_id": set(items(row["tags"])), "ref": row["remote_id"],
                     "lang": language if language in self.odoo.languages else None, "tz": row["timezone"],
-                    "x_pipz_lifecycle_stage": Choice(row["lifecycle_stage"] or ""), "x_customer_engagement_index": number(row["score"]),
+                    "x_pipz_lifecycle_stage": Choice(row["lifecycle_stage"] or ""), "x_customer_engagement_index": or_empty(number, row["score"]),
                     "x_pipz_birthdate": or_empty(day, row["birthdate"]), "x_pipz_gender": Choice(row["gender"] or ""), "x_pipz_optin": yes(row["optin"]),
-                    "x_pipz_nps": integer(row["nps_score"]), "x_pipz_emails_sent": integer(row["emails_sent"]), "x_pipz_opens": integer(row["opens"]),
-                    "x_pipz_clicks": integer(row["clicks"]), "x_pipz_page_views": integer(row["page_views"]),
                     "x_pipz_source": " / ".join(filter(None, [row["utm_source"], row["utm_medium"], row["utm_campaign"]])) or None,
-                    "x_pipz_last_event_at": stamp(row["last_event_date"]), "x_pipz_created": stamp(row["creation_date"]),
+                    "x_pipz_created": stamp(row["creation_date"]),
                     "x_pipz_codigo_alumni": row["contact_custom_codigo_alumni"]}
         self.each("contacts", "contact", lambda r: r["id"], make)
         self.by_email = {}
         for row in filter(None, self.rows["contact"]):
             if row["email"] and text(row["id"]) in self.key["contacts"]:
                 self.by_email.setdefault(row["email"], self.key["contacts"][text(row["id"])])
-
-    def opt_outs(self):
-        out = {r["email"].strip().lower() for r in self.rows["contact"] if r and r["email"] and r["optin"] is not None and not yes(r["optin"])}
-        self.records["opt-outs"] = [{"name": n} for n in sorted(out)]
 
     def deals(self):
         self.each("deals", "deal", lambda r: r["id"], self.deal)
@@ -288,18 +279,18 @@ class Expected:
                 "stage_id": self.deal_stage(row, outcome), "probability": 100 if outcome == "won" else 0 if outcome == "lost" else number(row["probability"]),
                 "active": outcome != "lost", "lost_reason_id": row["lost_reason"], "won_status": outcome or "pending", "user_id": self.owner(row["owner_id"], row["owner"]),
                 "date_deadline": day(row["expected_close_date"]), "date_closed": stamp(row["close_date"]), "tag_ids": set(items(row["tags"])),
-                "description": Text(row["description"] or ""), "x_pipz_deal_id": row["id"], "x_pipz_pipeline": first(row["pipeline"], row["pipeline_id"]),
+                "description": Text(row["description"] or ""), "x_pipz_deal_id": row["id"], "x_pipz_pipeline": first(row["pipeline"], row["pipeline_id"]), "x_pipz_stage": first(row["stage"], row["stage_id"]), "x_pipz_status": row["status"],
                 "x_pipz_created": stamp(row["creation_date"]), "x_pipz_contract": row["contract_no"]}
 
     def deal_stage(self, row, outcome):
-        """Won deals end in Odoo's own stage Won; others where they were."""
+        """A won deal stands in a won stage, any other in none: its own, else Odoo's Won or New."""
+        name, team, kind = self.stage.get(row["stage_id"], (None, None, None))
+        if name and (kind in WON) == (outcome == "won"):
+            return (name, frozenset([team] if team else []))
         if outcome == "won":
             return ("Won", frozenset())
-        if row["stage_id"] in self.stage:
-            name, team, _ = self.stage[row["stage_id"]]
-            return (name, frozenset([team] if team else []))
-        name, team = self.named_stage.get((row["pipeline"] or "-", row["stage"]), (None, None))
-        return (name, frozenset([team] if team else [])) if name else None
+        name, team = self.named_stage.get((row["pipeline"] or "-", row["stage"]), ("New", None))
+        return (name, frozenset([team] if team else []))
 
     def company_called(self, name):
         return name if name in self.key["companies"].values() else None
@@ -316,7 +307,7 @@ class Odoo:
         self.states = {(code[r["country_id"][0]], r["code"]): r["id"] for r in self.all("res.country.state", ["code", "country_id"])}
         self.languages = {r["code"] for r in self.all("res.lang", ["code"], [["active", "=", True]])}
         users = self.all("res.users", ["login", "email", "partner_id"])
-        self.logins = {w.lower() for u in users for w in (u["login"], u["email"]) if w}
+        self.logins = {w.lower(): u["login"] for u in users for w in (u["email"], u["login"]) if w}
         self.internal = {u["partner_id"][0] for u in users}
         names = collections.defaultdict(dict)
         for row in self.all("ir.model.data", ["module", "model", "res_id"]):
@@ -333,8 +324,11 @@ class Odoo:
 
     def call(self, model, method, **arguments):
         request = urllib.request.Request(f"{self.url}/json/2/{model}/{method}", json.dumps(arguments).encode(), self.headers)
-        with urllib.request.urlopen(request, timeout=300) as answer:
-            return json.load(answer)
+        try:
+            with urllib.request.urlopen(request, timeout=300) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            raise SystemExit(f"{model}.{method}: {error.code}: {error.read()[:600].decode(errors='replace')}") from error
 
     def all(self, model, fields, domain=()):
         found, last = [], 0
@@ -367,7 +361,6 @@ SHAPES = [  # label of the table, objects, model, further domain, field that nam
     ("lost reasons", ("lost reasons",), "crm.lost.reason", [], "name"),
     ("companies", ("companies", "named companies"), "res.partner", [["is_company", "=", True]], "name"),
     ("contacts", ("contacts",), "res.partner", [["is_company", "=", False]], "name"),
-    ("opt-outs", ("opt-outs",), "mail.blacklist", [], "email"),
     ("deals", ("deals",), "crm.lead", [], "name"),
 ]
 
