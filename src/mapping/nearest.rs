@@ -4,7 +4,7 @@
 #[must_use]
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let wanted: Vec<char> = name.to_lowercase().chars().collect();
-    let allowed = (wanted.len() / 3).max(1);
+    let allowed = wanted.len().div_ceil(3);
     candidates
         .into_iter()
         .map(|candidate| (distance(&wanted, candidate), candidate))

@@ -111,7 +111,7 @@ fn places(by: i64) -> Result<u32, String> {
     Ok(u32::try_from(by).unwrap_or(u32::MAX))
 }
 
-fn on_bits<'a>(args: Args<'a>, of: fn(i64, i64) -> Result<i64, String>) -> Evaluated<'a> {
+fn on_bits(args: Args<'_>, of: fn(i64, i64) -> Result<i64, String>) -> Evaluated<'_> {
     let [a, b] = arguments(args)?;
     of(whole(&a)?, whole(&b)?).map(Val::Int)
 }
