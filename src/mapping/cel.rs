@@ -75,7 +75,6 @@ impl Environment {
     ///
     /// # Errors
     /// On wrong syntax, and on variables and functions that do not exist.
-    #[expect(clippy::unused_self, reason = "an expression belongs to an environment, though its text needs none")]
     pub fn compile(&self, source: &str) -> Result<Expression, CelProblem> {
         let (root, names) = parser::parse(source)?;
         Ok(Expression {

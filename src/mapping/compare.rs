@@ -82,12 +82,20 @@ mod tests {
     fn values_that_agree_have_one_form() {
         let text = |text: &str| OdooValue::Text(text.to_owned());
         let id = Reference::Id;
-        let pending = Reference::Pending(ExternalId { module: "m".to_owned(), name: "n".to_owned() });
+        let pending = Reference::Pending(ExternalId {
+            module: "m".to_owned(),
+            name: "n".to_owned(),
+        });
         for (ttype, field, value, wanted) in [
             ("char", "name", OdooValue::Empty, None),
             ("char", "name", text("   "), None),
             ("char", "name", text(" São PAULO "), Some("são paulo")),
-            ("char", "website", text("https://www.Acme.com.br/a?b"), Some("acme.com.br")),
+            (
+                "char",
+                "website",
+                text("https://www.Acme.com.br/a?b"),
+                Some("acme.com.br"),
+            ),
             ("char", "website", text("acme.com.br"), Some("acme.com.br")),
             ("char", "website", text("https://"), Some("https://")),
             ("selection", "type", text("Other"), Some("Other")),
@@ -95,11 +103,21 @@ mod tests {
             ("float", "n", OdooValue::Float(12.0), Some("12")),
             ("float", "n", OdooValue::Float(-0.0), Some("0")),
             ("boolean", "b", OdooValue::Boolean(false), Some("false")),
-            ("date", "d", OdooValue::Date("2024-01-01".to_owned()), Some("2024-01-01")),
+            (
+                "date",
+                "d",
+                OdooValue::Date("2024-01-01".to_owned()),
+                Some("2024-01-01"),
+            ),
             ("many2one", "p", OdooValue::Link(id(5)), Some("5")),
             ("many2one", "p", OdooValue::Link(pending), Some("m.n")),
             ("many2many", "p", OdooValue::Links(vec![]), None),
-            ("many2many", "p", OdooValue::Links(vec![id(10), id(9), id(10)]), Some("9,10")),
+            (
+                "many2many",
+                "p",
+                OdooValue::Links(vec![id(10), id(9), id(10)]),
+                Some("9,10"),
+            ),
         ] {
             assert_eq!(normal(ttype, field, &value).as_deref(), wanted, "{ttype} {value:?}");
         }

@@ -4,18 +4,22 @@
 #[must_use]
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let wanted: Vec<char> = name.to_lowercase().chars().collect();
-    let allowed = wanted.len().div_ceil(2);
+    let allowed = wanted.len().div_ceil(3);
     candidates
         .into_iter()
-        .filter(|candidate| candidate.chars().count().abs_diff(wanted.len()) <= allowed)
         .map(|candidate| (distance(&wanted, candidate), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min()
         .map(|(_, candidate)| candidate.to_owned())
 }
 
-/// How many characters differ (Levenshtein), without case.
+/// How many characters differ (Levenshtein), without case; a name of which only the beginning was written is near.
 fn distance(wanted: &[char], candidate: &str) -> usize {
+    const BEGINNING_MIN: usize = 3;
+    let mut letters = candidate.chars().flat_map(char::to_lowercase);
+    if wanted.len() >= BEGINNING_MIN && wanted.iter().all(|character| letters.next() == Some(*character)) {
+        return usize::from(letters.next().is_some());
+    }
     let mut row: Vec<usize> = (0..=wanted.len()).collect();
     for (place, character) in candidate.to_lowercase().chars().enumerate() {
         let mut diagonal = row[0];

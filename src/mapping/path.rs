@@ -167,9 +167,7 @@ impl Steps {
             },
             Root::Item => scope.each.map_or_else(null, |each| Cow::Borrowed(each.item)),
             Root::Parent => scope.each.map_or_else(null, |each| Cow::Borrowed(each.parent)),
-            Root::Index => scope
-                .each
-                .map_or_else(null, |each| Cow::Owned(Value::from(each.index))),
+            Root::Index => scope.each.map_or_else(null, |each| Cow::Owned(Value::from(each.index))),
             Root::Line => null(),
         };
         (value, &self.names)
@@ -288,8 +286,8 @@ pub fn as_list(value: &Value, separator: &str) -> Vec<Value> {
 /// A cell of a CSV file that is a JSON list or map.
 fn json_cell(text: &str) -> Option<Value> {
     let trimmed = text.trim();
-    let bracketed = (trimmed.starts_with('[') && trimmed.ends_with(']'))
-        || (trimmed.starts_with('{') && trimmed.ends_with('}'));
+    let bracketed =
+        (trimmed.starts_with('[') && trimmed.ends_with(']')) || (trimmed.starts_with('{') && trimmed.ends_with('}'));
     bracketed.then(|| serde_json::from_str(trimmed).ok()).flatten()
 }
 
@@ -402,8 +400,16 @@ mod tests {
     fn resolve(path: &str) -> Value {
         let (record, lets) = (record(), json!({"key": "computed"}).as_object().unwrap().clone());
         let (item, parent) = (json!({"id": 7}), json!({"id": 8}));
-        let each = Some(Each { item: &item, parent: &parent, index: 3 });
-        let scope = Scope { record: &record, lets: &lets, each };
+        let each = Some(Each {
+            item: &item,
+            parent: &parent,
+            index: 3,
+        });
+        let scope = Scope {
+            record: &record,
+            lets: &lets,
+            each,
+        };
         Path::parse(path).unwrap().resolve(&scope).into_owned()
     }
 
@@ -449,23 +455,37 @@ mod tests {
     #[test]
     fn a_plain_field_is_borrowed() {
         let (record, lets) = (record(), Record::new());
-        let scope = Scope { record: &record, lets: &lets, each: None };
+        let scope = Scope {
+            record: &record,
+            lets: &lets,
+            each: None,
+        };
         for path in ["name", "map.k2.in", "lines.0.product", "missing | pictures.1"] {
-            assert!(matches!(Path::parse(path).unwrap().resolve(&scope), Cow::Borrowed(_)), "{path}");
+            assert!(
+                matches!(Path::parse(path).unwrap().resolve(&scope), Cow::Borrowed(_)),
+                "{path}"
+            );
         }
     }
 
     #[test]
     fn each_goes_over_innermost_elements_with_what_holds_them() {
         let (record, lets) = (record(), Record::new());
-        let scope = Scope { record: &record, lets: &lets, each: None };
+        let scope = Scope {
+            record: &record,
+            lets: &lets,
+            each: None,
+        };
         let each = |path: &str| -> Vec<(Value, Value, i64)> {
             let elements = Path::parse(path).unwrap().each(&scope);
             let triple = |e: Element<'_>| (e.item.into_owned(), e.parent.into_owned(), e.index);
             elements.into_iter().map(triple).collect()
         };
         let null = json!(null);
-        assert_eq!(each("pictures"), [(json!("p0"), null.clone(), 0), (json!("p1"), null.clone(), 1)]);
+        assert_eq!(
+            each("pictures"),
+            [(json!("p0"), null.clone(), 0), (json!("p1"), null.clone(), 1)]
+        );
         assert_eq!(each("tags").len(), 3);
         assert_eq!(each("cell")[1].0, json!("y"));
         assert_eq!(each("missing"), []);

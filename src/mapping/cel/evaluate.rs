@@ -71,32 +71,16 @@ impl<'a> Run<'a> {
                     (function.run)(self, values).map_err(|error| format!("{}: {error}", function.name))?
                 }
             }
-            _ => return self.rare(node, locals),
-        })
-    }
-
-    fn rare(&self, node: &'a Node, locals: &mut Vec<Val<'a>>) -> Evaluated<'a> {
-        Ok(match node {
             Node::List(nodes) => Val::list(self.values(nodes, locals)?),
             Node::Map(entries) => self.map(entries, locals)?,
-            Node::Not(operand) => match self.value(operand, locals)? {
-                Val::Null => Val::Null,
-                Val::Bool(yes) => Val::Bool(!yes),
-                other => return Err(no_condition("!", &other)),
-            },
-            Node::Negate(operand) => match self.value(operand, locals)? {
-                Val::Null => Val::Null,
-                Val::Int(number) => Val::Int(number.checked_neg().ok_or(OVERFLOW)?),
-                Val::Double(number) => Val::Double(-number),
-                other => return Err(format!("- takes a number, not {}", other.type_name())),
-            },
+            Node::Not(operand) => negated(&self.value(operand, locals)?)?,
+            Node::Negate(operand) => minus(&self.value(operand, locals)?)?,
             Node::Matches(text, regex) => match self.value(text, locals)? {
                 Val::Null => Val::Null,
                 Val::Text(text) => Val::Bool(regex.is_match(&text)),
                 other => return Err(format!("matches takes string, not {}", other.type_name())),
             },
             Node::Loop(looped) => self.looped(looped, locals)?,
-            other => return self.value(other, locals),
         })
     }
 
@@ -114,7 +98,11 @@ impl<'a> Run<'a> {
     }
 
     fn variable(&self, variable: Variable) -> Evaluated<'a> {
-        let each = || self.scope.each.ok_or("item, parent and index are there only with `each`");
+        let each = || {
+            self.scope
+                .each
+                .ok_or("item, parent and index are there only with `each`")
+        };
         Ok(match variable {
             Variable::Record => {
                 let fields = self.scope.record.iter().chain(self.scope.lets);
@@ -161,7 +149,11 @@ impl<'a> Run<'a> {
     }
 
     fn choice(&self, [condition, then, otherwise]: &'a [Node; 3], locals: &mut Vec<Val<'a>>) -> Evaluated<'a> {
-        let branch = if self.holds(condition, locals)? { then } else { otherwise };
+        let branch = if self.holds(condition, locals)? {
+            then
+        } else {
+            otherwise
+        };
         self.value(branch, locals)
     }
 
@@ -218,7 +210,10 @@ impl<'a> Run<'a> {
         for (key, value) in entries {
             let key = self.value(key, locals)?;
             if !matches!(key, Val::Text(_) | Val::Int(_) | Val::Bool(_)) {
-                return Err(format!("the key of a map is string, int or bool, not {}", key.type_name()));
+                return Err(format!(
+                    "the key of a map is string, int or bool, not {}",
+                    key.type_name()
+                ));
             }
             if map.iter().any(|(known, _)| known.equals(&key)) {
                 return Err("a map has a key twice".to_owned());
@@ -292,7 +287,10 @@ impl<'a> Run<'a> {
         let mut list = Vec::with_capacity(elements.len());
         for element in elements {
             let value = self.with(element, locals, |run, locals| {
-                let kept = looped.filter.as_ref().map_or(Ok(true), |filter| run.holds(filter, locals))?;
+                let kept = looped
+                    .filter
+                    .as_ref()
+                    .map_or(Ok(true), |filter| run.holds(filter, locals))?;
                 kept.then(|| run.value(&looped.body, locals)).transpose()
             })?;
             list.extend(value);
@@ -318,7 +316,27 @@ impl<'a> Run<'a> {
 const OVERFLOW: &str = "a whole number goes beyond 64 bits";
 
 fn no_condition(what: &str, value: &Val<'_>) -> String {
-    format!("{what} is true or false, not {}; write a comparison or yes(…)", value.type_name())
+    format!(
+        "{what} is true or false, not {}; write a comparison or yes(…)",
+        value.type_name()
+    )
+}
+
+fn negated<'a>(value: &Val<'_>) -> Evaluated<'a> {
+    match value {
+        Val::Null => Ok(Val::Null),
+        Val::Bool(yes) => Ok(Val::Bool(!yes)),
+        other => Err(no_condition("!", other)),
+    }
+}
+
+fn minus<'a>(value: &Val<'_>) -> Evaluated<'a> {
+    match value {
+        Val::Null => Ok(Val::Null),
+        Val::Int(number) => Ok(Val::Int(number.checked_neg().ok_or(OVERFLOW)?)),
+        Val::Double(number) => Ok(Val::Double(-number)),
+        other => Err(format!("- takes a number, not {}", other.type_name())),
+    }
 }
 
 fn select<'a>(operand: Val<'a>, name: &'a str) -> Evaluated<'a> {
@@ -369,7 +387,11 @@ fn arithmetic<'a>(operator: Operator, left: &Val<'_>, right: &Val<'_>) -> Evalua
                 (Val::Text(_), _) | (_, Val::Text(_)) => "; use number(…) or string(…)",
                 _ => "",
             };
-            Err(format!("an operator does not take {} and {}{hint}", left.type_name(), right.type_name()))
+            Err(format!(
+                "an operator does not take {} and {}{hint}",
+                left.type_name(),
+                right.type_name()
+            ))
         }
     }
 }

@@ -120,7 +120,11 @@ impl<'s> Lexer<'s> {
         let text = &self.source[start..self.at];
         if double {
             let value: f64 = text.parse().map_err(|_| self.problem("a number that cannot be read"))?;
-            return if value.is_finite() { Ok(Token::Double(value)) } else { Err(self.problem("a number that is too large")) };
+            return if value.is_finite() {
+                Ok(Token::Double(value))
+            } else {
+                Err(self.problem("a number that is too large"))
+            };
         }
         let value = text.parse().map_err(|_| self.problem("a number that is too large"))?;
         self.whole(value)
@@ -138,7 +142,11 @@ impl<'s> Lexer<'s> {
         let start = self.at;
         let quote = &self.rest()[..1];
         let triple = quote.repeat(3);
-        let fence = if self.rest().starts_with(&triple) { triple.as_str() } else { quote };
+        let fence = if self.rest().starts_with(&triple) {
+            triple.as_str()
+        } else {
+            quote
+        };
         self.at += fence.len();
         let mut text = String::new();
         loop {

@@ -79,7 +79,9 @@ pub(super) fn sort_by<'a, T>(elements: &mut [T], key: impl Fn(&T) -> &Val<'a>) -
         let first = key(first);
         let ordered = |value: &Val<'a>| value.type_name() == first.type_name() && value.compare(value).is_some();
         if !elements.iter().all(|element| ordered(key(element))) {
-            return Err("what is sorted is of one type that has an order, and holds no null (compact removes them)".to_owned());
+            return Err(
+                "what is sorted is of one type that has an order, and holds no null (compact removes them)".to_owned(),
+            );
         }
     }
     elements.sort_by(|a, b| key(a).compare(key(b)).unwrap_or(Ordering::Equal));

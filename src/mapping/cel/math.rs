@@ -51,7 +51,10 @@ pub(super) fn sqrt<'a>(_: &Run<'a>, args: Args<'a>) -> Evaluated<'a> {
 pub(super) fn abs<'a>(_: &Run<'a>, args: Args<'a>) -> Evaluated<'a> {
     let [number] = arguments(args)?;
     match number {
-        Val::Int(x) => x.checked_abs().map(Val::Int).ok_or_else(|| "a whole number goes beyond 64 bits".to_owned()),
+        Val::Int(x) => x
+            .checked_abs()
+            .map(Val::Int)
+            .ok_or_else(|| "a whole number goes beyond 64 bits".to_owned()),
         other => on_double(vec![other], |x| Val::Double(x.abs())),
     }
 }
@@ -108,7 +111,7 @@ fn places(by: i64) -> Result<u32, String> {
     Ok(u32::try_from(by).unwrap_or(u32::MAX))
 }
 
-fn on_bits<'a>(args: Args<'a>, of: fn(i64, i64) -> Result<i64, String>) -> Evaluated<'a> {
+fn on_bits(args: Args<'_>, of: fn(i64, i64) -> Result<i64, String>) -> Evaluated<'_> {
     let [a, b] = arguments(args)?;
     of(whole(&a)?, whole(&b)?).map(Val::Int)
 }

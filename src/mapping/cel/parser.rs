@@ -19,8 +19,24 @@ const LENGTH_MAX: usize = 4096;
 
 /// Words that CEL keeps for itself.
 const RESERVED: [&str; 18] = [
-    "as", "break", "const", "continue", "else", "for", "function", "if", "import", "in", "let", "loop", "package",
-    "namespace", "return", "var", "void", "while",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "in",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "var",
+    "void",
+    "while",
 ];
 
 const NAMESPACES: [&str; 3] = ["math", "strings", "lists"];
@@ -41,7 +57,9 @@ type Parsed = Result<Tree, CelProblem>;
 
 pub(super) fn parse(source: &str) -> Result<(Node, Names), CelProblem> {
     if source.chars().count() > LENGTH_MAX {
-        return Err(CelProblem::of_syntax(format!("an expression has {LENGTH_MAX} characters at most")));
+        return Err(CelProblem::of_syntax(format!(
+            "an expression has {LENGTH_MAX} characters at most"
+        )));
     }
     let mut parser = Parser {
         source,
@@ -91,7 +109,11 @@ impl Parser<'_> {
         let mut depths = Vec::new();
         let mut nodes = Vec::new();
         loop {
-            let part = if mark == "||" { self.junction("&&")? } else { self.relation()? };
+            let part = if mark == "||" {
+                self.junction("&&")?
+            } else {
+                self.relation()?
+            };
             depths.push(part.depth);
             nodes.push(part.node);
             if !self.eat(mark) {
@@ -103,7 +125,11 @@ impl Parser<'_> {
             return Ok(Tree { node, depth });
         }
         let depth = self.deeper(depths)?;
-        let node = if mark == "||" { Node::Or(nodes) } else { Node::And(nodes) };
+        let node = if mark == "||" {
+            Node::Or(nodes)
+        } else {
+            Node::And(nodes)
+        };
         Ok(Tree { node, depth })
     }
 
@@ -159,7 +185,9 @@ impl Parser<'_> {
                 {
                     self.at += 1;
                     let negative = 0_i64.checked_sub_unsigned(value);
-                    let node = negative.map(Node::Int).ok_or_else(|| self.problem("a number that is too large"))?;
+                    let node = negative
+                        .map(Node::Int)
+                        .ok_or_else(|| self.problem("a number that is too large"))?;
                     let operand = self.postfix(node.into())?;
                     return self.wrapped(operand, times - 1, build);
                 }
@@ -175,7 +203,10 @@ impl Parser<'_> {
     fn wrapped(&self, mut tree: Tree, times: usize, build: fn(Box<Node>) -> Node) -> Parsed {
         for _ in 0..times {
             let depth = self.deeper([tree.depth])?;
-            tree = Tree { node: build(Box::new(tree.node)), depth };
+            tree = Tree {
+                node: build(Box::new(tree.node)),
+                depth,
+            };
         }
         Ok(tree)
     }
@@ -189,7 +220,11 @@ impl Parser<'_> {
         loop {
             tree = if self.eat(".") {
                 let name = self.name()?;
-                if self.eat("(") { self.method(tree, &name)? } else { self.select(tree, name)? }
+                if self.eat("(") {
+                    self.method(tree, &name)?
+                } else {
+                    self.select(tree, name)?
+                }
             } else if self.eat("[") {
                 let index = self.expression()?;
                 self.expect("]")?;
@@ -199,7 +234,10 @@ impl Parser<'_> {
                     }
                     node => {
                         let depth = self.deeper([tree.depth, index.depth])?;
-                        Tree { node: Node::Index(Box::new(tree.node), Box::new(node)), depth }
+                        Tree {
+                            node: Node::Index(Box::new(tree.node), Box::new(node)),
+                            depth,
+                        }
                     }
                 }
             } else {
@@ -220,7 +258,10 @@ impl Parser<'_> {
             _ => {}
         }
         let depth = self.deeper([operand.depth])?;
-        Ok(Tree { node: Node::Select(Box::new(operand.node), name), depth })
+        Ok(Tree {
+            node: Node::Select(Box::new(operand.node), name),
+            depth,
+        })
     }
 
     fn primary(&mut self) -> Parsed {
@@ -240,7 +281,10 @@ impl Parser<'_> {
             }
             Token::Mark("[") => {
                 let (nodes, depth) = self.list("]")?;
-                return Ok(Tree { node: Node::List(nodes), depth });
+                return Ok(Tree {
+                    node: Node::List(nodes),
+                    depth,
+                });
             }
             Token::Mark("{") => return self.map(),
             Token::Mark(_) | Token::End => {
@@ -291,9 +335,10 @@ impl Parser<'_> {
         let (mut nodes, depth) = self.list(")")?;
         if name == "has" {
             return match (nodes.len(), nodes.pop()) {
-                (1, Some(node @ (Node::Select(..) | Node::Field(_)))) => {
-                    Ok(Tree { node: Node::Has(Box::new(node)), depth })
-                }
+                (1, Some(node @ (Node::Select(..) | Node::Field(_)))) => Ok(Tree {
+                    node: Node::Has(Box::new(node)),
+                    depth,
+                }),
                 _ => Err(self.problem("has takes a selection, such as has(record.name)")),
             };
         }
@@ -330,9 +375,15 @@ impl Parser<'_> {
             && let [_, Node::Text(pattern)] = nodes.as_slice()
         {
             let regex = functions::pattern(pattern).map_err(|error| self.problem(&error))?;
-            return Ok(Tree { node: Self::matches(nodes.swap_remove(0), regex), depth });
+            return Ok(Tree {
+                node: Self::matches(nodes.swap_remove(0), regex),
+                depth,
+            });
         }
-        Ok(Tree { node: Node::Call(function, nodes), depth })
+        Ok(Tree {
+            node: Node::Call(function, nodes),
+            depth,
+        })
     }
 
     fn matches(text: Node, regex: Regex) -> Node {
@@ -344,7 +395,11 @@ impl Parser<'_> {
         self.expect(",")?;
         self.locals.push(variable);
         let first = self.expression()?;
-        let second = if kind == LoopKind::Map && self.eat(",") { Some(self.expression()?) } else { None };
+        let second = if kind == LoopKind::Map && self.eat(",") {
+            Some(self.expression()?)
+        } else {
+            None
+        };
         self.locals.pop();
         if !self.eat(")") {
             return Err(self.problem(&format!("{name} takes a name and an expression")));
@@ -355,7 +410,12 @@ impl Parser<'_> {
             Some(body) => (Some(first.node), body.node),
             None => (None, first.node),
         };
-        let node = Node::Loop(Box::new(Loop { kind, range: range.node, filter, body }));
+        let node = Node::Loop(Box::new(Loop {
+            kind,
+            range: range.node,
+            filter,
+            body,
+        }));
         Ok(Tree { node, depth })
     }
 
@@ -387,7 +447,10 @@ impl Parser<'_> {
                 break;
             }
         }
-        Ok(Tree { node: Node::Map(entries), depth })
+        Ok(Tree {
+            node: Node::Map(entries),
+            depth,
+        })
     }
 
     fn name(&mut self) -> Result<String, CelProblem> {
@@ -425,7 +488,9 @@ impl Parser<'_> {
 
     fn bounded(&self, depth: usize) -> Result<(), CelProblem> {
         if depth > DEPTH_MAX {
-            return Err(self.problem(&format!("nested or chained deeper than {DEPTH_MAX}: use a let for a part of it")));
+            return Err(self.problem(&format!(
+                "nested or chained deeper than {DEPTH_MAX}: use a let for a part of it"
+            )));
         }
         Ok(())
     }
@@ -460,11 +525,17 @@ impl CelProblem {
     }
 
     fn of_syntax(message: String) -> Self {
-        Self { code: "CelSyntax", message }
+        Self {
+            code: "CelSyntax",
+            message,
+        }
     }
 
     fn name(message: String) -> Self {
-        Self { code: "CelName", message }
+        Self {
+            code: "CelName",
+            message,
+        }
     }
 
     fn unknown<'n>(what: &str, name: &str, known: impl IntoIterator<Item = &'n str>) -> Self {

@@ -94,7 +94,12 @@ impl<'a> Val<'a> {
         match self {
             Self::Text(Cow::Owned(text)) => 1 + text.len() / 16,
             Self::List(List::Own(list)) => 1 + list.iter().map(Val::weight).sum::<usize>(),
-            Self::Map(Map::Own(map)) => 1 + map.iter().map(|(key, value)| key.weight() + value.weight()).sum::<usize>(),
+            Self::Map(Map::Own(map)) => {
+                1 + map
+                    .iter()
+                    .map(|(key, value)| key.weight() + value.weight())
+                    .sum::<usize>()
+            }
             _ => 1,
         }
     }
@@ -142,7 +147,12 @@ impl<'a> Val<'a> {
             Self::Map(Map::Data(map)) => Value::Object(map.clone()),
             Self::Map(Map::Own(map)) => map
                 .into_iter()
-                .map(|(key, value)| Ok((key.scalar_text().ok_or("the key of a map has no text")?, value.into_json()?)))
+                .map(|(key, value)| {
+                    Ok((
+                        key.scalar_text().ok_or("the key of a map has no text")?,
+                        value.into_json()?,
+                    ))
+                })
                 .collect::<Result<Record, String>>()
                 .map(Value::Object)?,
             Self::Type(_) => return Err("a type is not a value for a field".to_owned()),
@@ -172,10 +182,17 @@ fn mixed(whole: i64, double: f64) -> Option<Ordering> {
     } else if double < -LIMIT {
         Some(Ordering::Greater)
     } else {
-        #[expect(clippy::cast_possible_truncation, reason = "within 64 bits; the fraction is looked at next")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "within 64 bits; the fraction is looked at next"
+        )]
         let floor = double.floor() as i64;
         Some(whole.cmp(&floor).then_with(|| {
-            if double.fract() == 0.0 { Ordering::Equal } else { Ordering::Less }
+            if double.fract() == 0.0 {
+                Ordering::Equal
+            } else {
+                Ordering::Less
+            }
         }))
     }
 }

@@ -23,7 +23,11 @@ pub(super) fn parse(text: &str, decimal: Decimal) -> Option<f64> {
         None => (digits, "0"),
     };
     let all_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let whole = if whole.is_empty() { "0".to_owned() } else { ungrouped(whole)? };
+    let whole = if whole.is_empty() {
+        "0".to_owned()
+    } else {
+        ungrouped(whole)?
+    };
     (all_digits(&whole) && all_digits(fraction))
         .then(|| format!("{sign}{whole}.{fraction}").parse().ok())
         .flatten()
