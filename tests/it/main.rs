@@ -1,1 +1,1 @@
-
+mod odoo_parity;
