@@ -18,5 +18,5 @@ pub mod odoo;
 pub mod operator;
 pub mod report;
 pub mod source;
-// pub mod worker;
+pub mod worker;
 pub mod workspace;

@@ -298,3 +298,6 @@ fn out_of_bounds(value: &Value, schema: &JSONSchemaProps) -> Option<String> {
     let matches = regex::Regex::new(pattern).ok()?.is_match(text);
     (!matches).then(|| format!("must match {pattern}, and {text} does not"))
 }
+
+#[cfg(test)]
+mod tests;

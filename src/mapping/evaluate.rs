@@ -124,13 +124,10 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// The first part with a value. What an earlier part could not find is no loss then.
+    /// The first part with a value. What an earlier part could not find stays noted: the value is another one now.
     fn first(&mut self, target: &Target) -> Result<Option<OdooValue>, Stop> {
-        let before = self.notes.len();
         for part in &target.parts {
-            let own = self.notes.len();
             if let Some(value) = self.single(target, part)? {
-                self.notes.drain(before..own);
                 return Ok(Some(value));
             }
         }
@@ -300,3 +297,6 @@ impl<'a> Evaluation<'a> {
 fn quoted(value: &Value) -> String {
     format!("{:?}", shortened(&canonical_text(value), QUOTED_MAX))
 }
+
+#[cfg(test)]
+mod tests;

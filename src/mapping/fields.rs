@@ -24,9 +24,6 @@ const WRITABLE: [&str; 12] = [
 ];
 /// Kept by Odoo itself: sent values are ignored without a word.
 const KEPT_BY_ODOO: [&str; 7] = ["id", "create_date", "create_uid", "write_date", "write_uid", "display_name", "__last_update"];
-/// Required, but filled by Odoo through the record that the model extends.
-const DELEGATED: [(&str, &str); 3] =
-    [("res.users", "partner_id"), ("product.product", "product_tmpl_id"), ("crm.team", "alias_id")];
 /// Longest name of a custom field.
 const NAME_MAX: usize = 63;
 
@@ -208,11 +205,11 @@ fn shape(compiler: &mut Compiler<'_>, draft: &Draft<'_>, entry: &api::Field, cre
         return None;
     };
     if KEPT_BY_ODOO.contains(&entry.to.as_str()) {
-        let message = format!("{} is kept by Odoo itself: create a field x_… for the source's value", entry.to);
+        let message = format!("{} is kept by Odoo itself: create a field x_… for the value of the source", entry.to);
         compiler.findings.error("NotWritable", path, message);
         return None;
     }
-    if field.readonly && !field.store {
+    if field.readonly {
         compiler.findings.error("NotWritable", path, format!("{} is computed by Odoo and cannot be written", entry.to));
         return None;
     }
@@ -499,9 +496,8 @@ fn required(compiler: &mut Compiler<'_>, draft: &Draft<'_>) {
     let Some(model) = compiler.world.models.models.get(draft.model) else { return };
     for (name, field) in &model.fields {
         let filled = field.has_default || field.readonly || field.ttype == "boolean";
-        let delegated = DELEGATED.contains(&(draft.model, name)) || matches!(name.as_str(), "alias_id" | "alias_model_id");
         let mapped = draft.spec.fields.iter().flatten().any(|entry| entry.to == *name);
-        if field.required && !filled && !delegated && !mapped {
+        if field.required && !filled && !mapped {
             let message = format!("Odoo requires {name} of {} and gives no default: map it", draft.model);
             compiler.findings.error("RequiredMissing", &format!("{}.fields", draft.path), message);
         }

@@ -261,3 +261,6 @@ impl Named for Field {
         Self { remove: None, ..self }
     }
 }
+
+#[cfg(test)]
+mod tests;

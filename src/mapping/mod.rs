@@ -22,6 +22,8 @@ pub mod path;
 pub mod read;
 mod samples;
 pub mod scope;
+#[cfg(test)]
+mod testing;
 mod yaml;
 
 pub use object::{Item, Mapping, Object};

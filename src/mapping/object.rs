@@ -302,3 +302,6 @@ pub(super) fn key_text(value: &Value, canonical: bool) -> SourceKey {
         SourceKey::of_parts([text.as_str()])
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,6 +23,8 @@ pub struct Identity {
     pub name: String,
     /// The record.
     pub res_id: i64,
+    /// Id of the external id itself: grows with time.
+    pub data_id: i64,
     /// The record was there before us: it was adopted.
     pub noupdate: bool,
 }
@@ -55,6 +57,7 @@ pub async fn find_all(rpc: &dyn Rpc, module: &str, object: &str) -> Result<Vec<I
                 found.push(Identity {
                     name: name.to_owned(),
                     res_id: patience::integer(row, "res_id")?,
+                    data_id: patience::integer(row, "id")?,
                     noupdate: row
                         .get("noupdate")
                         .and_then(serde_json::Value::as_bool)

@@ -29,7 +29,7 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         return Ok(());
     }
     let destination = job.destination().await?;
-    let lock = destination.lock(job, &mapping).await?;
+    let lock = destination.lock(job, &plan, &mapping).await?;
 
     let (manifest, delta) = extract::snapshot(job, &mapping).await?;
     job.heart.update(|status| status.delta = Some(delta.clone()));

@@ -30,7 +30,7 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         return Ok(());
     }
     let destination = job.destination().await?;
-    let lock = destination.lock(job, &mapping).await?;
+    let lock = destination.lock(job, &plan, &mapping).await?;
     all_objects(job, &destination, &plan, &mapping, &manifest, &lock).await?;
     lock.end(job).await
 }

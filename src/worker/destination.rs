@@ -1,28 +1,35 @@
 //! The Odoo of a Migration: opened with its Secret, driven within its limits, locked while we write.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde_json::Value;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Job,
     error::{StepError, of_rpc},
-    heart::Pulse,
+    heart::{Heart, Pulse},
+    plan::Plan,
 };
 use crate::{
     api::phase_run::{Failure, FailureReason},
+    lifecycle::Exit,
     mapping::Mapping,
+    model::OdooModel,
     odoo::{
         json2::{Json2, Json2Options, Secret},
         limits::{LimitSettings, Limited},
-        lock::{self, Acquired, Holder},
+        lock::{self, Acquired, Beat, Held, Holder},
         memory::Memory,
-        rpc::Rpc,
+        rpc::{Args, Rpc, RpcError},
         sweep,
     },
 };
@@ -53,21 +60,45 @@ pub struct Destination {
 
 /// Time between two beats of the lock; it ages out in ten minutes.
 const LOCK_BEAT: Duration = Duration::from_secs(60);
+/// A call without an answer for so long is given up: what became of it is read back.
+const CALL: Duration = Duration::from_secs(120);
 /// A call that runs longer is worth a word to people.
 const SLOW: Duration = Duration::from_secs(10);
 
-struct Watch(Arc<Limited>);
+/// The connection, with what is wrong with it right now: people hear of trouble while it is still worked around.
+struct Watched {
+    limited: Limited,
+    trouble: Mutex<Option<RpcError>>,
+}
 
-impl Pulse for Watch {
+#[async_trait]
+impl Rpc for Watched {
+    async fn call(&self, model: &str, method: &str, args: Args) -> Result<Value, RpcError> {
+        let result = self.limited.call(model, method, args).await;
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = match &result {
+            // refused data is a matter of records, not of the server
+            Ok(_) | Err(RpcError::Rejected { .. } | RpcError::NotFound { .. }) => None,
+            Err(error) => Some(error.clone()),
+        };
+        result
+    }
+
+    async fn version(&self) -> Result<String, RpcError> {
+        self.limited.version().await
+    }
+}
+
+impl Pulse for Watched {
     fn oldest_call(&self) -> Option<Duration> {
-        self.0.oldest_call()
+        self.limited.oldest_call()
     }
 
     fn trouble(&self) -> Option<Failure> {
-        if let Some(error) = self.0.trouble() {
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(error) = trouble {
             return Some(of_rpc(&error).failure());
         }
-        let age = self.0.oldest_call().filter(|age| *age >= SLOW)?;
+        let age = self.limited.oldest_call().filter(|age| *age >= SLOW)?;
         Some(Failure {
             reason: FailureReason::DestinationUnavailable,
             message: format!(
@@ -94,25 +125,34 @@ impl Destination {
                     api_key: api_key(secret, &odoo.secret_ref.name)?,
                     insecure: odoo.insecure,
                     ca_pem: certificates(ca, odoo.ca_bundle.is_some())?,
+                    timeout: CALL,
                 };
                 Arc::new(Json2::new(options)?)
             }
         };
         let settings = match job.door {
-            Door::Memory(_) => LimitSettings::unlimited(),
+            // nothing needs to be spared in memory
+            Door::Memory(_) => LimitSettings {
+                connections: 1,
+                calls_per_minute: None,
+                adaptive: false,
+            },
             Door::Server { .. } => LimitSettings::of(&odoo.limits),
         };
         let connections = settings.connections;
-        let limited = Arc::new(Limited::new(wire, settings));
-        job.heart.watch(Arc::new(Watch(limited.clone())));
+        let watched = Arc::new(Watched {
+            limited: Limited::new(wire, settings),
+            trouble: Mutex::new(None),
+        });
+        job.heart.watch(watched.clone());
         // a server that does not answer is named within seconds, not after the patience of a long call
-        let uid = tokio::time::timeout(SLOW, sweep::whoami(&*limited)).await.map_err(|_| {
-            of_rpc(&crate::odoo::rpc::RpcError::Unknown {
+        let uid = tokio::time::timeout(SLOW, sweep::whoami(&*watched)).await.map_err(|_| {
+            of_rpc(&RpcError::Unknown {
                 message: format!("no answer within {} s", SLOW.as_secs()),
             })
         })??;
         Ok(Self {
-            rpc: limited,
+            rpc: watched,
             uid,
             connections,
         })
@@ -122,74 +162,71 @@ impl Destination {
     ///
     /// # Errors
     /// [`FailureReason::DestinationLock`] naming the holder; Odoo's.
-    pub async fn lock(&self, job: &Job, mapping: &Mapping) -> Result<Lock, StepError> {
-        let models: Vec<_> = {
-            let mut models: Vec<_> = mapping.objects.iter().map(|object| object.model.clone()).collect();
-            models.sort();
-            models.dedup();
-            models
+    pub async fn lock(&self, job: &Job, plan: &Plan, mapping: &Mapping) -> Result<Lock, StepError> {
+        let me = holder(job);
+        let held = match lock::acquire(&*self.rpc, &me, (job.now)(), job.spec.orders.unlock).await? {
+            Acquired::Ours(held) => held,
+            Acquired::HeldBy(other) => return Err(held_by(job, &other)),
         };
-        let marks = sweep::marks(&*self.rpc, &models).await?;
-        let me = holder(job, marks);
-        match lock::acquire(&*self.rpc, &me, (job.now)(), job.spec.orders.unlock).await? {
-            Acquired::Ours(holder) => Ok(Lock::start(self.rpc.clone(), job, holder)),
-            Acquired::HeldBy(other) => Err(StepError {
-                reason: FailureReason::DestinationLock,
-                message: format!(
-                    "another migration writes to this Odoo: {} (cluster {}, run {}, last sign of life {}); it waits its turn, or take over with: kubectl crmferry unlock migration/{} -n {}",
-                    other.name, other.cluster, other.run, other.beat, job.migration_name(), job.namespace(),
-                ),
-                exit: crate::lifecycle::Exit::LockHeld,
-            }),
-        }
+        let models: BTreeSet<OdooModel> = mapping.objects.iter().map(|object| object.model.clone()).collect();
+        let models: Vec<OdooModel> = models.into_iter().collect();
+        let marks = lock::marks(&*self.rpc, &plan.external_id_module, &models).await?;
+        Ok(Lock::start(self.rpc.clone(), job, held, marks))
     }
 }
 
-fn holder(job: &Job, marks: BTreeMap<String, i64>) -> Holder {
+fn held_by(job: &Job, other: &Holder) -> StepError {
+    StepError {
+        reason: FailureReason::DestinationLock,
+        message: format!(
+            "another migration writes to this Odoo: {} (cluster {}, run {}, last sign of life {}); it waits its turn, or take over with: kubectl crmferry unlock migration/{} -n {}",
+            other.name,
+            other.cluster,
+            other.run,
+            other.beat,
+            job.migration_name(),
+            job.namespace(),
+        ),
+        exit: Exit::LockHeld,
+    }
+}
+
+fn holder(job: &Job) -> Holder {
     Holder {
-        cluster: match job.door {
-            Door::Memory(_) => "laptop".into(),
-            Door::Server { .. } => std::env::var("CRMFERRY_CLUSTER").unwrap_or_else(|_| "kubernetes".into()),
-        },
+        cluster: job.place.clone(),
         name: format!("{}/{}", job.namespace(), job.migration_name()),
         uid: job.migration.metadata.uid.clone().unwrap_or_default(),
         run: job.spec.run,
         beat: (job.now)(),
-        marks,
-        waiting: None,
     }
 }
 
 /// The lock while it is ours; beaten until it ends.
 pub struct Lock {
     rpc: Arc<dyn Rpc>,
-    holder: Holder,
+    held: Held,
+    me: Holder,
+    marks: BTreeMap<String, i64>,
     beating: JoinHandle<()>,
 }
 
 impl Lock {
-    fn start(rpc: Arc<dyn Rpc>, job: &Job, holder: Holder) -> Self {
-        let beating = {
-            let (rpc, holder, heart, now) = (rpc.clone(), holder.clone(), job.heart.clone(), job.now);
-            tokio::spawn(async move {
-                loop {
-                    tokio::time::sleep(LOCK_BEAT).await;
-                    if !heart.may_send() {
-                        return;
-                    }
-                    if let Err(error) = lock::beat(&*rpc, &holder, now()).await {
-                        tracing::warn!(%error, "the lock in Odoo was not beaten");
-                    }
-                }
-            })
-        };
-        Self { rpc, holder, beating }
+    fn start(rpc: Arc<dyn Rpc>, job: &Job, held: Held, marks: BTreeMap<String, i64>) -> Self {
+        let me = holder(job);
+        let beating = tokio::spawn(beat_on(rpc.clone(), held, me.clone(), job.heart.clone(), job.stop.clone(), job.now));
+        Self {
+            rpc,
+            held,
+            me,
+            marks,
+            beating,
+        }
     }
 
-    /// Highest ids of the models when the first run first took the lock: what is above may be an orphan.
+    /// Highest id of a model when the first run first took the lock: what is above may be an orphan.
     #[must_use]
     pub fn mark(&self, model: &str) -> i64 {
-        self.holder.marks.get(model).copied().unwrap_or(i64::MAX)
+        self.marks.get(model).copied().unwrap_or(i64::MAX)
     }
 
     /// At a step's end: kept for the next step, unless somebody waits for it.
@@ -197,12 +234,10 @@ impl Lock {
     /// # Errors
     /// When Odoo fails.
     pub async fn end(self, job: &Job) -> Result<(), StepError> {
-        if lock::wanted(&*self.rpc, &self.holder).await? {
-            self.release().await?;
-        } else {
-            lock::beat(&*self.rpc, &self.holder, (job.now)()).await?;
+        match lock::beat(&*self.rpc, self.held, &self.me, (job.now)()).await? {
+            Beat::Held { wanted: Some(_) } => self.release().await,
+            Beat::Held { wanted: None } | Beat::Lost => Ok(()),
         }
-        Ok(())
     }
 
     /// Gives the lock back.
@@ -211,7 +246,7 @@ impl Lock {
     /// When Odoo fails.
     pub async fn release(self) -> Result<(), StepError> {
         self.beating.abort();
-        lock::release(&*self.rpc, &self.holder).await?;
+        lock::release(&*self.rpc, self.held).await?;
         Ok(())
     }
 }
@@ -219,6 +254,25 @@ impl Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         self.beating.abort();
+    }
+}
+
+/// Beats the lock; one that was taken over stops the step.
+async fn beat_on(rpc: Arc<dyn Rpc>, held: Held, me: Holder, heart: Heart, stop: CancellationToken, now: fn() -> Timestamp) {
+    loop {
+        tokio::time::sleep(LOCK_BEAT).await;
+        if !heart.may_send() {
+            return;
+        }
+        match lock::beat(&*rpc, held, &me, now()).await {
+            Ok(Beat::Held { .. }) => {}
+            Ok(Beat::Lost) => {
+                tracing::error!("the lock in Odoo was taken over: nothing more is written");
+                stop.cancel();
+                return;
+            }
+            Err(error) => tracing::warn!(%error, "the lock in Odoo was not beaten"),
+        }
     }
 }
 
@@ -240,7 +294,10 @@ pub async fn give_back_on_stop(job: &Job) {
 /// When Odoo fails.
 pub async fn release(job: &Job) -> Result<(), StepError> {
     let destination = Destination::open(job).await?;
-    lock::release(&*destination.rpc, &holder(job, BTreeMap::new())).await?;
+    // ours is refreshed, another's is left alone
+    if let Acquired::Ours(held) = lock::acquire(&*destination.rpc, &holder(job), (job.now)(), false).await? {
+        lock::release(&*destination.rpc, held).await?;
+    }
     Ok(())
 }
 

@@ -129,7 +129,7 @@ async fn claim(job: &Job, merged: &Merged, module: &str) -> Result<(), StepError
         account: job.migration.spec.source.account.clone(),
         platform: merged.platform.word().to_owned(),
         module: module.to_owned(),
-        uid: job.migration.metadata.uid.clone().unwrap_or_default(),
+        migration: job.migration.metadata.uid.clone().unwrap_or_default(),
     };
     job.workspace.claim(&marker).await?;
     Ok(())
@@ -142,7 +142,7 @@ struct Seen {
 }
 
 async fn look_at_source(job: &Job) -> Result<BTreeMap<String, Seen>, StepError> {
-    let source = extract::source(job);
+    let source = extract::source(job)?;
     let objects = source.objects().await?;
     if objects.is_empty() {
         return Err(StepError::configuration(

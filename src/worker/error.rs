@@ -4,7 +4,7 @@ use crate::{
     api::phase_run::{Failure, FailureReason},
     lifecycle::Exit,
     odoo::rpc::RpcError,
-    report::chain::Chain,
+    chain::Chain,
     source::SourceError,
     workspace::WorkspaceError,
 };

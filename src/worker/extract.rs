@@ -38,10 +38,12 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
 }
 
 /// The export folder of the Migration.
-#[must_use]
-pub fn source(job: &Job) -> FilesSource {
-    let (store, prefix) = job.workspace.exports(&job.migration.spec.source.files.path);
-    FilesSource::new(store, prefix)
+///
+/// # Errors
+/// When its path leaves the workspace.
+pub fn source(job: &Job) -> Result<FilesSource, StepError> {
+    let (store, prefix) = job.workspace.exports(&job.migration.spec.source.files.path)?;
+    Ok(FilesSource::new(store, prefix))
 }
 
 /// Reads the source into a new snapshot and says how it differs from the one before. Where nothing differs the one
@@ -50,7 +52,7 @@ pub fn source(job: &Job) -> FilesSource {
 /// # Errors
 /// As [`run`].
 pub async fn snapshot(job: &Job, mapping: &Mapping) -> Result<(Manifest, Delta), StepError> {
-    let source = source(job);
+    let source = source(job)?;
     let there: BTreeSet<String> = source.objects().await?.into_iter().map(|object| object.name).collect();
     let wanted: BTreeSet<&str> = mapping.objects.iter().map(|object| object.source_object.as_str()).collect();
     let before = job.workspace.latest_snapshot().await?;
@@ -62,7 +64,7 @@ pub async fn snapshot(job: &Job, mapping: &Mapping) -> Result<(Manifest, Delta),
         if let Some(before) = &before {
             remember(job, &mut index, before, name).await?;
         }
-        let mut object = writer.object(name).await?;
+        let mut object = writer.object(name);
         let mut count = 0_u64;
         if there.contains(name) {
             let mut items = source.read(name).await?;
@@ -168,7 +170,7 @@ impl Changes {
         self.vanished += i64::try_from(before - kept).unwrap_or(i64::MAX);
         self.before += before;
         self.after += after;
-        if book::shrunk(before, after) {
+        if book::vanished_too_many(i64::try_from(before).unwrap_or(i64::MAX), i64::try_from(before.saturating_sub(after)).unwrap_or(i64::MAX)) {
             self.shrunk.push(format!("{name} went from {before} to {after} records"));
         }
     }

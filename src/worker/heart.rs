@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::home::{Home, HomeError, Published};
 use crate::{
     api::{PhaseRunStatus, phase_run::Failure},
+    chain::Chain,
     lifecycle::fence::Fence,
-    report::chain::Chain,
 };
 
 /// Time between two beats.
@@ -104,8 +104,10 @@ impl Heart {
         !lock(&self.shared.fence).may_send(self.age())
     }
 
-    fn age(&self) -> Duration {
-        self.shared.born.elapsed()
+    /// Time since birth as a point in time: it never jumps, and goes on while the process is frozen.
+    fn age(&self) -> Timestamp {
+        let nanoseconds = i128::try_from(self.shared.born.elapsed().as_nanos()).unwrap_or(i128::MAX);
+        Timestamp::from_nanosecond(nanoseconds).unwrap_or(Timestamp::MAX)
     }
 
     async fn beat(self) {
@@ -137,7 +139,7 @@ impl Heart {
         let sent = self.age();
         let answer = tokio::time::timeout(PATIENCE, self.shared.home.publish(&status)).await;
         match answer {
-            Ok(Ok(Published::Accepted)) => lock(&self.shared.fence).accepted(sent),
+            Ok(Ok(Published::Accepted)) => lock(&self.shared.fence).accept(sent),
             Ok(Ok(Published::Closed)) => {
                 lock(&self.shared.fence).close();
                 self.shared.stop.cancel();

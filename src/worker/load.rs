@@ -10,8 +10,9 @@ use super::{
     index::{Index, Kind},
     lookups::{self, Finder, Known, Matched},
     plan::Plan,
+    outcome::Results,
     reader::{Met, Reader, postpone},
-    stock::{self, Stock},
+    stock::Stock,
     tally::{Fate, Tally, most_frequent, totals},
     verify::{self, Verified},
 };
@@ -20,12 +21,12 @@ use crate::{
     mapping::{Item, Mapping, Object, Outcome},
     model::{Digest, ExternalId, OdooValue, Rejection, SourceKey},
     odoo::{
-        conflict::{field_digest, keep_theirs},
+        conflict::{beside, field_digest, keep_theirs},
         rpc::Rpc,
         upsert::{Op, Write, Writer, Written},
         verify::read_back,
     },
-    workspace::{Entry, Former, Manifest, Results, Settled},
+    workspace::{Entry, Former, Manifest, Outcome as Settled},
 };
 
 /// Records a batch.
@@ -55,7 +56,7 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         return Err(StepError::permanent(FailureReason::PlanMissing, format!("the plan has no object {name}")));
     };
     let destination = job.destination().await?;
-    let lock = destination.lock(job, &mapping).await?;
+    let lock = destination.lock(job, &plan, &mapping).await?;
     let loaded = object_into_odoo(job, &destination, &plan, &mapping, object, &manifest, &lock).await?;
     job.heart.update(|status| {
         status.totals = totals([&loaded.report.book]);
@@ -93,7 +94,7 @@ pub async fn object_into_odoo(
         module: &plan.external_id_module,
         index,
         tally: Tally::default(),
-        results: job.workspace.results(&object.name).await?,
+        results: Results::begin(&job.workspace, &object.name),
         writer: Arc::new(Writer::new(rpc.clone(), object.model.clone(), plan.external_id_module.clone())),
         rpc: rpc.clone(),
         uid: destination.uid,
@@ -414,7 +415,7 @@ impl Loader<'_> {
         let fate = self.stock.fate(known, entry.run == self.job.spec.run && entry.outcome == Settled::Updated);
         self.tally.count(fate);
         self.want(key, id, values, &entry.fields)?;
-        self.results.succeeded(key, external_id, id, fate_word(fate)).await?;
+        self.results.succeeded(key, external_id, id, fate).await?;
         Ok(())
     }
 
@@ -529,7 +530,7 @@ impl Loader<'_> {
         };
         lookups::note(&mut self.index, &self.object.name, &prepared.external_id.name, known)?;
         self.want(&prepared.key, id, &prepared.values, &ours(&done))?;
-        self.results.succeeded(&prepared.key, &prepared.external_id, id, fate_word(fate)).await?;
+        self.results.succeeded(&prepared.key, &prepared.external_id, id, fate).await?;
         Ok(())
     }
 
@@ -566,21 +567,6 @@ fn untouched(todo: &Todo, run: i64) -> Settled {
     match todo {
         Todo::Compare { entry: Some(entry), .. } if entry.run == run => entry.outcome,
         Todo::Compare { .. } | Todo::Create | Todo::Adopt(_) => Settled::Unchanged,
-    }
-}
-
-/// The word in `succeeded.csv`.
-const fn fate_word(fate: Fate) -> &'static str {
-    match fate {
-        Fate::Created => "created",
-        Fate::Adopted => "adopted",
-        Fate::Updated => "updated",
-        Fate::Filtered
-        | Fate::Rejected
-        | Fate::Deduplicated
-        | Fate::Unchanged
-        | Fate::Failed
-        | Fate::Unprocessed => "unchanged",
     }
 }
 

@@ -14,6 +14,7 @@ pub mod home;
 pub mod index;
 pub mod load;
 pub mod lookups;
+pub mod outcome;
 pub mod plan;
 pub mod reader;
 pub mod rehearse;
@@ -34,7 +35,7 @@ use crate::{
         phase_run::{FailureReason, Outcome, Step},
     },
     lifecycle::Exit,
-    report::chain::Chain,
+    chain::Chain,
     workspace::{Manifest, Workspace},
 };
 use destination::{Destination, Door};
@@ -65,6 +66,8 @@ pub struct Job {
     pub stop: CancellationToken,
     /// The clock.
     pub now: fn() -> Timestamp,
+    /// What the lock in Odoo calls the place we run at: a cluster, or host and user.
+    pub place: String,
 }
 
 /// What a worker is started with.
@@ -85,6 +88,8 @@ pub struct Start {
     pub stop: CancellationToken,
     /// The clock.
     pub now: fn() -> Timestamp,
+    /// What the lock in Odoo calls the place we run at: a cluster, or host and user.
+    pub place: String,
 }
 
 /// Carries one attempt out, from the first beat to the last report; says how the process ends.
@@ -129,6 +134,7 @@ async fn attempt(start: Start, heart: Heart) -> Result<(), StepError> {
         heart,
         stop: start.stop.clone(),
         now: start.now,
+        place: start.place,
     };
     job.workspace.probe().await?;
     tokio::select! {

@@ -2,13 +2,14 @@
 
 use std::path::Path as FilePath;
 
-use futures::{StreamExt, stream::BoxStream};
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+use serde::{Deserialize, Serialize};
 
 use super::{error::StepError, index::{Index, Kind}};
 use crate::{
-    mapping::{Item, Object, Step, path::Path, scope::Scope},
-    model::{Digest, Rejection, Record, SourceKey},
-    workspace::{Line, Manifest, Workspace, WorkspaceError, sort},
+    mapping::{Item, Object, Step, path::Path, read::canonical_text, scope::Scope},
+    model::{Digest, Record, Rejection, SourceKey, record::is_empty},
+    workspace::{Line, Manifest, Workspace, WorkspaceError, sort_lines},
 };
 
 /// What reading met.
@@ -46,7 +47,10 @@ impl<'a> Reader<'a> {
     ) -> Result<Self, StepError> {
         let lines = workspace.read_object(manifest, &object.source_object);
         let lines = match object.order_by.as_deref().map(Path::parse) {
-            Some(Ok(path)) => sort::sorted(lines, move |record| order_of(record, &path), scratch).await?,
+            Some(Ok(path)) => {
+                let keyed = lines.map_ok(move |line| (place_of(&line, &path), line));
+                sort_lines(keyed, scratch, SORT_BYTES).await?
+            }
             Some(Err(_)) | None => lines,
         };
         Ok(Self { object, lines, again })
@@ -84,14 +88,36 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn order_of(record: &Record, path: &Path) -> serde_json::Value {
+/// Bytes of lines that are sorted in memory.
+const SORT_BYTES: usize = 16 << 20;
+
+/// What orders records: numbers before texts, by value; nothing comes last.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+enum Place {
+    Number(i64, String),
+    Text(String),
+    Nothing,
+}
+
+fn place_of(line: &Line, path: &Path) -> Place {
+    let Line::Record(record) = line else { return Place::Nothing };
     let lets = Record::new();
     let scope = Scope {
         record,
         lets: &lets,
         each: None,
     };
-    path.resolve(&scope).into_owned()
+    let value = path.resolve(&scope);
+    if is_empty(Some(&value)) {
+        return Place::Nothing;
+    }
+    let text = canonical_text(&value);
+    match text.trim().parse::<f64>() {
+        // ordered by whole thousandths; texts settle what is nearer than that
+        #[expect(clippy::cast_possible_truncation, reason = "a float saturates at the bounds of i64, and the text still orders")]
+        Ok(number) if number.is_finite() => Place::Number((number * 1_000.0).round() as i64, text),
+        Ok(_) | Err(_) => Place::Text(text),
+    }
 }
 
 fn first_look(index: &mut Index, object: &Object, step: Step, print: &str) -> Result<Met, StepError> {

@@ -5,10 +5,11 @@ use futures::StreamExt;
 use super::{
     Job,
     error::StepError,
-    index::{Index, Kind},
+    index::Index,
     load::{content_digest, ledger_entry, read_ledger},
     lookups::{self, Finder, Known, Matched},
     plan::Plan,
+    outcome::Results,
     reader::{Met, Reader, postpone},
     schema::{OPTIONS, Options},
     tally::{Fate, Tally, most_frequent, totals},
@@ -19,7 +20,7 @@ use crate::{
     mapping::{Item, Mapping, Object, Outcome, Step},
     model::{ExternalId, OdooValue, Rejection, SourceKey},
     odoo::rpc::Rpc,
-    workspace::{Line, Manifest, Results},
+    workspace::{Line, Manifest},
 };
 
 /// Carries the step out.
@@ -118,7 +119,7 @@ impl Rehearsal<'_> {
     ) -> Result<(Tally, Vec<crate::api::phase_run::File>), StepError> {
         let mut run = Run {
             tally: Tally::default(),
-            results: self.job.workspace.results(&object.name).await?,
+            results: Results::begin(&self.job.workspace, &object.name),
             total: i64::try_from(manifest.count(&object.source_object)).unwrap_or(i64::MAX),
         };
         if object.is_self_referring() {
@@ -132,7 +133,7 @@ impl Rehearsal<'_> {
                 waiting = self.reading(object, manifest, &mut run, (true, true)).await?;
             }
         }
-        run.tally.book.balanced = book::flows(&run.tally.book);
+        run.tally.book.balanced = book::flow_holds(&run.tally.book);
         let files = run.results.finish().await?;
         Ok((run.tally, files))
     }

@@ -24,7 +24,7 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
     let mapping = plan.compiled()?;
     let met: Options = job.workspace.get_json(OPTIONS).await?.unwrap_or_default();
     let destination = job.destination().await?;
-    let lock = destination.lock(job, &mapping).await?;
+    let lock = destination.lock(job, &plan, &mapping).await?;
     make(job, &*destination.rpc, &mapping, &met).await?;
     lock.end(job).await
 }

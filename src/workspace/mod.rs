@@ -28,7 +28,7 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::api::phase_run::File;
 use crate::model::Digest;
@@ -300,6 +300,29 @@ impl Workspace {
             path: path.to_owned(),
             digest,
         })
+    }
+
+    /// Keeps a small document of a step.
+    ///
+    /// # Errors
+    /// When it cannot be written, or the path leaves the workspace.
+    pub async fn put_json<T: Serialize>(&self, path: &str, document: &T) -> Result<(), WorkspaceError> {
+        let json = serde_json::to_vec(document).map_err(|error| WorkspaceError::io(path, error))?;
+        self.put_file(path, json).await?;
+        Ok(())
+    }
+
+    /// A small document of an earlier step, if there is one.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is damaged.
+    pub async fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, WorkspaceError> {
+        let location = Path::parse(path).map_err(|error| WorkspaceError::io(path, error))?;
+        let Some(bytes) = self.get(&location).await? else {
+            return Ok(None);
+        };
+        let read = serde_json::from_slice(&bytes);
+        Ok(Some(read.map_err(|_| WorkspaceError::damaged(&location, "it is not what was kept there"))?))
     }
 
     /// The bytes of a file.

@@ -1,4 +1,4 @@
-//! Results for people: `results/<object>/{succeeded,failed,rejected,unprocessed}.csv`.
+//! Results for people: `results/<object>/{succeeded,failed,rejected,unprocessed,noted}.csv`.
 //!
 //! Rows are keyed by source key, never by position. The files are made to be opened in a spreadsheet, and a value from
 //! the source must not become a formula there: a cell that begins with `=`, `+`, `-`, `@`, a tab, a line end or an
@@ -34,11 +34,19 @@ pub enum ResultKind {
     Rejected,
     /// Records that were not reached.
     Unprocessed,
+    /// What departs from the source all the same: values emptied or cut, duplicates that differ, matches in doubt.
+    Noted,
 }
 
 impl ResultKind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Succeeded, Self::Failed, Self::Rejected, Self::Unprocessed];
+    pub const ALL: [Self; 5] = [
+        Self::Succeeded,
+        Self::Failed,
+        Self::Rejected,
+        Self::Unprocessed,
+        Self::Noted,
+    ];
 
     const fn file_name(self) -> &'static str {
         match self {
@@ -46,6 +54,7 @@ impl ResultKind {
             Self::Failed => "failed.csv",
             Self::Rejected => "rejected.csv",
             Self::Unprocessed => "unprocessed.csv",
+            Self::Noted => "noted.csv",
         }
     }
 }
@@ -117,7 +126,7 @@ impl Workspace {
 #[derive(Debug)]
 pub struct ResultsWriter {
     /// In the order of [`ResultKind::ALL`].
-    files: [ResultFile; 4],
+    files: [ResultFile; 5],
 }
 
 impl ResultsWriter {
@@ -129,7 +138,7 @@ impl ResultsWriter {
         self.files[kind as usize].push(&row.cells()).await
     }
 
-    /// Puts all four files in place, those without rows too.
+    /// Puts all files in place, those without rows too.
     ///
     /// # Errors
     /// When one cannot be written.

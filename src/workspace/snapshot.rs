@@ -32,6 +32,20 @@ pub struct Manifest {
     pub watermark: Digest,
 }
 
+impl Manifest {
+    /// Lines of a source object, broken ones too.
+    #[must_use]
+    pub fn count(&self, object: &str) -> u64 {
+        self.objects.get(object).map_or(0, |lines| lines.records + lines.broken)
+    }
+
+    /// Lines of all source objects.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.objects.values().map(|lines| lines.records + lines.broken).sum()
+    }
+}
+
 /// What there is of one source object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

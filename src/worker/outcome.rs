@@ -1,0 +1,97 @@
+//! What became of records, for people: rows of the results files.
+
+use super::{error::StepError, tally::Fate};
+use crate::{
+    api::phase_run::File,
+    model::{ExternalId, Rejection, SourceKey},
+    workspace::{Outcome, ResultKind, ResultRow, ResultsWriter, Workspace},
+};
+
+/// The results files of an object, while it is handled.
+pub struct Results(ResultsWriter);
+
+impl Results {
+    /// Begins the files of an object.
+    #[must_use]
+    pub fn begin(workspace: &Workspace, object: &str) -> Self {
+        Self(workspace.results(object))
+    }
+
+    /// A record that is in Odoo as it should be.
+    ///
+    /// # Errors
+    /// When the workspace fails.
+    pub async fn succeeded(&mut self, key: &SourceKey, external: &ExternalId, id: i64, fate: Fate) -> Result<(), StepError> {
+        let row = ResultRow {
+            key: key.0.clone(),
+            external_id: external.name.clone(),
+            id: Some(id),
+            outcome: word(fate),
+            ..ResultRow::default()
+        };
+        Ok(self.0.push(ResultKind::Succeeded, &row).await?)
+    }
+
+    /// A record that Odoo refused.
+    ///
+    /// # Errors
+    /// When the workspace fails.
+    pub async fn failed(&mut self, key: &SourceKey, rejection: &Rejection) -> Result<(), StepError> {
+        Ok(self.0.push(ResultKind::Failed, &refusal(Some(key), rejection, Outcome::Failed)).await?)
+    }
+
+    /// A record that the mapping refused, or that could not be read.
+    ///
+    /// # Errors
+    /// When the workspace fails.
+    pub async fn rejected(&mut self, key: Option<&SourceKey>, rejection: &Rejection) -> Result<(), StepError> {
+        Ok(self.0.push(ResultKind::Rejected, &refusal(key, rejection, Outcome::Rejected)).await?)
+    }
+
+    /// A departure from the source that is allowed.
+    ///
+    /// # Errors
+    /// When the workspace fails.
+    pub async fn note(&mut self, key: &SourceKey, note: &Rejection) -> Result<(), StepError> {
+        let row = ResultRow {
+            key: key.0.clone(),
+            code: note.code.clone(),
+            field: note.field.clone(),
+            message: note.message.clone(),
+            ..ResultRow::default()
+        };
+        Ok(self.0.push(ResultKind::Noted, &row).await?)
+    }
+
+    /// Puts the files in place.
+    ///
+    /// # Errors
+    /// When the workspace fails.
+    pub async fn finish(self) -> Result<Vec<File>, StepError> {
+        Ok(self.0.finish().await?)
+    }
+}
+
+fn refusal(key: Option<&SourceKey>, rejection: &Rejection, outcome: Outcome) -> ResultRow {
+    ResultRow {
+        key: key.map(|key| key.0.clone()).unwrap_or_default(),
+        outcome: Some(outcome),
+        code: rejection.code.clone(),
+        field: rejection.field.clone(),
+        message: rejection.message.clone(),
+        ..ResultRow::default()
+    }
+}
+
+const fn word(fate: Fate) -> Option<Outcome> {
+    Some(match fate {
+        Fate::Created => Outcome::Created,
+        Fate::Adopted => Outcome::Adopted,
+        Fate::Updated => Outcome::Updated,
+        Fate::Unchanged => Outcome::Unchanged,
+        Fate::Rejected => Outcome::Rejected,
+        Fate::Failed => Outcome::Failed,
+        Fate::Deduplicated => Outcome::Deduplicated,
+        Fate::Filtered | Fate::Unprocessed => return None,
+    })
+}
