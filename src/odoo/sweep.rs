@@ -133,7 +133,7 @@ pub async fn remove_twins(
         .collect();
     let wanted: HashSet<&Digest> = untouched.values().collect();
     let mut seen = HashSet::new();
-    for chunk in identity::find_all(rpc, module, object).await?.chunks(PAGE) {
+    for chunk in identity::find_all(rpc, module, object, model).await?.chunks(PAGE) {
         let ids: Vec<i64> = chunk.iter().map(|identity| identity.res_id).collect();
         let ours = verify::read_back(rpc, model, fields, &ids).await?;
         seen.extend(ours.values().map(content).filter(|digest| wanted.contains(digest)));

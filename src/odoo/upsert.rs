@@ -197,6 +197,14 @@ fn verdict(error: &RpcError, way: Way, waits: u32) -> Verdict {
     }
 }
 
+fn taken(what: impl std::fmt::Display, id: i64) -> Rejection {
+    Rejection::new(
+        "IdentityTaken",
+        "",
+        format!("the external id names {what} {id} already"),
+    )
+}
+
 fn rejection(error: &RpcError) -> Rejection {
     match error {
         RpcError::Rejected { name, message } => {
@@ -208,7 +216,7 @@ fn rejection(error: &RpcError) -> Rejection {
 
 impl Sorted {
     /// `found`: the external ids of the batch that are there.
-    fn of(batch: Vec<Write>, found: &HashMap<String, i64>, way: Way) -> Self {
+    fn of(batch: Vec<Write>, found: &HashMap<String, (OdooModel, i64)>, model: &OdooModel, way: Way) -> Self {
         let (mut sorted, mut seen) = (Self::default(), HashSet::new());
         for Write { key, external_id, op } in batch {
             if !seen.insert(external_id.name.clone()) {
@@ -216,8 +224,12 @@ impl Sorted {
                 sorted.done.push((key, Written::Failed(twice)));
                 continue;
             }
-            let there = found.get(&external_id.name).copied();
-            if let Err(why) = sorted.put(&key, external_id.name, op, there, way) {
+            let put = match found.get(&external_id.name) {
+                // creating it again would move the name in silence
+                Some((other, id)) if other != model => Err(taken(other, *id)),
+                there => sorted.put(&key, external_id.name, op, there.map(|(_, id)| *id), way),
+            };
+            if let Err(why) = put {
                 sorted.done.push((key, Written::Failed(why)));
             }
         }
@@ -246,10 +258,7 @@ impl Sorted {
                 self.update
                     .push(row(id, wire::changes(&values, &unlink)?, Then::Updated));
             }
-            (Op::Adopt { id, .. }, Some(other)) if other != id => {
-                let why = format!("the external id already names record {other}, not {id}");
-                return Err(Rejection::new("IdentityTaken", "", why));
-            }
+            (Op::Adopt { id, .. }, Some(other)) if other != id => return Err(taken("record", other)),
             (Op::Adopt { id, values }, there) => {
                 let then = if there.is_some() { Then::Adopted } else { Then::Named };
                 let row = row(id, wire::changes(&values, &[])?, then);
@@ -302,7 +311,7 @@ impl Writer {
             .filter(|write| !matches!(write.op, Op::Update { .. }))
             .map(|write| write.external_id.name.clone())
             .collect();
-        let found = identity::find(&*self.rpc, &self.module, &names).await?;
+        let found = identity::owners(&*self.rpc, &self.module, &names).await?;
         let way = if wire::through_load(&self.model) {
             Way::Load
         } else {
@@ -313,7 +322,7 @@ impl Writer {
             update,
             name,
             done,
-        } = Sorted::of(batch, &found, way);
+        } = Sorted::of(batch, &found, &self.model, way);
         session.done.extend(done);
         let groups = if way == Way::Load {
             create.sort_by(|a, b| a.values.keys().cmp(b.values.keys()));

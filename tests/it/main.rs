@@ -1,1 +1,3 @@
+//! What needs more than one module, or a real part.
 
+mod odoo_records;
