@@ -45,7 +45,7 @@ impl Groups {
     pub fn next(&mut self) -> Option<Group> {
         let mut group = self.0.pop()?;
         while group.bad && group.rows.len() > 1 {
-            group = self.halve(group, true);
+            group = self.halve(&group, true);
         }
         Some(group)
     }
@@ -91,7 +91,7 @@ impl Groups {
                 if let Some(other) = self.0.last_mut() {
                     other.heir = false;
                 }
-                let first = self.halve(group, false);
+                let first = self.halve(&group, false);
                 self.0.push(first);
             }
         }
@@ -99,7 +99,7 @@ impl Groups {
     }
 
     /// Puts the second half back and gives the first.
-    fn halve(&mut self, group: Group, heir: bool) -> Group {
+    fn halve(&mut self, group: &Group, heir: bool) -> Group {
         let middle = group.rows.start + group.rows.len().div_ceil(2);
         let half = |rows, heir| Group {
             rows,
@@ -120,7 +120,8 @@ mod tests {
 
     /// Plays an Odoo that refuses groups with a bad row: which rows went in, which were called bad, with how many calls.
     fn play(rows: usize, bad: &[usize]) -> (Vec<usize>, Vec<usize>, usize) {
-        let (mut groups, mut taken, mut refused, mut calls) = (Groups::new([0..rows]), vec![], vec![], 0);
+        let (mut groups, mut taken, mut refused, mut calls) =
+            (Groups::new(std::iter::once(0..rows)), vec![], vec![], 0);
         while let Some(group) = groups.next() {
             calls += 1;
             if bad.iter().any(|row| group.rows.contains(row)) {
@@ -147,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_group_without_an_answer_is_sent_again_then_halved_down_to_the_row() {
-        let mut groups = Groups::new([0..2]);
+        let mut groups = Groups::new(std::iter::once(0..2));
         let mut sent = vec![];
         while let Some(group) = groups.next() {
             sent.push(group.rows.clone());

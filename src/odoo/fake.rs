@@ -27,7 +27,7 @@ pub(super) fn lost() -> RpcError {
 /// Records by model. A record named `bad` is refused, one named `poison` is never answered.
 #[derive(Default)]
 pub(super) struct Fake {
-    tables: Mutex<BTreeMap<String, BTreeMap<i64, Map<String, Json>>>>,
+    tables: Mutex<Tables>,
     faults: Mutex<BTreeMap<String, VecDeque<Fault>>>,
     /// `model.method` and arguments of every call.
     pub calls: Mutex<Vec<(String, Args)>>,
@@ -47,7 +47,7 @@ impl Fake {
     }
 
     /// Puts a record in.
-    pub fn put(&self, model: &str, record: Json) -> i64 {
+    pub fn put(&self, model: &str, record: &Json) -> i64 {
         let mut tables = self.tables.lock().unwrap();
         insert(&mut tables, model, record.as_object().unwrap().clone())
     }

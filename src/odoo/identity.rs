@@ -8,7 +8,7 @@ use super::{
     patience,
     rpc::{Rpc, RpcError},
 };
-use crate::args;
+use crate::{args, model::OdooModel};
 
 const DATA: &str = "ir.model.data";
 /// Rows asked for in one call.
@@ -29,11 +29,12 @@ pub struct Identity {
     pub noupdate: bool,
 }
 
-/// Every external id `<object>_…` of a module, in the order they were made.
+/// Every external id `<object>_…` of a module that names a record of the model, in the order they were made. (Odoo's
+/// `load` makes more of them, such as `teams_1_mail_alias`: they name records of other models.)
 ///
 /// # Errors
 /// When Odoo does not answer, or refuses.
-pub async fn find_all(rpc: &dyn Rpc, module: &str, object: &str) -> Result<Vec<Identity>, RpcError> {
+pub async fn find_all(rpc: &dyn Rpc, module: &str, object: &str, model: &str) -> Result<Vec<Identity>, RpcError> {
     let prefix = format!("{object}_");
     let (mut found, mut last) = (Vec::new(), 0);
     loop {
@@ -43,7 +44,10 @@ pub async fn find_all(rpc: &dyn Rpc, module: &str, object: &str) -> Result<Vec<I
             "search_read",
             args!({
                 // an underscore is a wildcard here, hence the check below
-                "domain": [["module", "=", module], ["name", "=like", format!("{prefix}%")], ["id", ">", last]],
+                "domain": [
+                    ["module", "=", module], ["name", "=like", format!("{prefix}%")], ["model", "=", model],
+                    ["id", ">", last],
+                ],
                 "fields": ["name", "res_id", "noupdate"], "order": "id", "limit": PAGE,
             }),
         )
@@ -73,19 +77,29 @@ pub async fn find_all(rpc: &dyn Rpc, module: &str, object: &str) -> Result<Vec<I
 /// # Errors
 /// When Odoo does not answer, or refuses.
 pub async fn find(rpc: &dyn Rpc, module: &str, names: &[String]) -> Result<HashMap<String, i64>, RpcError> {
+    let owners = owners(rpc, module, names).await?;
+    Ok(owners.into_iter().map(|(name, (_, id))| (name, id)).collect())
+}
+
+/// As [`find`], with the model of each record.
+///
+/// # Errors
+/// When Odoo does not answer, or refuses.
+pub async fn owners(
+    rpc: &dyn Rpc,
+    module: &str,
+    names: &[String],
+) -> Result<HashMap<String, (OdooModel, i64)>, RpcError> {
     let mut found = HashMap::with_capacity(names.len());
     for chunk in names.chunks(LIST) {
-        let answer = patience::call(
-            rpc,
-            DATA,
-            "search_read",
-            args!({"domain": [["module", "=", module], ["name", "in", chunk]], "fields": ["name", "res_id"]}),
-        )
-        .await?;
+        let domain = json!([["module", "=", module], ["name", "in", chunk]]);
+        let args = args!({"domain": domain, "fields": ["name", "model", "res_id"]});
+        let answer = patience::call(rpc, DATA, "search_read", args).await?;
         for row in patience::rows(&answer, "search_read")? {
+            let model = OdooModel(patience::text(row, "model").to_owned());
             found.insert(
                 patience::text(row, "name").to_owned(),
-                patience::integer(row, "res_id")?,
+                (model, patience::integer(row, "res_id")?),
             );
         }
     }
@@ -98,7 +112,7 @@ pub async fn find(rpc: &dyn Rpc, module: &str, names: &[String]) -> Result<HashM
 /// When Odoo does not answer, or refuses.
 pub async fn count_present(rpc: &dyn Rpc, module: &str, object: &str, model: &str) -> Result<i64, RpcError> {
     let mut count = 0;
-    for chunk in find_all(rpc, module, object).await?.chunks(LIST) {
+    for chunk in find_all(rpc, module, object, model).await?.chunks(LIST) {
         let ids: Vec<i64> = chunk.iter().map(|identity| identity.res_id).collect();
         let there = existing(rpc, model, &ids).await?;
         count += chunk

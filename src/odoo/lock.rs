@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::{
     patience,
@@ -187,7 +187,7 @@ pub async fn marks(rpc: &dyn Rpc, module: &str, models: &[OdooModel]) -> Result<
         .collect();
     if !new.is_empty() {
         marks.extend(sweep::marks(rpc, &new).await?);
-        let text = serde_json::to_string(&marks).expect("texts and numbers are JSON");
+        let text = json!(marks).to_string();
         match id {
             Some(id) => {
                 let args = args!({"ids": [id], "vals": {"value": text}});
@@ -235,7 +235,7 @@ async fn parameters(rpc: &dyn Rpc, keys: &[&str]) -> Result<Vec<(i64, String, St
 }
 
 fn value(holder: &Holder) -> String {
-    serde_json::to_string(holder).expect("texts and numbers are JSON")
+    json!(holder).to_string()
 }
 
 /// `None`: another was first, or nobody knows; look again.
@@ -292,6 +292,7 @@ async fn wait(rpc: &dyn Rpc, waiting: Option<Seen>, me: &Holder) -> Result<(), R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::odoo::fake::{Fake, Fault, lost};
 
     fn holder(uid: &str, beat: Timestamp) -> Holder {
         Holder {
@@ -330,5 +331,51 @@ mod tests {
             panic!("must wait")
         };
         assert!(unreadable.name.contains("unreadable"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lock_whose_answer_was_lost_is_ours_and_a_wait_ends_when_it_is_won() {
+        let (odoo, now) = (Fake::default(), "2026-01-01T00:00:00Z".parse().unwrap());
+        let (me, you) = (holder("me", now), holder("you", now));
+        odoo.fail("ir.config_parameter.create", [Fault::After(lost())]);
+        let Acquired::Ours(held) = acquire(&odoo, &me, now, false).await.unwrap() else {
+            panic!("free")
+        };
+        assert_eq!(
+            acquire(&odoo, &you, now, false).await,
+            Ok(Acquired::HeldBy(Box::new(me.clone())))
+        );
+        let wanted = Some(Box::new(you.clone()));
+        assert_eq!(beat(&odoo, held, &me, now).await, Ok(Beat::Held { wanted }));
+        release(&odoo, held).await.unwrap();
+        release(&odoo, held).await.unwrap();
+        let Acquired::Ours(held) = acquire(&odoo, &you, now, false).await.unwrap() else {
+            panic!("given back")
+        };
+        assert_eq!(beat(&odoo, held, &you, now).await, Ok(Beat::Held { wanted: None }));
+        assert_eq!(odoo.all("ir.config_parameter").len(), 1, "the wait is over");
+        assert!(matches!(acquire(&odoo, &me, now, true).await, Ok(Acquired::Ours(_))));
+        assert_eq!(beat(&odoo, held, &you, now).await, Ok(Beat::Lost));
+    }
+
+    #[tokio::test]
+    async fn a_mark_once_made_stays() {
+        let odoo = Fake::default();
+        let models = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| OdooModel((*name).to_owned()))
+                .collect::<Vec<_>>()
+        };
+        let first = odoo.put("crm.tag", &json!({"name": "a"}));
+        assert_eq!(
+            marks(&odoo, "m", &models(&["crm.tag"])).await.unwrap()["crm.tag"],
+            first
+        );
+        let second = odoo.put("crm.lead", &json!({"name": "a"}));
+        odoo.put("crm.tag", &json!({"name": "b"}));
+        let both = marks(&odoo, "m", &models(&["crm.tag", "crm.lead"])).await.unwrap();
+        assert_eq!((both["crm.tag"], both["crm.lead"]), (first, second));
+        assert_eq!(marks(&odoo, "m", &models(&["crm.lead"])).await.unwrap(), both);
     }
 }

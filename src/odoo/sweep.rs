@@ -133,7 +133,7 @@ pub async fn remove_twins(
         .collect();
     let wanted: HashSet<&Digest> = untouched.values().collect();
     let mut seen = HashSet::new();
-    for chunk in identity::find_all(rpc, module, object).await?.chunks(PAGE) {
+    for chunk in identity::find_all(rpc, module, object, model).await?.chunks(PAGE) {
         let ids: Vec<i64> = chunk.iter().map(|identity| identity.res_id).collect();
         let ours = verify::read_back(rpc, model, fields, &ids).await?;
         seen.extend(ours.values().map(content).filter(|digest| wanted.contains(digest)));
@@ -152,7 +152,7 @@ pub async fn remove_twins(
 }
 
 fn content(record: &ReadRecord) -> Digest {
-    Digest::of_json(&record.values).expect("values are JSON")
+    Digest::of(json!(record.values).to_string().as_bytes())
 }
 
 /// Takes records away: together, or, where one of them does not go, each by itself. Gives those that are gone.
@@ -174,4 +174,63 @@ async fn unlink(rpc: &dyn Rpc, model: &str, ids: &[i64]) -> Result<Vec<i64>, Rpc
     }
     let there = identity::existing(rpc, model, ids).await?;
     Ok(ids.iter().filter(|id| !there.contains(id)).copied().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::odoo::fake::Fake;
+
+    #[tokio::test]
+    async fn an_orphan_is_ours_above_the_mark_nameless_and_no_users_partner() {
+        let odoo = Fake::default();
+        odoo.put("res.partner", &json!({"name": "before"}));
+        let above = marks(&odoo, &[OdooModel("res.partner".to_owned())]).await.unwrap()["res.partner"];
+        let orphan = odoo.put("res.partner", &json!({"name": "orphan", "active": false}));
+        odoo.put("res.partner", &json!({"name": "a person's", "create_uid": 7}));
+        let partner = odoo.put("res.partner", &json!({"name": "a user's"}));
+        odoo.put("res.users", &json!({"partner_id": partner}));
+        let known = odoo.put("res.partner", &json!({"name": "known"}));
+        let other = odoo.put("res.partner", &json!({"name": "named by another tool"}));
+        for (module, id) in [("crmferry_pega_x", known), ("crmferryx", other)] {
+            odoo.put(
+                "ir.model.data",
+                &json!({"module": module, "name": "a", "model": "res.partner", "res_id": id}),
+            );
+        }
+        let me = whoami(&odoo).await.unwrap();
+        assert_eq!(orphans(&odoo, "res.partner", above, me).await, Ok(vec![orphan, other]));
+    }
+
+    #[tokio::test]
+    async fn a_twin_goes_and_one_that_differs_is_used_or_was_touched_stays() {
+        let odoo = Fake::default();
+        let put = |name: &str, uid: i64, kept: bool| {
+            odoo.put("crm.tag", &json!({"name": name, "write_uid": uid, "kept": kept}))
+        };
+        let ours = put("a", 2, false);
+        odoo.put(
+            "ir.model.data",
+            &json!({"module": "m", "name": "tags_1", "model": "crm.tag", "res_id": ours}),
+        );
+        let [twin, other, touched, used] = [
+            put("a", 2, false),
+            put("b", 2, false),
+            put("a", 7, false),
+            put("a", 2, true),
+        ];
+        let fields = [TargetField {
+            name: "name".to_owned(),
+            ttype: "char".to_owned(),
+        }];
+        let orphans = [twin, other, touched, used];
+        let swept = remove_twins(&odoo, "crm.tag", &fields, ("m", "tags"), &orphans, 2)
+            .await
+            .unwrap();
+        assert_eq!((swept.removed, swept.left), (vec![twin], vec![other, touched, used]));
+        assert_eq!(
+            remove_twins(&odoo, "crm.tag", &fields, ("m", "tags"), &[], 2).await,
+            Ok(Swept::default())
+        );
+    }
 }

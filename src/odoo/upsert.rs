@@ -6,8 +6,10 @@
 //!
 //! Won leads must go through one `Writer` at a time: Odoo counts them in a table on which two writers collide.
 
+mod batch;
+
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::HashSet,
     ops::Range,
     sync::{
         Arc,
@@ -18,6 +20,7 @@ use std::{
 
 use serde_json::{Map, Value as Json, json};
 
+use self::batch::{Row, Sorted, Then, Way, absent, by_values, once_each, same_fields, whole};
 use super::{
     bisect::{Group, Groups},
     identity, patience,
@@ -115,47 +118,6 @@ pub struct Writer {
     single: AtomicBool,
 }
 
-/// One row of a call.
-#[derive(Clone, Debug)]
-struct Row {
-    key: SourceKey,
-    /// Name of the external id.
-    name: String,
-    /// The record; 0 while it is not made.
-    id: i64,
-    values: Map<String, Json>,
-    then: Then,
-}
-
-/// What an updated row is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Then {
-    Updated,
-    /// Adopted earlier: it has its name.
-    Adopted,
-    /// Still to get its name.
-    Named,
-}
-
-/// How rows are sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    Create,
-    Load,
-    Update,
-    /// External ids for adopted records.
-    Name,
-}
-
-/// A batch, sorted by what is to be sent.
-#[derive(Debug, Default)]
-struct Sorted {
-    create: Vec<Row>,
-    update: Vec<Row>,
-    name: Vec<Row>,
-    done: Done,
-}
-
 /// One `write`: what is done, and how patient it still is.
 struct Session<'a> {
     may_send: &'a (dyn Fn() -> bool + Sync),
@@ -206,63 +168,6 @@ fn rejection(error: &RpcError) -> Rejection {
     }
 }
 
-impl Sorted {
-    /// `found`: the external ids of the batch that are there.
-    fn of(batch: Vec<Write>, found: &HashMap<String, i64>, way: Way) -> Self {
-        let (mut sorted, mut seen) = (Self::default(), HashSet::new());
-        for Write { key, external_id, op } in batch {
-            if !seen.insert(external_id.name.clone()) {
-                let twice = Rejection::new("Duplicate", "", format!("{external_id} comes twice in one batch"));
-                sorted.done.push((key, Written::Failed(twice)));
-                continue;
-            }
-            let there = found.get(&external_id.name).copied();
-            if let Err(why) = sorted.put(&key, external_id.name, op, there, way) {
-                sorted.done.push((key, Written::Failed(why)));
-            }
-        }
-        sorted
-    }
-
-    fn put(&mut self, key: &SourceKey, name: String, op: Op, there: Option<i64>, way: Way) -> Result<(), Rejection> {
-        let row = |id, values, then| Row {
-            key: key.clone(),
-            name,
-            id,
-            values,
-            then,
-        };
-        match (op, there) {
-            (Op::Create(values), None) => {
-                let values = if way == Way::Load {
-                    wire::cells(&values)
-                } else {
-                    wire::whole(&values)
-                };
-                self.create.push(row(0, values?, Then::Updated));
-            }
-            (Op::Create(values), Some(id)) => self.update.push(row(id, wire::changes(&values, &[])?, Then::Updated)),
-            (Op::Update { id, values, unlink }, _) => {
-                self.update
-                    .push(row(id, wire::changes(&values, &unlink)?, Then::Updated));
-            }
-            (Op::Adopt { id, .. }, Some(other)) if other != id => {
-                let why = format!("the external id already names record {other}, not {id}");
-                return Err(Rejection::new("IdentityTaken", "", why));
-            }
-            (Op::Adopt { id, values }, there) => {
-                let then = if there.is_some() { Then::Adopted } else { Then::Named };
-                let row = row(id, wire::changes(&values, &[])?, then);
-                if there.is_none() {
-                    self.name.push(row.clone());
-                }
-                self.update.push(row);
-            }
-        }
-        Ok(())
-    }
-}
-
 impl Writer {
     /// A writer for the records of `model` whose external ids are in `module`.
     pub fn new(rpc: Arc<dyn Rpc>, model: OdooModel, module: String) -> Self {
@@ -302,7 +207,7 @@ impl Writer {
             .filter(|write| !matches!(write.op, Op::Update { .. }))
             .map(|write| write.external_id.name.clone())
             .collect();
-        let found = identity::find(&*self.rpc, &self.module, &names).await?;
+        let found = identity::owners(&*self.rpc, &self.module, &names).await?;
         let way = if wire::through_load(&self.model) {
             Way::Load
         } else {
@@ -313,7 +218,7 @@ impl Writer {
             update,
             name,
             done,
-        } = Sorted::of(batch, &found, way);
+        } = Sorted::of(batch, &found, &self.model, way);
         session.done.extend(done);
         let groups = if way == Way::Load {
             create.sort_by(|a, b| a.values.keys().cmp(b.values.keys()));
@@ -539,60 +444,6 @@ fn one_each(ids: Vec<i64>, rows: usize) -> Result<Vec<i64>, RpcError> {
     } else {
         Err(patience::odd("create"))
     }
-}
-
-/// All rows in one call.
-fn whole(rows: &[Row]) -> Vec<Range<usize>> {
-    vec![0..rows.len()]
-}
-
-/// Runs of rows that were not found; the first row is at `start`.
-fn absent(found: &[Option<i64>], start: usize) -> Vec<Range<usize>> {
-    let mut place = start;
-    found
-        .chunk_by(|a, b| a.is_some() == b.is_some())
-        .filter_map(|run| {
-            let rows = place..place + run.len();
-            place = rows.end;
-            run[0].is_none().then_some(rows)
-        })
-        .collect()
-}
-
-/// Runs of rows with the same fields: an empty cell of `load` is an empty value, not an absent one.
-fn same_fields(rows: &[Row]) -> Vec<Range<usize>> {
-    let mut start = 0;
-    rows.chunk_by(|a, b| a.values.keys().eq(b.values.keys()))
-        .map(|run| {
-            let range = start..start + run.len();
-            start = range.end;
-            range
-        })
-        .collect()
-}
-
-/// Rows in calls in which no record comes twice, in order.
-fn once_each<'a>(rows: &[&'a Row]) -> Vec<Vec<&'a Row>> {
-    let (mut calls, mut nth): (Vec<Vec<&Row>>, HashMap<i64, usize>) = (Vec::new(), HashMap::new());
-    for row in rows {
-        let place = nth.entry(row.id).or_default();
-        if calls.len() == *place {
-            calls.push(Vec::new());
-        }
-        calls[*place].push(row);
-        *place += 1;
-    }
-    calls
-}
-
-/// Records that get equal values, for servers that write one set of values a call.
-fn by_values<'a>(rows: &[&'a Row]) -> Vec<(&'a Map<String, Json>, Vec<i64>)> {
-    let mut groups: BTreeMap<String, (&Map<String, Json>, Vec<i64>)> = BTreeMap::new();
-    for row in rows {
-        let text = Json::Object(row.values.clone()).to_string();
-        groups.entry(text).or_insert((&row.values, Vec::new())).1.push(row.id);
-    }
-    groups.into_values().collect()
 }
 
 #[cfg(test)]

@@ -55,7 +55,9 @@ pub(super) fn changes(
         }
     }
     for (field, ids) in unlink {
-        ids.iter().for_each(|id| command(field, 3, *id));
+        for id in ids {
+            command(field, 3, *id);
+        }
     }
     all.extend(commands);
     Ok(all)

@@ -2,3 +2,4 @@
 
 mod crds;
 mod odoo_parity;
+mod operator;

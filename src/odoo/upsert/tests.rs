@@ -1,6 +1,6 @@
 //! Faults, and what must be in Odoo after them.
 
-use std::sync::atomic::AtomicUsize;
+use std::{collections::BTreeMap, sync::atomic::AtomicUsize};
 
 use super::*;
 use crate::odoo::fake::{Fake, Fault, lost};
@@ -66,7 +66,7 @@ async fn a_batch_goes_in_by_one_call_with_its_external_ids() {
     let done = run(&odoo, vec![create("1", "a"), create("2", "b")]).await.unwrap();
     assert_eq!(outcomes(&done), BTreeMap::from([("1", "created"), ("2", "created")]));
     assert_eq!(odoo.count("crm.tag.create"), 1);
-    let known = identity::find_all(&*odoo, MODULE, "tags").await.unwrap();
+    let known = identity::find_all(&*odoo, MODULE, "tags", "crm.tag").await.unwrap();
     assert_eq!(
         known.iter().map(|identity| identity.name.as_str()).collect::<Vec<_>>(),
         ["tags_1", "tags_2"]
@@ -138,11 +138,11 @@ async fn a_row_that_is_never_answered_fails_alone() {
 #[tokio::test(start_paused = true)]
 async fn a_server_that_answers_nothing_ends_it_and_what_is_done_is_told() {
     let odoo = Arc::new(Fake::default());
-    let id = odoo.put("crm.tag", json!({"name": "old"}));
+    let id = odoo.put("crm.tag", &json!({"name": "old"}));
     odoo.fail("crm.tag.web_save_multi", (0..99).map(|_| Fault::Before(lost())));
     let Interrupted { done, stop } = run(&odoo, vec![update("2", id, "b")]).await.unwrap_err();
     assert!(done.is_empty() && matches!(stop, Stop::Rpc(RpcError::Unknown { .. })));
-    let ids = (0..20).map(|row| odoo.put("crm.tag", json!({"name": format!("{row}")})));
+    let ids = (0..20).map(|row| odoo.put("crm.tag", &json!({"name": format!("{row}")})));
     let updates = ids.map(|id| update(&id.to_string(), id, "b"));
     let batch = std::iter::once(create("1", "a")).chain(updates).collect();
     let Interrupted { done, stop } = run(&odoo, batch).await.unwrap_err();
@@ -188,7 +188,7 @@ async fn different_changes_travel_together_and_rows_that_are_gone_fail() {
         let odoo = Arc::new(odoo);
         let ids: Vec<i64> = ["a", "b", "c"]
             .iter()
-            .map(|name| odoo.put("crm.tag", json!({"name": name})))
+            .map(|name| odoo.put("crm.tag", &json!({"name": name})))
             .collect();
         let batch = vec![
             update("1", ids[0], "x"),
@@ -208,7 +208,7 @@ async fn an_adopted_record_gets_values_and_a_name_that_says_so_or_neither() {
     let odoo = Arc::new(Fake::default());
     let ids: Vec<i64> = ["a", "b"]
         .iter()
-        .map(|name| odoo.put("crm.tag", json!({"name": name})))
+        .map(|name| odoo.put("crm.tag", &json!({"name": name})))
         .collect();
     let adopt = |key: &str, id, name: &str| {
         let values = named(name);
@@ -219,7 +219,7 @@ async fn an_adopted_record_gets_values_and_a_name_that_says_so_or_neither() {
         .await
         .unwrap();
     assert_eq!(outcomes(&done), BTreeMap::from([("1", "adopted"), ("2", "failed")]));
-    let known = identity::find_all(&*odoo, MODULE, "tags").await.unwrap();
+    let known = identity::find_all(&*odoo, MODULE, "tags", "crm.tag").await.unwrap();
     assert_eq!(known.len(), 1);
     assert!(known[0].noupdate && known[0].res_id == ids[0]);
     let again = run(&odoo, vec![adopt("1", ids[0], "x"), adopt("1", ids[1], "y")])
@@ -239,6 +239,19 @@ async fn an_adopted_record_gets_values_and_a_name_that_says_so_or_neither() {
         BTreeMap::from([("1", "failed")]),
         "its name is another record's"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_another_models_record_has_is_not_moved() {
+    let odoo = Arc::new(Fake::default());
+    odoo.put(
+        "ir.model.data",
+        &json!({"module": MODULE, "name": "tags_1", "model": "crm.team", "res_id": 7}),
+    );
+    let done = run(&odoo, vec![create("1", "a")]).await.unwrap();
+    let why = Rejection::new("IdentityTaken", "", "the external id names crm.team 7 already");
+    assert_eq!(done, [(SourceKey("1".to_owned()), Written::Failed(why))]);
+    assert_eq!(odoo.count("crm.tag.create"), 0);
 }
 
 #[test]

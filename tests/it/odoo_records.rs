@@ -1,0 +1,548 @@
+//! Everything above the wire against a real Odoo: identities, writes, read-back, sweep, lock, custom fields.
+//! `ODOO_URL` and `ODOO_API_KEY` name the server; without them it is the test bed's (`tests/testbed/odoo/up.sh`).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use async_trait::async_trait;
+use crmferry::{
+    api::mapping_spec::FieldType,
+    args,
+    mapping::{CustomField, TargetField},
+    model::{ExternalId, OdooModel, OdooValue, Reference, SourceKey},
+    odoo::{
+        conflict, identity,
+        json2::{Json2, Json2Options, Secret},
+        lock::{self, Acquired, Beat, Holder},
+        rpc::{Args, Rpc, RpcError},
+        schema::{self, Ensured},
+        sweep,
+        upsert::{Done, Op, Write, Writer, Written},
+        verify::{self, Comparison},
+    },
+};
+use serde_json::{Value as Json, json};
+
+fn real() -> Arc<dyn Rpc> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let url = std::env::var("ODOO_URL").unwrap_or_else(|_| "http://127.0.0.1:8069".to_owned());
+    let key = std::env::var("ODOO_API_KEY")
+        .or_else(|_| std::fs::read_to_string("/var/tmp/crmferry-testbed/odoo/run/apikey"))
+        .expect("no Odoo: run tests/testbed/odoo/up.sh");
+    let mut options = Json2Options::new(&url, "", Secret::new(&key));
+    options.insecure = true;
+    Arc::new(Json2::new(options).unwrap())
+}
+
+/// A name that no other test uses.
+fn unique(name: &str) -> String {
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
+    format!("{name}{nanos}")
+}
+
+fn fields(list: &[(&str, &str)]) -> Vec<TargetField> {
+    let field = |(name, ttype): &(&str, &str)| TargetField {
+        name: (*name).to_owned(),
+        ttype: (*ttype).to_owned(),
+    };
+    list.iter().map(field).collect()
+}
+
+fn text(text: &str) -> OdooValue {
+    OdooValue::Text(text.to_owned())
+}
+
+fn values(list: &[(&str, OdooValue)]) -> Vec<(String, OdooValue)> {
+    list.iter()
+        .map(|(name, value)| ((*name).to_owned(), value.clone()))
+        .collect()
+}
+
+/// One test's corner of the server: its own external ids, swept away at the end.
+struct Corner {
+    rpc: Arc<dyn Rpc>,
+    module: String,
+}
+
+impl Corner {
+    fn new() -> Self {
+        Self {
+            rpc: real(),
+            module: unique("crmferry_test_"),
+        }
+    }
+
+    async fn write(&self, object: &str, model: &str, ops: Vec<(&str, Op)>) -> Done {
+        let batch = ops.into_iter().map(|(key, op)| {
+            let key = SourceKey(key.to_owned());
+            Write {
+                external_id: ExternalId::of(&self.module, object, &key),
+                key,
+                op,
+            }
+        });
+        let writer = Writer::new(self.rpc.clone(), OdooModel(model.to_owned()), self.module.clone());
+        writer.write(batch.collect(), &|| true).await.unwrap()
+    }
+
+    async fn create(&self, object: &str, model: &str, list: &[(&str, OdooValue)]) -> i64 {
+        let done = self.write(object, model, vec![("1", Op::Create(values(list)))]).await;
+        let Written::Created(id) = done[0].1 else {
+            panic!("{done:?}")
+        };
+        id
+    }
+
+    async fn call(&self, model: &str, method: &str, args: Args) -> Json {
+        self.rpc.call(model, method, args).await.unwrap()
+    }
+
+    /// Takes away what has an external id of this corner; leads before teams before partners.
+    async fn leave(self) {
+        let args = args!({"domain": [["module", "=", self.module]], "fields": ["model", "res_id"]});
+        let found = self.call("ir.model.data", "search_read", args).await;
+        let mut by_model: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
+        for row in found.as_array().unwrap() {
+            by_model
+                .entry(row["model"].as_str().unwrap())
+                .or_default()
+                .push(row["res_id"].as_i64().unwrap());
+        }
+        for (model, ids) in by_model {
+            self.call(model, "unlink", args!({"ids": ids, "context": {"active_test": false}}))
+                .await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn records_are_made_changed_adopted_and_read_back() {
+    let corner = Corner::new();
+    let tag = corner
+        .create("tags", "res.partner.category", &[("name", text(&unique("tag ")))])
+        .await;
+    let other = corner
+        .write(
+            "more",
+            "res.partner.category",
+            vec![("1", Op::Create(values(&[("name", text(&unique("other ")))])))],
+        )
+        .await;
+    let Written::Created(other) = other[0].1 else {
+        panic!("{other:?}")
+    };
+    let company = corner
+        .create(
+            "companies",
+            "res.partner",
+            &[
+                ("name", text("Ação Ltda 🚢")),
+                ("is_company", OdooValue::Boolean(true)),
+                ("street", text("Rua da Empresa 1")),
+            ],
+        )
+        .await;
+    let wanted = values(&[
+        ("name", text("Zé \r\n da Silva ")),
+        ("parent_id", OdooValue::Link(Reference::Id(company))),
+        ("street", text("Rua do Zé 2")),
+        ("website", text("www.ze.br/x?y=1")),
+        ("comment", text("a <b>b</b> & c <script>alert(1)</script>")),
+        ("partner_latitude", OdooValue::Float(-23.550_520_123_456)),
+        ("color", OdooValue::Empty),
+        ("active", OdooValue::Boolean(false)),
+        ("category_id", OdooValue::Links(vec![Reference::Id(tag)])),
+        ("vat", OdooValue::Empty),
+    ]);
+    let types = fields(&[
+        ("name", "char"),
+        ("parent_id", "many2one"),
+        ("street", "char"),
+        ("website", "char"),
+        ("comment", "html"),
+        ("partner_latitude", "float"),
+        ("color", "integer"),
+        ("active", "boolean"),
+        ("category_id", "many2many"),
+        ("vat", "char"),
+    ]);
+    let rows: Vec<(String, Op)> = (0..40)
+        .map(|row| (row.to_string(), Op::Create(wanted.clone())))
+        .collect();
+    let bad = Op::Create(values(&[("name", text("bad")), ("type", text("nonsense"))]));
+    let rows = rows
+        .iter()
+        .map(|(key, op)| (key.as_str(), op.clone()))
+        .chain([("bad", bad)])
+        .collect();
+    let done = corner.write("contacts", "res.partner", rows).await;
+    let ids: Vec<i64> = done
+        .iter()
+        .filter_map(|(_, written)| {
+            if let Written::Created(id) = written {
+                Some(*id)
+            } else {
+                None
+            }
+        })
+        .collect();
+    assert_eq!((done.len(), ids.len()), (41, 40), "{done:?}");
+    assert!(
+        done.iter()
+            .any(|(key, written)| key.0 == "bad" && matches!(written, Written::Failed(_)))
+    );
+    assert_eq!(
+        identity::count_present(&*corner.rpc, &corner.module, "contacts", "res.partner").await,
+        Ok(40)
+    );
+
+    let me = sweep::whoami(&*corner.rpc).await.unwrap();
+    let read = verify::read_back(&*corner.rpc, "res.partner", &types, &ids)
+        .await
+        .unwrap();
+    assert_eq!(read.len(), 40, "archived ones too");
+    let page = verify::page(&*corner.rpc, "res.partner", &types, ids[0] - 1, 40)
+        .await
+        .unwrap();
+    assert_eq!(page, read);
+    let first = &read[&ids[0]];
+    assert_eq!(first.write_uid, me);
+    for ((name, wanted), field) in wanted.iter().zip(&types) {
+        let is = verify::compare(field, "res.partner", wanted, &first.values[name]);
+        let should = match name.as_str() {
+            "website" => Comparison::Explained("Normalised"),
+            "comment" => Comparison::Explained("Sanitised"),
+            "partner_latitude" => Comparison::Explained("Rounded"),
+            _ => Comparison::Equal,
+        };
+        assert_eq!(is, should, "{name}: {wanted:?} {:?}", first.values[name]);
+    }
+    let digests: BTreeMap<String, String> = wanted
+        .iter()
+        .zip(&types)
+        .map(|((name, value), field)| (name.clone(), conflict::field_digest("res.partner", field, value)))
+        .collect();
+    let same = conflict::keep_theirs("res.partner", &types, &first.values, &wanted, &digests, false);
+    assert_eq!(
+        same,
+        conflict::Merge::default(),
+        "what was written last is not sent again"
+    );
+
+    let updates: Vec<(String, Op)> = ids
+        .iter()
+        .enumerate()
+        .map(|(row, id)| {
+            let op = Op::Update {
+                id: *id,
+                values: values(&[
+                    ("ref", text(&format!("ref {row}"))),
+                    ("category_id", OdooValue::Links(vec![Reference::Id(other)])),
+                ]),
+                unlink: vec![("category_id".to_owned(), vec![tag])],
+            };
+            (row.to_string(), op)
+        })
+        .collect();
+    let gone = Op::Update {
+        id: 2_000_000_000,
+        values: values(&[("ref", text("x"))]),
+        unlink: vec![],
+    };
+    let updates = updates
+        .iter()
+        .map(|(key, op)| (key.as_str(), op.clone()))
+        .chain([("gone", gone)])
+        .collect();
+    let done = corner.write("contacts", "res.partner", updates).await;
+    assert_eq!(
+        done.iter()
+            .filter(|(_, written)| matches!(written, Written::Updated(_)))
+            .count(),
+        40,
+        "{done:?}"
+    );
+    let types = fields(&[("ref", "char"), ("category_id", "many2many"), ("street", "char")]);
+    let read = verify::read_back(&*corner.rpc, "res.partner", &types, &ids)
+        .await
+        .unwrap();
+    let last = &read[&ids[39]].values;
+    assert_eq!(
+        (&last["ref"], &last["category_id"]),
+        (&text("ref 39"), &OdooValue::Links(vec![Reference::Id(other)]))
+    );
+    assert_eq!(last["street"], text("Rua do Zé 2"), "a child keeps its address");
+
+    let found = corner
+        .call(
+            "res.partner",
+            "create",
+            args!({"vals_list": [{"name": "there before"}]}),
+        )
+        .await[0]
+        .as_i64()
+        .unwrap();
+    let adopt = Op::Adopt {
+        id: found,
+        values: values(&[("ref", text("filled"))]),
+    };
+    let done = corner.write("contacts", "res.partner", vec![("adopted", adopt)]).await;
+    assert_eq!(done[0].1, Written::Adopted(found));
+    let known = identity::find_all(&*corner.rpc, &corner.module, "contacts", "res.partner")
+        .await
+        .unwrap();
+    assert!(
+        known
+            .iter()
+            .any(|known| known.name == "contacts_adopted" && known.noupdate && known.res_id == found)
+    );
+    assert_eq!(known.iter().filter(|known| known.noupdate).count(), 1);
+    corner.leave().await;
+}
+
+#[tokio::test]
+async fn teams_go_through_load_and_have_their_external_ids() {
+    let corner = Corner::new();
+    let name = unique("Vendas ");
+    let user = sweep::whoami(&*corner.rpc).await.unwrap();
+    let full = values(&[
+        ("name", text(&name)),
+        ("user_id", OdooValue::Link(Reference::Id(user))),
+        ("active", OdooValue::Boolean(true)),
+        ("color", OdooValue::Integer(3)),
+    ]);
+    let short = values(&[("name", text(&format!("{name}, 2")))]);
+    let empty = values(&[
+        ("name", text(&format!("{name}, 3"))),
+        ("user_id", OdooValue::Empty),
+        ("favorite_user_ids", OdooValue::Links(vec![Reference::Id(user)])),
+    ]);
+    let done = corner
+        .write(
+            "teams",
+            "crm.team",
+            vec![
+                ("1", Op::Create(full)),
+                ("2", Op::Create(short)),
+                ("3", Op::Create(empty)),
+            ],
+        )
+        .await;
+    assert!(
+        done.iter().all(|(_, written)| matches!(written, Written::Created(_))),
+        "{done:?}"
+    );
+    let known = identity::find_all(&*corner.rpc, &corner.module, "teams", "crm.team")
+        .await
+        .unwrap();
+    assert_eq!(known.len(), 3);
+    let types = fields(&[("name", "char"), ("user_id", "many2one"), ("color", "integer")]);
+    let ids: Vec<i64> = known.iter().map(|known| known.res_id).collect();
+    let read = verify::read_back(&*corner.rpc, "crm.team", &types, &ids).await.unwrap();
+    let team = read.values().find(|read| read.values["name"] == text(&name)).unwrap();
+    assert_eq!(
+        (&team.values["user_id"], &team.values["color"]),
+        (&OdooValue::Link(Reference::Id(user)), &OdooValue::Integer(3))
+    );
+    corner.leave().await;
+}
+
+#[tokio::test]
+async fn a_late_writers_twins_are_taken_away_and_what_a_person_touched_is_left() {
+    let corner = Corner::new();
+    let model = "res.partner.category";
+    let above = sweep::marks(&*corner.rpc, &[OdooModel(model.to_owned())])
+        .await
+        .unwrap()[model];
+    let name = unique("twin ");
+    // two writers create the same: the external id moves to the second
+    for _ in 0..2 {
+        let context = json!({"_import_current_module": corner.module});
+        let args = args!({"vals_list": [{"id": "tags_1", "name": name}], "context": context});
+        corner.call(model, "create", args).await;
+    }
+    let nameless = corner
+        .call(model, "create", args!({"vals_list": [{"name": unique("else ")}]}))
+        .await[0]
+        .as_i64()
+        .unwrap();
+    let me = sweep::whoami(&*corner.rpc).await.unwrap();
+    let ours: BTreeSet<i64> = named_like(&corner, model, &name).await;
+    let orphans = sweep::orphans(&*corner.rpc, model, above, me).await.unwrap();
+    let mine: Vec<i64> = orphans
+        .into_iter()
+        .filter(|id| ours.contains(id) || *id == nameless)
+        .collect();
+    assert_eq!(mine.len(), 2);
+    let types = fields(&[("name", "char"), ("parent_id", "many2one")]);
+    let swept = sweep::remove_twins(&*corner.rpc, model, &types, (&corner.module, "tags"), &mine, me)
+        .await
+        .unwrap();
+    assert_eq!((swept.removed.len(), swept.left), (1, vec![nameless]));
+    assert_eq!(named_like(&corner, model, &name).await.len(), 1);
+    corner.call(model, "unlink", args!({"ids": [nameless]})).await;
+    corner.leave().await;
+}
+
+async fn named_like(corner: &Corner, model: &str, name: &str) -> BTreeSet<i64> {
+    let found = corner
+        .call(model, "search", args!({"domain": [["name", "=", name]]}))
+        .await;
+    found.as_array().unwrap().iter().filter_map(Json::as_i64).collect()
+}
+
+/// The same server, with a lock of the test's own.
+struct OwnLock(Arc<dyn Rpc>, String);
+
+#[async_trait]
+impl Rpc for OwnLock {
+    async fn call(&self, model: &str, method: &str, args: Args) -> Result<Json, RpcError> {
+        let args = Json::Object(args).to_string().replace("crmferry.", &self.1);
+        let answer = self.0.call(model, method, serde_json::from_str(&args).unwrap()).await?;
+        Ok(serde_json::from_str(&answer.to_string().replace(&self.1, "crmferry.")).unwrap())
+    }
+
+    async fn version(&self) -> Result<String, RpcError> {
+        self.0.version().await
+    }
+}
+
+fn holder(uid: &str, now: jiff::Timestamp) -> Holder {
+    Holder {
+        cluster: "test".to_owned(),
+        name: "crm/acme".to_owned(),
+        uid: uid.to_owned(),
+        run: 1,
+        beat: now,
+    }
+}
+
+#[tokio::test]
+async fn of_twenty_who_want_the_lock_at_once_one_gets_it() {
+    let rpc: Arc<dyn Rpc> = Arc::new(OwnLock(real(), format!("{}.", unique("crmferry_test"))));
+    let start: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let later = start + jiff::SignedDuration::from_mins(11);
+    let mut winners = Vec::new();
+    // first nobody holds it, then the winner of the first round has aged out
+    for (round, now) in [start, later].into_iter().enumerate() {
+        let tries = (0..20).map(|n| {
+            let (rpc, me) = (rpc.clone(), holder(&format!("{round}-{n}"), now));
+            tokio::spawn(async move { (me.clone(), lock::acquire(&*rpc, &me, now, false).await.unwrap()) })
+        });
+        let tries: Vec<_> = tries.collect();
+        let mut won = Vec::new();
+        for attempt in tries {
+            let (me, acquired) = attempt.await.unwrap();
+            if let Acquired::Ours(held) = acquired {
+                won.push((me, held));
+            }
+        }
+        assert_eq!(won.len(), 1, "round {round}");
+        winners.append(&mut won);
+    }
+    let ((old, lost), (new, held)) = (winners[0].clone(), winners[1].clone());
+    assert_eq!(lock::beat(&*rpc, lost, &old, later).await, Ok(Beat::Lost));
+    lock::release(&*rpc, lost).await.unwrap();
+    let Beat::Held { wanted: Some(wanted) } = lock::beat(&*rpc, held, &new, later).await.unwrap() else {
+        panic!("nineteen others wait");
+    };
+    assert!(!wanted.is_same(&new));
+    assert!(matches!(lock::acquire(&*rpc, &new, later, false).await, Ok(Acquired::Ours(same)) if same == held));
+
+    let models = [OdooModel("res.partner".to_owned())];
+    let marks = lock::marks(&*rpc, "m", &models).await.unwrap();
+    assert!(marks["res.partner"] > 0);
+    let more = lock::marks(&*rpc, "m", &[models[0].clone(), OdooModel("crm.tag".to_owned())])
+        .await
+        .unwrap();
+    assert_eq!((more["res.partner"], more.len()), (marks["res.partner"], 2));
+
+    lock::release(&*rpc, held).await.unwrap();
+    let args = args!({"domain": [["key", "in", ["crmferry.lock", "crmferry.lock.waiting", "crmferry.marks.m"]]]});
+    let left = rpc.call("ir.config_parameter", "search", args).await.unwrap();
+    assert_eq!(left.as_array().unwrap().len(), 2, "the wait and the marks");
+    rpc.call("ir.config_parameter", "unlink", args!({"ids": left}))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn custom_fields_are_made_once_and_get_the_options_they_lack() {
+    let rpc = real();
+    let suffix = unique("");
+    let field = |model: &str, name: &str, type_, options: &[&str]| CustomField {
+        model: OdooModel(model.to_owned()),
+        name: format!("x_test_{name}_{suffix}"),
+        type_,
+        label: "Label".to_owned(),
+        help: String::new(),
+        options: options
+            .iter()
+            .map(|option| ((*option).to_owned(), option.to_uppercase()))
+            .collect(),
+    };
+    let stage = |options: &[&str]| field("crm.lead", "stage", FieldType::Selection, options);
+    let wanted = [
+        stage(&["a"]),
+        stage(&["b"]),
+        field("crm.lead", "amount", FieldType::Monetary, &[]),
+        field("crm.tag", "amount", FieldType::Monetary, &[]),
+        field("res.partner", "day", FieldType::Date, &[]),
+        field("no.model", "day", FieldType::Date, &[]),
+    ];
+    let ensured = |all: Vec<(CustomField, Ensured)>| -> Vec<Ensured> { all.into_iter().map(|(_, one)| one).collect() };
+    let first = ensured(schema::ensure(&*rpc, &wanted).await.unwrap());
+    let second = ensured(schema::ensure(&*rpc, &wanted).await.unwrap());
+    let third = ensured(
+        schema::ensure(
+            &*rpc,
+            &[stage(&["a", "c"]), field("res.partner", "day", FieldType::Char, &[])],
+        )
+        .await
+        .unwrap(),
+    );
+    let domain = json!([
+        ["name", "=like", format!("x_test_%_{suffix}")],
+        ["model", "in", ["crm.lead", "crm.tag", "res.partner"]]
+    ]);
+    let made = rpc
+        .call("ir.model.fields", "search", args!({"domain": domain}))
+        .await
+        .unwrap();
+    rpc.call("ir.model.fields", "unlink", args!({"ids": made}))
+        .await
+        .unwrap();
+    assert!(
+        matches!(
+            &first[..],
+            [
+                Ensured::Made,
+                Ensured::Made,
+                Ensured::Clash(_),
+                Ensured::Made,
+                Ensured::Clash(_)
+            ]
+        ),
+        "{first:?}"
+    );
+    assert!(
+        matches!(
+            &second[..],
+            [
+                Ensured::Existed,
+                Ensured::Existed,
+                Ensured::Clash(_),
+                Ensured::Existed,
+                Ensured::Clash(_)
+            ]
+        ),
+        "{second:?}"
+    );
+    assert!(
+        matches!(&third[..], [Ensured::OptionsAdded, Ensured::Clash(_)]),
+        "{third:?}"
+    );
+}
