@@ -26,7 +26,7 @@ mod tests;
 
 pub use next::next;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use crate::api::{Migration, MigrationStatus, PhaseRunSpec, PhaseRunStatus, mapping_spec::Finding};
 

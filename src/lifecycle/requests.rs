@@ -18,15 +18,31 @@ type Answered = Result<&'static str, String>;
 impl Pass<'_> {
     /// Answers a verb that was not answered yet.
     pub fn answer(&mut self) {
-        let Some(request) = self.annotation(REQUEST).map(|text| size::cut(text.to_owned(), 256)) else { return };
-        if self.status.last_request.as_ref().is_some_and(|last| last.request == request) {
+        let Some(request) = self.annotation(REQUEST).map(|text| size::cut(text.to_owned(), 256)) else {
+            return;
+        };
+        if self
+            .status
+            .last_request
+            .as_ref()
+            .is_some_and(|last| last.request == request)
+        {
             return;
         }
         let answered = verbs::parse(&request).and_then(|verb| self.obey(verb));
         let accepted = answered.is_ok();
         let message = size::cut(answered.map_or_else(|why| why, Into::into), 512);
-        self.announce(!accepted, if accepted { "RequestAccepted" } else { "RequestRefused" }, format!("{request}: {message}"));
-        self.status.last_request = Some(Answer { request, accepted, message, at: self.time() });
+        self.announce(
+            !accepted,
+            if accepted { "RequestAccepted" } else { "RequestRefused" },
+            format!("{request}: {message}"),
+        );
+        self.status.last_request = Some(Answer {
+            request,
+            accepted,
+            message,
+            at: self.time(),
+        });
     }
 
     fn obey(&mut self, verb: Verb) -> Answered {
