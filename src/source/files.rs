@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{GetOptions, ObjectMeta, ObjectStore};
+use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore};
 
 use self::csv::Csv;
 use self::jsonl::JsonLines;
@@ -27,6 +27,11 @@ use crate::model::Rejection;
 
 /// How many lines of a JSON Lines file tell its fields.
 const LINES_FOR_FIELDS: usize = 1000;
+/// How much of a file is fetched at a time.
+const BLOCK: u64 = 256 << 10;
+
+/// The bytes of a file.
+type Blocks = BoxStream<'static, Result<Bytes, SourceError>>;
 
 /// What a reader of bytes has to say.
 #[derive(Debug, PartialEq)]
@@ -41,7 +46,11 @@ enum Step {
 
 /// The rejection of a line.
 fn broken(place: &str, line: u64, why: &str) -> Item {
-    Item::Broken(Rejection::new("BrokenLine", place, format!("line {line} of {place}: {why}")))
+    Item::Broken(Rejection::new(
+        "BrokenLine",
+        place,
+        format!("line {line} of {place}: {why}"),
+    ))
 }
 
 /// What a file's name says it is.
@@ -131,36 +140,40 @@ impl FilesSource {
     async fn open(&self, file: &Found) -> Result<Reading, SourceError> {
         let place = file.meta.location.to_string();
         let mut survey = Survey::default();
-        let mut bytes = self.bytes(&file.meta).await?;
+        let mut bytes = self.bytes(&file.meta);
         while !survey.decided()
-            && let Some(chunk) = bytes.try_next().await?
+            && let Some(block) = bytes.try_next().await?
         {
-            survey.push(&chunk);
+            survey.push(&block);
         }
         let layout = survey.finish();
         tracing::debug!(%place, encoding = layout.encoding.name(), "surveyed an export file");
-        Ok(Reading::new(place, file.format, layout, self.bytes(&file.meta).await?))
+        Ok(Reading::new(place, file.format, layout, self.bytes(&file.meta)))
     }
 
-    /// The bytes of a file as it was when it was listed: another file put in its place is an error.
-    async fn bytes(&self, meta: &ObjectMeta) -> Result<BoxStream<'static, Result<Bytes, SourceError>>, SourceError> {
-        let location = meta.location.clone();
-        let options = GetOptions {
-            if_match: meta.e_tag.clone(),
-            ..GetOptions::default()
-        };
-        let got = self.store.get_opts(&location, options).await;
-        let got = got.map_err(|error| failed(&location, error))?;
-        let checked = move |chunk: Result<Bytes, object_store::Error>| match chunk {
-            // a local file that shrinks while it is read gives empty chunks without end
-            Ok(chunk) if chunk.is_empty() => Err(SourceError::Io {
-                place: location.to_string(),
-                source: io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter while it was read"),
-            }),
-            Ok(chunk) => Ok(chunk),
-            Err(error) => Err(failed(&location, error)),
-        };
-        Ok(got.into_stream().map(checked).boxed())
+    /// The bytes of a file as it was when it was listed, block by block: once another is put in its place, or it
+    /// changes, each further block is an error.
+    fn bytes(&self, meta: &ObjectMeta) -> Blocks {
+        let (store, meta) = (Arc::clone(&self.store), meta.clone());
+        stream::try_unfold(0, move |start| {
+            let (store, meta) = (Arc::clone(&store), meta.clone());
+            async move {
+                if start >= meta.size {
+                    return Ok(None);
+                }
+                let end = meta.size.min(start + BLOCK);
+                let options = GetOptions {
+                    if_match: meta.e_tag,
+                    range: Some(GetRange::Bounded(start..end)),
+                    ..GetOptions::default()
+                };
+                let failed = |error| failed(&meta.location, error);
+                let got = store.get_opts(&meta.location, options).await.map_err(failed)?;
+                let block = got.bytes().await.map_err(failed)?;
+                Ok(Some((block, end)))
+            }
+        })
+        .boxed()
     }
 
     async fn describe(&self, name: String, file: Found) -> Result<SourceObject, SourceError> {
@@ -232,16 +245,11 @@ struct Reading {
     place: String,
     reader: Reader,
     decoder: Decoder,
-    bytes: BoxStream<'static, Result<Bytes, SourceError>>,
+    bytes: Blocks,
 }
 
 impl Reading {
-    fn new(
-        place: String,
-        format: Format,
-        layout: Layout,
-        bytes: BoxStream<'static, Result<Bytes, SourceError>>,
-    ) -> Self {
+    fn new(place: String, format: Format, layout: Layout, bytes: Blocks) -> Self {
         Self {
             reader: Reader::new(place.clone(), format),
             decoder: Decoder::new(layout),

@@ -86,6 +86,7 @@ impl Workspace {
     }
 
     /// All entries of an object's ledger in the order they were written: let the last of a key stand.
+    #[must_use]
     pub fn ledger(&self, object: &str) -> BoxStream<'static, Result<Entry, WorkspaceError>> {
         self.read_log(log_path(LEDGER, object))
     }
@@ -99,6 +100,7 @@ impl Workspace {
     }
 
     /// All former values of an object, in the order they were written: the first of a field is the original.
+    #[must_use]
     pub fn undo(&self, object: &str) -> BoxStream<'static, Result<Former, WorkspaceError>> {
         self.read_log(log_path(UNDO, object))
     }
@@ -112,7 +114,12 @@ impl Workspace {
         let mut next = self.next_segment.lock().await;
         next.clear();
         let dir = Path::from(LEDGER);
-        let listed = self.store.list(Some(&dir)).map_ok(|meta| meta.location).try_collect().await;
+        let listed = self
+            .store
+            .list(Some(&dir))
+            .map_ok(|meta| meta.location)
+            .try_collect()
+            .await;
         let mut paths: Vec<Path> = match listed {
             Err(object_store::Error::NotFound { .. }) => return Ok(()),
             listed => listed.map_err(|error| WorkspaceError::io(&dir, error))?,
@@ -172,11 +179,15 @@ impl Workspace {
             listed => listed.map_err(|error| WorkspaceError::io(dir, error))?,
         };
         let number = |path: &Path| path.filename()?.strip_suffix(SUFFIX)?.parse::<u64>().ok();
-        let mut numbers: Vec<u64> = listed.objects.iter().filter_map(|meta| number(&meta.location)).collect();
+        let mut numbers: Vec<u64> = listed
+            .objects
+            .iter()
+            .filter_map(|meta| number(&meta.location))
+            .collect();
         numbers.sort_unstable();
         match (1..).zip(&numbers).find(|(wanted, number)| wanted != *number) {
             None => Ok(numbers.iter().map(|number| segment_path(dir, *number)).collect()),
-            Some((missing, _)) => Err(WorkspaceError::damaged(segment_path(dir, missing), "it is not there")),
+            Some((missing, _)) => Err(WorkspaceError::damaged(&segment_path(dir, missing), "it is not there")),
         }
     }
 }

@@ -17,7 +17,7 @@ pub struct LockGuard {
 /// [`WorkspaceError::Locked`] when another process has it; [`WorkspaceError::NotWritable`] when there can be none.
 pub fn exclusive(root: &Path) -> Result<LockGuard, WorkspaceError> {
     let path = root.join(".lock");
-    let failed = |error| WorkspaceError::not_writable(path.display(), error);
+    let failed = |error| WorkspaceError::not_writable(&path.display(), error);
     std::fs::create_dir_all(root).map_err(failed)?;
     let options = File::options().create(true).append(true).open(&path);
     let file = options.map_err(failed)?;

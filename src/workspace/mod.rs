@@ -90,21 +90,21 @@ pub enum WorkspaceError {
 }
 
 impl WorkspaceError {
-    fn damaged(path: impl ToString, what: impl Into<String>) -> Self {
+    fn damaged(path: &impl ToString, what: impl Into<String>) -> Self {
         Self::Damaged {
             path: path.to_string(),
             what: what.into(),
         }
     }
 
-    fn io(path: impl ToString, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    fn io(path: &impl ToString, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Io {
             path: path.to_string(),
             source: io::Error::other(source),
         }
     }
 
-    fn not_writable(path: impl ToString, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    fn not_writable(path: &impl ToString, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::NotWritable {
             path: path.to_string(),
             source: io::Error::other(source),
@@ -186,10 +186,10 @@ impl Workspace {
     /// # Errors
     /// [`WorkspaceError::NotWritable`] when the folder cannot be made or opened.
     pub fn local(root: &std::path::Path, namespace: &str, name: &str) -> Result<Self, WorkspaceError> {
-        let failed = |error| WorkspaceError::not_writable(root.display(), error);
+        let failed = |error| WorkspaceError::not_writable(&root.display(), error);
         std::fs::create_dir_all(root).map_err(failed)?;
         let store = LocalFileSystem::new_with_prefix(root)
-            .map_err(|error| WorkspaceError::not_writable(root.display(), error))?
+            .map_err(|error| WorkspaceError::not_writable(&root.display(), error))?
             .with_fsync(true);
         Ok(Self::new(Arc::new(store), namespace, name))
     }
@@ -208,12 +208,18 @@ impl Workspace {
         let again = self.store.put_opts(&path, content(), PutMode::Create.into()).await;
         self.store.delete(&path).await.map_err(failed)?;
         if bytes.as_ref() != b"crmferry" {
-            return Err(WorkspaceError::not_writable(&path, "what was written is not what is read"));
+            return Err(WorkspaceError::not_writable(
+                &path,
+                "what was written is not what is read",
+            ));
         }
         match again {
             Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
             Err(error) => Err(failed(error)),
-            Ok(_) => Err(WorkspaceError::not_writable(&path, "a file that is there can be made again")),
+            Ok(_) => Err(WorkspaceError::not_writable(
+                &path,
+                "a file that is there can be made again",
+            )),
         }
     }
 
@@ -258,7 +264,7 @@ impl Workspace {
     /// # Errors
     /// [`WorkspaceError::Io`] for a path that leaves the workspace.
     pub fn exports(&self, path: &str) -> Result<(Arc<dyn ObjectStore>, Path), WorkspaceError> {
-        let prefix = Path::parse(path).map_err(|error| WorkspaceError::io(path, error))?;
+        let prefix = Path::parse(path).map_err(|error| WorkspaceError::io(&path, error))?;
         Ok((Arc::clone(&self.store), prefix))
     }
 
@@ -282,7 +288,10 @@ impl Workspace {
             return Ok(None);
         };
         if Digest::of(&bytes).as_str() != digest {
-            return Err(WorkspaceError::damaged(&path, "its content does not have the digest in its name"));
+            return Err(WorkspaceError::damaged(
+                &path,
+                "its content does not have the digest in its name",
+            ));
         }
         let text = String::from_utf8(bytes).map_err(|_| WorkspaceError::damaged(&path, "it is no text"))?;
         Ok(Some(text))
@@ -293,7 +302,7 @@ impl Workspace {
     /// # Errors
     /// When it cannot be written, or the path leaves the workspace.
     pub async fn put_file(&self, path: &str, bytes: Vec<u8>) -> Result<File, WorkspaceError> {
-        let location = Path::parse(path).map_err(|error| WorkspaceError::io(path, error))?;
+        let location = Path::parse(path).map_err(|error| WorkspaceError::io(&path, error))?;
         let digest = Digest::of(&bytes).to_string();
         self.put(&location, bytes).await?;
         Ok(File {

@@ -190,7 +190,9 @@ impl ResultFile {
     async fn write_on(&mut self) -> Result<(), WorkspaceError> {
         let lot = std::mem::replace(&mut self.lot, csv::Writer::from_writer(Vec::new()));
         self.size = 0;
-        let bytes = lot.into_inner().map_err(|error| WorkspaceError::io(&self.path, error.into_error()))?;
+        let bytes = lot
+            .into_inner()
+            .map_err(|error| WorkspaceError::io(&self.path, error.into_error()))?;
         self.digest.update(&bytes);
         let written = self.out.write_all(&bytes).await;
         written.map_err(|error| WorkspaceError::io(&self.path, error))

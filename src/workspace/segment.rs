@@ -53,7 +53,11 @@ pub fn items<T: DeserializeOwned>(path: Path, lines: Vec<u8>) -> impl Iterator<I
 
 impl Workspace {
     /// The items of packed files, one file in memory at a time. `check` sees the lines of each before they are used.
-    pub(super) fn read_segments<T, S, C>(&self, segments: Vec<(Path, S)>, check: C) -> BoxStream<'static, Result<T, WorkspaceError>>
+    pub(super) fn read_segments<T, S, C>(
+        &self,
+        segments: Vec<(Path, S)>,
+        check: C,
+    ) -> BoxStream<'static, Result<T, WorkspaceError>>
     where
         T: DeserializeOwned + Send + 'static,
         S: Send + 'static,

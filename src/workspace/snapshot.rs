@@ -102,7 +102,7 @@ impl Workspace {
     pub fn read_object(&self, manifest: &Manifest, object: &str) -> BoxStream<'static, Result<Line, WorkspaceError>> {
         let Some(lines) = manifest.objects.get(object) else {
             let path = generation_path(manifest.generation).join(MANIFEST);
-            let missing = WorkspaceError::damaged(path, format!("it has no source object {object}"));
+            let missing = WorkspaceError::damaged(&path, format!("it has no source object {object}"));
             return stream::iter([Err(missing)]).boxed();
         };
         let path = |number| chunk_path(manifest.generation, object, number);
@@ -181,7 +181,9 @@ fn generation_path(generation: u64) -> Path {
 }
 
 fn chunk_path(generation: u64, object: &str, number: u64) -> Path {
-    generation_path(generation).join(object).join(format!("{number:06}.jsonl.zst"))
+    generation_path(generation)
+        .join(object)
+        .join(format!("{number:06}.jsonl.zst"))
 }
 
 /// A generation being written.
@@ -235,7 +237,7 @@ impl ObjectWriter<'_> {
     /// # Errors
     /// When a chunk cannot be written.
     pub async fn push(&mut self, line: &Line) -> Result<(), WorkspaceError> {
-        write_line(line, &mut self.lines).map_err(|error| WorkspaceError::io(self.path(), error))?;
+        write_line(line, &mut self.lines).map_err(|error| WorkspaceError::io(&self.path(), error))?;
         match line {
             Line::Record(_) => self.done.records += 1,
             Line::Broken(_) => self.done.broken += 1,

@@ -86,8 +86,18 @@ impl<K: Ord + Serialize + DeserializeOwned> Sorter<K> {
 
     fn finish(mut self) -> io::Result<Merge<K>> {
         self.lines.sort_by(|a, b| a.0.cmp(&b.0));
-        let mut runs: Vec<Run> = self.spilled.into_iter().map(|file| Run::File(BufReader::new(file))).collect();
-        runs.push(Run::Memory(self.lines.into_iter().map(|(_, json)| json).collect::<Vec<_>>().into_iter()));
+        let mut runs: Vec<Run> = self
+            .spilled
+            .into_iter()
+            .map(|file| Run::File(BufReader::new(file)))
+            .collect();
+        runs.push(Run::Memory(
+            self.lines
+                .into_iter()
+                .map(|(_, json)| json)
+                .collect::<Vec<_>>()
+                .into_iter(),
+        ));
         let mut merge = Merge {
             runs,
             heads: BinaryHeap::new(),

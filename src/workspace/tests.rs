@@ -56,7 +56,13 @@ async fn read(workspace: &Workspace, manifest: &Manifest) -> Result<Vec<Line>, W
 }
 
 async fn paths(workspace: &Workspace) -> Vec<Path> {
-    let mut paths: Vec<Path> = workspace.store.list(None).map_ok(|meta| meta.location).try_collect().await.unwrap();
+    let mut paths: Vec<Path> = workspace
+        .store
+        .list(None)
+        .map_ok(|meta| meta.location)
+        .try_collect()
+        .await
+        .unwrap();
     paths.sort();
     paths
 }
@@ -86,7 +92,15 @@ async fn a_workspace_is_claimed_once_and_refuses_others() {
         refused.to_string(),
         "the workspace is another's: .crmferry.json names account acme of pipz with the external ids crmferry_pipz_acme"
     );
-    assert_eq!(workspace.ledger("contacts").try_collect::<Vec<_>>().await.unwrap().len(), 1);
+    assert_eq!(
+        workspace
+            .ledger("contacts")
+            .try_collect::<Vec<_>>()
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
     assert_eq!(workspace.claim(&marker("acme", "2")).await.unwrap(), Claimed::Fresh);
     assert_eq!(workspace.ledger("contacts").try_collect::<Vec<_>>().await.unwrap(), []);
     assert_eq!(workspace.marker().await.unwrap(), Some(marker("acme", "2")));
@@ -105,7 +119,11 @@ async fn a_local_workspace_lies_below_namespace_and_name_and_is_probed() {
     std::fs::write(root.join("file"), "").unwrap();
     let refused = Workspace::local(&root.join("file"), "sales", "acme").unwrap_err();
     assert!(matches!(refused, WorkspaceError::NotWritable { .. }), "{refused:?}");
-    let refused = Workspace::local(&root, "file", "acme").unwrap().probe().await.unwrap_err();
+    let refused = Workspace::local(&root, "file", "acme")
+        .unwrap()
+        .probe()
+        .await
+        .unwrap_err();
     assert_eq!(refused.to_string(), "the workspace is not writable at .probe");
 }
 
@@ -127,7 +145,10 @@ async fn exports_and_files_stay_inside_of_the_workspace() {
         assert!(workspace.exports(path).is_err(), "{path}");
         assert!(workspace.put_file(path, Vec::new()).await.is_err(), "{path}");
     }
-    let file = workspace.put_file("reports/scope.md", b"# Scope".to_vec()).await.unwrap();
+    let file = workspace
+        .put_file("reports/scope.md", b"# Scope".to_vec())
+        .await
+        .unwrap();
     assert_eq!(file.path, "reports/scope.md");
     assert_eq!(file.digest, Digest::of(b"# Scope").to_string());
 }
@@ -138,7 +159,10 @@ async fn a_plan_is_found_by_its_digest_and_checked() {
     let digest = workspace.put_plan("{}").await.unwrap();
     assert_eq!(workspace.plan(digest.as_str()).await.unwrap().as_deref(), Some("{}"));
     assert_eq!(workspace.plan("sha256:00").await.unwrap(), None);
-    workspace.put(&plan_path(digest.as_str()), b"{ }".to_vec()).await.unwrap();
+    workspace
+        .put(&plan_path(digest.as_str()), b"{ }".to_vec())
+        .await
+        .unwrap();
     let refused = workspace.plan(digest.as_str()).await.unwrap_err();
     assert!(matches!(refused, WorkspaceError::Damaged { .. }), "{refused:?}");
 }
@@ -149,11 +173,21 @@ async fn a_snapshot_is_read_back_as_it_was_written() {
     assert_eq!(workspace.latest_snapshot().await.unwrap(), None);
     let broken = Line::Broken(Rejection::new("BrokenLine", "exports/contact.csv", "line 2: why"));
     let long = "x".repeat(1 << 20);
-    let lines = [record(1, "é 😀\n"), broken, record(2, &long), record(3, &long), record(4, "end")];
+    let lines = [
+        record(1, "é 😀\n"),
+        broken,
+        record(2, &long),
+        record(3, &long),
+        record(4, "end"),
+    ];
     let manifest = snapshot(&workspace, &lines).await;
     assert_eq!(read(&workspace, &manifest).await.unwrap(), lines);
     assert_eq!(workspace.latest_snapshot().await.unwrap(), Some(manifest.clone()));
-    let ObjectLines { records, broken, chunks } = &manifest.objects["São/Paulo"];
+    let ObjectLines {
+        records,
+        broken,
+        chunks,
+    } = &manifest.objects["São/Paulo"];
     assert_eq!((*records, *broken, chunks.len()), (4, 1, 2));
     let again = snapshot(&workspace, &lines).await;
     assert_eq!((again.generation, &again.watermark), (2, &manifest.watermark));
@@ -177,7 +211,12 @@ async fn a_generation_without_its_manifest_does_not_exist_and_is_pruned() {
     object.finish().await.unwrap();
     assert_eq!(workspace.latest_snapshot().await.unwrap().as_ref(), generations.last());
     workspace.prune_snapshots(2).await.unwrap();
-    assert!(paths(&workspace).await.iter().all(|path| !path.as_ref().starts_with("snapshot/5/")));
+    assert!(
+        paths(&workspace)
+            .await
+            .iter()
+            .all(|path| !path.as_ref().starts_with("snapshot/5/"))
+    );
     let going_on = unfinished.finish().await.unwrap();
     assert_eq!(read(&workspace, &going_on).await.unwrap(), [record(0, "going on")]);
     for (number, manifest) in generations.iter().enumerate().skip(1) {
@@ -219,7 +258,11 @@ async fn whatever_is_missing_or_damaged_in_a_snapshot_is_an_error() {
 
     let path = Path::from("snapshot/1/manifest.json");
     let text = String::from_utf8(workspace.get(&path).await.unwrap().unwrap()).unwrap();
-    for damage in [text.replace("\"records\":2", "\"records\":3"), text[..text.len() - 1].to_owned(), String::new()] {
+    for damage in [
+        text.replace("\"records\":2", "\"records\":3"),
+        text[..text.len() - 1].to_owned(),
+        String::new(),
+    ] {
         workspace.put(&path, damage.into_bytes()).await.unwrap();
         assert!(workspace.latest_snapshot().await.is_err());
     }
@@ -241,7 +284,10 @@ async fn a_ledger_is_read_in_the_order_of_writing_by_who_comes_after() {
     assert_eq!(read[12_000..], [entry("7", 70)]);
     // the one that was thought dead comes back: it cannot write over its successor's segment
     let refused = first.append_ledger("contacts", &[entry("7", 71)]).await.unwrap_err();
-    assert!(refused.to_string().contains("another worker has written it"), "{refused}");
+    assert!(
+        refused.to_string().contains("another worker has written it"),
+        "{refused}"
+    );
     assert_eq!(second.ledger("contacts").try_collect::<Vec<_>>().await.unwrap(), read);
     second.drop_ledgers().await.unwrap();
     assert_eq!(second.ledger("contacts").try_collect::<Vec<_>>().await.unwrap(), []);
@@ -336,7 +382,11 @@ async fn large_results_are_written_in_parts() {
         results.push(ResultKind::Rejected, &row).await.unwrap();
     }
     let files = results.finish().await.unwrap();
-    let bytes = workspace.get(&Path::from(files[2].path.as_str())).await.unwrap().unwrap();
+    let bytes = workspace
+        .get(&Path::from(files[2].path.as_str()))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(files[2].digest, Digest::of(&bytes).to_string());
     assert_eq!(csv::Reader::from_reader(bytes.as_slice()).records().count(), 12_000);
 }

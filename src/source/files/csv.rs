@@ -110,7 +110,10 @@ impl Csv {
             if rest.len() < SAMPLE && !window.ended() {
                 return Ok(Step::More);
             }
-            self.grammar = Some(Grammar::new(sniff(&rest[..rest.len().min(SAMPLE)], rest.len() < SAMPLE)));
+            self.grammar = Some(Grammar::new(sniff(
+                &rest[..rest.len().min(SAMPLE)],
+                rest.len() < SAMPLE,
+            )));
         }
         let Some(grammar) = &mut self.grammar else {
             return Ok(Step::More);
@@ -201,7 +204,10 @@ fn miscounted(fields: usize, wanted: usize, lines: u64) -> String {
     let one = if fields == 1 { "field" } else { "fields" };
     match lines {
         0 => format!("{fields} {one} where the header has {wanted}"),
-        more => format!("{fields} {one} over {} lines where the header has {wanted}: a quote is broken", more + 1),
+        more => format!(
+            "{fields} {one} over {} lines where the header has {wanted}: a quote is broken",
+            more + 1
+        ),
     }
 }
 
@@ -214,14 +220,25 @@ impl Header {
                 return Err("the header holds NUL bytes: if the file is UTF-16 it needs a byte order mark".into());
             }
             let name = std::str::from_utf8(cell)
-                .map_err(|_| format!("the name of field {} is not valid in the encoding of the file", number + 1))?
+                .map_err(|_| {
+                    format!(
+                        "the name of field {} is not valid in the encoding of the file",
+                        number + 1
+                    )
+                })?
                 .trim_matches(|letter: char| letter.is_whitespace() || letter == '\u{FEFF}');
             if name.is_empty() {
-                return Err(format!("field {} of the header has no name, every field needs one", number + 1));
+                return Err(format!(
+                    "field {} of the header has no name, every field needs one",
+                    number + 1
+                ));
             }
             if let Some(first) = names.iter().position(|other| other == name) {
                 let number = number + 1;
-                return Err(format!("fields {} and {number} of the header are both named {name:?}", first + 1));
+                return Err(format!(
+                    "fields {} and {number} of the header are both named {name:?}",
+                    first + 1
+                ));
             }
             names.push(name.to_owned());
         }
@@ -242,7 +259,10 @@ impl Header {
             Ok(record) => Verdict::Record(record),
             Err(number) => Verdict::Rejected(
                 0,
-                format!("the cell of {:?} is not valid in the encoding of the file", self.names[number]),
+                format!(
+                    "the cell of {:?} is not valid in the encoding of the file",
+                    self.names[number]
+                ),
             ),
         }
     }
@@ -288,7 +308,9 @@ impl Grammar {
                     return self.excess().map_or(Read::Record(self.read - line_end), Read::Broken);
                 }
                 ReadRecordResult::OutputEndsFull => {
-                    let why = self.excess().unwrap_or_else(|| format!("more than {} fields", self.ends.len()));
+                    let why = self
+                        .excess()
+                        .unwrap_or_else(|| format!("more than {} fields", self.ends.len()));
                     return Read::Broken(why);
                 }
                 ReadRecordResult::InputEmpty | ReadRecordResult::OutputFull => {
@@ -344,7 +366,11 @@ impl Grammar {
         let mut rest = Some(raw);
         for number in 0..self.fields {
             rest = rest.and_then(|rest| {
-                let rest = if number == 0 { rest } else { rest.strip_prefix(&[self.delimiter])? };
+                let rest = if number == 0 {
+                    rest
+                } else {
+                    rest.strip_prefix(&[self.delimiter])?
+                };
                 after_cell(rest, self.cell(number))
             });
         }
@@ -388,7 +414,11 @@ fn sniff(sample: &[u8], whole: bool) -> u8 {
             continue;
         };
         let like = lines.iter().filter(|count| *count == header).count();
-        let share = if lines.is_empty() { 1000 } else { like * 1000 / lines.len() };
+        let share = if lines.is_empty() {
+            1000
+        } else {
+            like * 1000 / lines.len()
+        };
         if *header > 1 && (share, *header) > (best.1, best.2) {
             best = (delimiter, share, *header);
         }

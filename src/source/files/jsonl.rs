@@ -92,7 +92,11 @@ impl JsonLines {
             }
             self.read += fresh.len();
             if self.read < check {
-                return if self.window.ended() { Scan::Line(self.read) } else { Scan::More };
+                return if self.window.ended() {
+                    Scan::Line(self.read)
+                } else {
+                    Scan::More
+                };
             }
             if let Some(why) = excess(&rest[..self.read]) {
                 return Scan::Excess(why);
@@ -124,7 +128,9 @@ fn parse(line: &[u8]) -> Result<Record, String> {
     let text = std::str::from_utf8(line).map_err(|_| "the line is not valid in the encoding of the file".to_owned())?;
     let text = keep_numbers(text);
     let mut json = serde_json::Deserializer::from_str(&text);
-    let value = Exact.deserialize(&mut json).and_then(|value| json.end().map(|()| value));
+    let value = Exact
+        .deserialize(&mut json)
+        .and_then(|value| json.end().map(|()| value));
     match value {
         Ok(Value::Object(record)) => Ok(record),
         Ok(_) => Err("the line is JSON, but no object".into()),
@@ -197,7 +203,9 @@ fn is_altered(number: &str) -> bool {
 fn is_number(text: &str) -> bool {
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     let canonical = !unsigned.starts_with('0') || !unsigned[1..].starts_with(|next: char| next.is_ascii_digit());
-    let dotted = unsigned.split_once('.').is_none_or(|(_, after)| after.starts_with(|next: char| next.is_ascii_digit()));
+    let dotted = unsigned
+        .split_once('.')
+        .is_none_or(|(_, after)| after.starts_with(|next: char| next.is_ascii_digit()));
     canonical && dotted && unsigned.starts_with(|first: char| first.is_ascii_digit()) && text.parse::<f64>().is_ok()
 }
 
@@ -209,7 +217,10 @@ fn digits(number: &str) -> Option<(bool, String, i64)> {
     let all = format!("{whole}{fraction}");
     let significant = all.trim_start_matches('0');
     let zeros = i64::try_from(all.len() - significant.len()).ok()?;
-    let power = exponent.parse::<i64>().ok()?.checked_add(i64::try_from(whole.len()).ok()? - zeros)?;
+    let power = exponent
+        .parse::<i64>()
+        .ok()?
+        .checked_add(i64::try_from(whole.len()).ok()? - zeros)?;
     let significant = significant.trim_end_matches('0');
     // zero has no first digit
     let power = if significant.is_empty() { 0 } else { power };

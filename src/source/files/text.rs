@@ -82,7 +82,11 @@ impl Survey {
             return layout;
         }
         let invalid = self.invalid + u64::from(!self.carry.is_empty());
-        let encoding = if invalid <= self.valid { Encoding::Utf8 } else { Encoding::Latin1 };
+        let encoding = if invalid <= self.valid {
+            Encoding::Utf8
+        } else {
+            Encoding::Latin1
+        };
         Layout { encoding, mark: 0 }
     }
 
@@ -205,14 +209,18 @@ mod tests {
     fn decode(bytes: &[u8], step: usize) -> Vec<u8> {
         let mut decoder = Decoder::new(survey(bytes, step));
         let mut text = Vec::new();
-        bytes.chunks(step).for_each(|chunk| decoder.decode(chunk, false, &mut text));
+        bytes
+            .chunks(step)
+            .for_each(|chunk| decoder.decode(chunk, false, &mut text));
         decoder.decode(&[], true, &mut text);
         text
     }
 
     fn utf16(text: &str, little: bool) -> Vec<u8> {
         let units = std::iter::once(0xFEFF).chain(text.encode_utf16());
-        units.flat_map(|unit| if little { unit.to_le_bytes() } else { unit.to_be_bytes() }).collect()
+        units
+            .flat_map(|unit| if little { unit.to_le_bytes() } else { unit.to_be_bytes() })
+            .collect()
     }
 
     #[test]
@@ -225,7 +233,11 @@ mod tests {
             (marked, text, Encoding::Utf8),
             (utf16(text, true), text, Encoding::Utf16Le),
             (utf16(text, false), text, Encoding::Utf16Be),
-            (latin("nome;situação\nJoão;5 €\n"), "nome;situação\nJoão;5 €\n", Encoding::Latin1),
+            (
+                latin("nome;situação\nJoão;5 €\n"),
+                "nome;situação\nJoão;5 €\n",
+                Encoding::Latin1,
+            ),
             (b"plain,ascii\n".to_vec(), "plain,ascii\n", Encoding::Utf8),
         ] {
             for step in [1, 2, 3, 5, 1000] {
