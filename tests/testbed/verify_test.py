@@ -127,7 +127,7 @@ class Verify(unittest.TestCase):
         deal, contact = self.find("crm.lead", "Proposta%"), self.find("res.partner", "Zoë%")
         company = self.find("res.partner", "%Ltda")
         for model, ident, field, value in [("crm.lead", deal, "expected_revenue", 1.25), ("crm.lead", deal, "description", "other"), ("crm.lead", deal, "date_deadline", "2030-01-01"),
-                                           ("crm.lead", deal, "x_pipz_created", "2020-01-01 00:00:00"), ("crm.lead", deal, "partner_id", False), ("crm.lead", deal, "stage_id", 2),
+                                           ("crm.lead", deal, "x_pipz_created", "2020-01-01 00:00:00"), ("crm.lead", deal, "partner_id", False), ("crm.lead", deal, "lost_reason_id", False), ("crm.lead", deal, "tag_ids", [[5]]),
                                            ("res.partner", company, "category_id", [[5]]),
                                            ("res.partner", contact, "function", "Outra"), ("res.partner", contact, "x_pipz_birthdate", False), ("res.partner", contact, "x_pipz_optin", False),
                                            ("res.partner", company, "website", "https://www.other.example"), ("res.partner", company, "x_pipz_monthly_spend", 0.01), ("res.partner", company, "country_id", 1)]:
