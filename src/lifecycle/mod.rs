@@ -26,7 +26,7 @@ mod tests;
 
 pub use next::next;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use crate::api::{Migration, MigrationStatus, PhaseRunSpec, PhaseRunStatus, mapping_spec::Finding};
 
@@ -209,97 +209,5 @@ impl Exit {
             75 => Self::Stopped,
             _ => Self::Retry,
         }
-    }
-}
-
-/// Stub until the real one lands.
-#[must_use]
-pub fn next(observed: &Observed, now: Timestamp) -> Next {
-    use crate::api::{
-        migration::{Attempt, Phase, Waiting},
-        phase_run::{Orders, Step},
-    };
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-    use kube::ResourceExt;
-    let mut status = observed.migration.status.clone().unwrap_or_default();
-    let mut effects = Vec::new();
-    let name = format!("{}-discover-r1a1", observed.migration.name_any());
-    if status.attempt.is_none() {
-        status.run = 1;
-        status.phase = Phase::Discovering;
-        status.attempt = Some(Attempt {
-            name: name.clone(),
-            number: 1,
-            step: Step::Discover,
-            object: None,
-            orders: Orders::default(),
-            since: Time(now),
-            fruitless: 0,
-            furthest: 0,
-            ended: None,
-            beat: None,
-        });
-        effects.push(Effect::Announce {
-            warning: false,
-            reason: "PhaseEntered".into(),
-            note: "Discovering".into(),
-        });
-    }
-    status.observed_generation = observed.migration.metadata.generation.unwrap_or(0);
-    if observed.attempt.job == JobSeen::Absent {
-        effects.push(Effect::Start {
-            name: name.clone(),
-            spec: PhaseRunSpec {
-                migration: observed.migration.name_any(),
-                run: 1,
-                phase: Step::Discover,
-                object: None,
-                attempt: 1,
-                plan_digest: None,
-                image: observed.worker_image.clone(),
-                orders: Orders::default(),
-            },
-        });
-    }
-    if observed.migration.spec.suspend && observed.attempt.job != JobSeen::Absent {
-        effects.push(Effect::Stop {
-            name,
-            close: observed.migration.annotations().contains_key("close"),
-        });
-    }
-    let mut w: Vec<Waiting> = observed
-        .attempt
-        .troubles
-        .iter()
-        .map(|t| Waiting {
-            what: t.reason.clone(),
-            message: t.message.clone(),
-            since: Time(now),
-            command: t.command.clone(),
-        })
-        .collect();
-    w.push(Waiting {
-        what: "Stub".into(),
-        message: format!(
-            "{:?} guarded {:?} mapping {:?}",
-            observed.attempt.job, observed.guarded, observed.mapping
-        ),
-        since: Time(now),
-        command: String::new(),
-    });
-    for x in &mut w {
-        if let Some(o) = status
-            .waiting_for
-            .iter()
-            .find(|o| o.what == x.what && o.message == x.message)
-        {
-            x.since = o.since.clone();
-        }
-    }
-    status.waiting_for = w;
-    Next {
-        status,
-        effects,
-        look_again: None,
     }
 }
