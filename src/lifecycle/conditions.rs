@@ -62,6 +62,10 @@ impl Pass<'_> {
     pub fn tell(&mut self, mood: &Mood) {
         let (phase, kind) = (self.status.phase, mood.kind);
         let Mood { reason, message, .. } = mood;
+        let stalled = self.status.conditions.iter().find(|before| before.type_ == "Stalled" && before.status == "True");
+        if mood.is_stalled() && stalled.is_none_or(|before| before.reason != *reason) {
+            self.announce(true, "Stalled", format!("{reason}: {message}"));
+        }
         self.set("Ready", kind == MoodKind::Done, reason, message);
         self.set("Reconciling", kind == MoodKind::Working, reason, message);
         self.set("Stalled", kind == MoodKind::Stalled, reason, message);

@@ -1,5 +1,6 @@
 //! Gates: sealed evidence, approvals, and whether anything guards them.
 
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
@@ -256,6 +257,14 @@ impl Pass<'_> {
     /// What a gate waits for, as a word for conditions; `None` where it is approved.
     pub fn gate_waits(&mut self, kind: Kind) -> Option<(&'static str, String)> {
         let gate = self.gate(kind)?.clone();
+        let open = !matches!(gate.state, GateState::Stale | GateState::Passed);
+        if open && self.guarded().is_none() {
+            self.look_in(SignedDuration::from_secs(5));
+        }
+        if let Some(since) = gate.since.as_ref().filter(|_| open) {
+            let over = since.0.saturating_add(evidence::VALID + SignedDuration::from_secs(1));
+            self.look_at(over.unwrap_or(Timestamp::MAX));
+        }
         match gate.state {
             GateState::Waiting => {
                 let message = format!("gate {}: approve {}, to be read in {}", gate.name, gate.evidence_digest, gate.evidence);

@@ -378,7 +378,7 @@ impl Pass<'_> {
             _ => return self.back("the approval was revoked, or what it stood on changed"),
         }
         if self.under_way().is_none() && !self.may_pass(Kind::Cutover) {
-            return Mood::working("CheckingGate", "whether approvals are guarded is not known yet");
+            return self.gate_mood(Kind::Cutover);
         }
         match self.work(Step::Cutover, None) {
             Work::Busy(mood) => mood,

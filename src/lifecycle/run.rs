@@ -119,7 +119,9 @@ impl<'a> Pass<'a> {
         } else {
             "mend it and retry, or cancel"
         };
-        self.wait(reason, format!("{message}; {verbs}"), Command::Request("retry"));
+        // Behind the gate `mapping` there is no attempt: only the source can bring other books.
+        let again = if self.status.phase == Phase::AwaitingMapping { "retry from-extract" } else { "retry" };
+        self.wait(reason, format!("{message}; {verbs}"), Command::Request(again));
         Mood::stalled(reason, message)
     }
 
@@ -209,6 +211,7 @@ impl<'a> Pass<'a> {
         if news {
             attempt.beat = Some(Beat { value, seen: up });
             self.status.progress = Some(report.progress.clone());
+            self.take_facts(report.cutover.as_ref());
             if attempt.step == Step::Load && attempt.stopped.is_none() {
                 self.take_load(report, attempt);
             }
@@ -489,7 +492,7 @@ impl<'a> Pass<'a> {
         let orders = Orders {
             rebuild: rebuild && step == Step::Extract,
             release: step == Step::Release,
-            unlock: self.status.orders.unlock && self.status.phase.may_hold_lock(),
+            unlock: self.status.orders.unlock && self.status.phase.may_hold_lock() && step != Step::Release,
         };
         self.status.orders.rebuild &= step != Step::Extract;
         self.status.orders.unlock &= !orders.unlock;
