@@ -136,14 +136,19 @@ mod tests {
     #[test]
     fn only_a_refusal_that_names_the_policy_proves_the_guard() {
         let of = |policy: &str| {
-            format!("migrations \"acme\" is forbidden: ValidatingAdmissionPolicy '{policy}' with binding 'b' denied request: no")
+            format!(
+                "migrations \"acme\" is forbidden: ValidatingAdmissionPolicy '{policy}' with binding 'b' denied request: no"
+            )
         };
         for (answer, wanted) in [
             (refused(403, &of("crmferry-approval")), Ok(Some(true))),
             (refused(422, &of("crmferry-approval")), Ok(Some(true))),
             (refused(403, &of("crmferry-approval-current")), Ok(None)),
             (refused(403, &of("team-policy")), Ok(Some(false))),
-            (refused(403, "User \"x\" cannot patch: crmferry-approval"), Ok(Some(false))),
+            (
+                refused(403, "User \"x\" cannot patch: crmferry-approval"),
+                Ok(Some(false)),
+            ),
             (Ok(()), Ok(Some(false))),
             (refused(500, &of("crmferry-approval")), Err(())),
             (refused(404, "not found"), Err(())),
