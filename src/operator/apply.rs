@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::{
     NamespaceResourceScope,
-    api::{batch::v1::Job, core::v1::ConfigMap},
+    api::batch::v1::Job,
     apimachinery::pkg::apis::meta::v1::{Condition, Time},
 };
 use kube::{
@@ -18,11 +18,7 @@ use serde_json::json;
 
 use super::{Context, Error, build, observe};
 use crate::{
-    api::{
-        CLOSED, EVIDENCE_KEY, LABEL_MIGRATION, Migration, MigrationStatus, OPERATOR, PhaseRun,
-        migration::{Gate, GateState},
-        phase_run::Step,
-    },
+    api::{CLOSED, LABEL_MIGRATION, Migration, MigrationStatus, OPERATOR, PhaseRun, phase_run::Step},
     lifecycle::Effect,
 };
 
@@ -40,51 +36,21 @@ pub(super) enum Written {
     Stale,
 }
 
-/// Stores what is to be approved, before the status names it. `false`: the name is taken by other evidence, which a pass
-/// sealed that ended before it could say so.
-pub(super) async fn seal(
-    migration: &Migration,
-    effects: &[Effect],
-    context: &Context,
-) -> Result<Option<String>, Error> {
+/// Stores what is to be approved, before the status names it. Gives the names that are taken by other evidence: a pass
+/// sealed it and ended before it could say so.
+pub(super) async fn seal(migration: &Migration, effects: &[Effect], context: &Context) -> Result<Vec<String>, Error> {
+    let mut taken = Vec::new();
     for effect in effects {
-        let Effect::Seal { gate, name, json } = effect else {
+        let Effect::Seal { gate: _, name, json } = effect else {
             continue;
         };
         let wanted = build::evidence(migration, name, json)?;
         let found = create(migration, &wanted, "ConfigMap", context).await?;
-        let same = |found: &ConfigMap| {
-            found
-                .data
-                .iter()
-                .flatten()
-                .any(|(key, data)| key == EVIDENCE_KEY && data == json)
-        };
-        if found.is_some_and(|found| !same(&found)) {
-            return Ok(Some(gate.clone()));
+        if found.is_some_and(|found| found.data != wanted.data) {
+            taken.push(name.clone());
         }
     }
-    Ok(None)
-}
-
-/// The status as it was, with the number of a gate's evidence used up.
-pub(super) fn pass_over(migration: &Migration, gate: &str) -> MigrationStatus {
-    let mut status = migration.status.clone().unwrap_or_default();
-    match status.gates.iter_mut().find(|found| found.name == gate) {
-        Some(found) => found.sealed += 1,
-        None => status.gates.push(Gate {
-            name: gate.to_owned(),
-            state: GateState::Stale,
-            evidence_digest: String::new(),
-            evidence: String::new(),
-            sealed: 1,
-            since: None,
-            approved_by: None,
-            message: None,
-            void: None,
-        }),
-    }
-    status
+    Ok(taken)
 }
 
 /// Applies the whole status, if it changed.
@@ -455,8 +421,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn evidence_that_is_sealed_already_is_success_and_other_evidence_of_that_name_uses_the_number_up() {
-        for (found, wanted) in [("{}", None), (r#"{"run":0}"#, Some("mapping".to_owned()))] {
+    async fn evidence_that_is_sealed_already_is_success_and_a_name_that_other_evidence_has_is_given_back() {
+        for (found, wanted) in [
+            ("{}", vec![]),
+            (r#"{"run":0}"#, vec!["acme-evidence-mapping-1".to_owned()]),
+        ] {
             let script = vec![
                 on(
                     Method::POST,
@@ -466,13 +435,8 @@ mod tests {
                 ),
                 on(Method::GET, EVIDENCE, 200, evidence(found)),
             ];
-            let clash = against(script, async |context| seal(&loading(), &sealing(), &context).await).await;
-            assert_eq!(clash.unwrap(), wanted);
-        }
-        let mut migration = loading();
-        for sealed in 1..3 {
-            migration.status = Some(pass_over(&migration, "mapping"));
-            assert_eq!(migration.status.as_ref().unwrap().gates[0].sealed, sealed);
+            let taken = against(script, async |context| seal(&loading(), &sealing(), &context).await).await;
+            assert_eq!(taken.unwrap(), wanted);
         }
     }
 

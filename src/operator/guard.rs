@@ -30,7 +30,7 @@ pub(super) struct Verdicts(Mutex<HashMap<String, Verdict>>);
 struct Verdict {
     question: Question,
     at: Instant,
-    guarded: bool,
+    guarded: Option<bool>,
 }
 
 /// What a verdict was about.
@@ -49,8 +49,10 @@ pub(super) async fn look(migration: &Migration, context: &Context) -> Result<Opt
         return Ok(None);
     };
     let last = context.verdicts.lock().get(&uid).cloned();
-    if let Some(last) = last.filter(|last| last.question == question && last.at.elapsed() < FRESH) {
-        return Ok(Some(last.guarded));
+    if let Some(last) =
+        last.filter(|last| last.guarded.is_some() && last.question == question && last.at.elapsed() < FRESH)
+    {
+        return Ok(last.guarded);
     }
     let guarded = probe(migration, &question, context).await?;
     let verdict = Verdict {
@@ -59,7 +61,7 @@ pub(super) async fn look(migration: &Migration, context: &Context) -> Result<Opt
         guarded,
     };
     context.verdicts.lock().insert(uid, verdict);
-    Ok(Some(guarded))
+    Ok(guarded)
 }
 
 impl Verdicts {
@@ -88,7 +90,7 @@ fn question(migration: &Migration) -> Option<Question> {
 
 /// Approves as nobody, without effect. Only a refusal by our policy proves that it stands guard: rights and other
 /// policies refuse too.
-async fn probe(migration: &Migration, question: &Question, context: &Context) -> Result<bool, Error> {
+async fn probe(migration: &Migration, question: &Question, context: &Context) -> Result<Option<bool>, Error> {
     let migrations = Api::<Migration>::namespaced(context.client.clone(), &namespace(migration)?);
     let approval = format!("{} by {NOBODY}", question.digest);
     let patch = json!({"metadata": {
@@ -108,18 +110,13 @@ async fn probe(migration: &Migration, question: &Question, context: &Context) ->
 
 /// What an answer to the probe proves. Of several refusals the API server tells one, in no order: where our policy of
 /// freshness speaks up (the gate moved on meanwhile), the question stays open.
-fn verdict(answer: Result<(), kube::Error>) -> Result<bool, Error> {
-    let refused_by = |status: &kube::core::Status, policy: &str| {
-        matches!(status.code, 403 | 422)
-            && status
-                .message
-                .contains(&format!("ValidatingAdmissionPolicy '{policy}' "))
-    };
+fn verdict(answer: Result<(), kube::Error>) -> Result<Option<bool>, Error> {
+    let names = |message: &str, policy: &str| message.contains(&format!("ValidatingAdmissionPolicy '{policy}' "));
     match answer {
-        Ok(()) => Ok(false),
-        Err(kube::Error::Api(status)) if refused_by(&status, APPROVAL_POLICY) => Ok(true),
-        Err(kube::Error::Api(status)) if matches!(status.code, 403 | 422) && !refused_by(&status, FRESHNESS_POLICY) => {
-            Ok(false)
+        Ok(()) => Ok(Some(false)),
+        Err(kube::Error::Api(status)) if matches!(status.code, 403 | 422) => {
+            let open = names(&status.message, FRESHNESS_POLICY);
+            Ok((!open).then(|| names(&status.message, APPROVAL_POLICY)))
         }
         Err(error) => Err(Error::kube("probe the approval policy")(error)),
     }
@@ -144,22 +141,19 @@ mod tests {
             )
         };
         for (answer, wanted) in [
-            (refused(403, &of("crmferry-approval")), Some(true)),
-            (refused(422, &of("crmferry-approval")), Some(true)),
-            (refused(403, &of("crmferry-approval-current")), None),
-            (refused(403, &of("team-policy")), Some(false)),
+            (refused(403, &of("crmferry-approval")), Ok(Some(true))),
+            (refused(422, &of("crmferry-approval")), Ok(Some(true))),
+            (refused(403, &of("crmferry-approval-current")), Ok(None)),
+            (refused(403, &of("team-policy")), Ok(Some(false))),
             (
-                refused(
-                    403,
-                    "User \"x\" cannot patch resource \"migrations\" by crmferry-approval",
-                ),
-                Some(false),
+                refused(403, "User \"x\" cannot patch: crmferry-approval"),
+                Ok(Some(false)),
             ),
-            (Ok(()), Some(false)),
-            (refused(500, &of("crmferry-approval")), None),
-            (refused(404, "not found"), None),
+            (Ok(()), Ok(Some(false))),
+            (refused(500, &of("crmferry-approval")), Err(())),
+            (refused(404, "not found"), Err(())),
         ] {
-            assert_eq!(verdict(answer).ok(), wanted);
+            assert_eq!(verdict(answer).map_err(|_| ()), wanted);
         }
     }
 }

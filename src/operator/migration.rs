@@ -26,19 +26,27 @@ pub(super) async fn reconcile(cached: &Migration, context: &Context) -> Result<A
     let Some(migration) = current(cached, context).await? else {
         return Ok(Action::await_change());
     };
-    let observed = observe::observe(migration, context).await?;
-    let next = lifecycle::next(&observed, (context.now)());
-    if let Some(gate) = apply::seal(&observed.migration, &next.effects, context).await? {
-        let passed_over = apply::pass_over(&observed.migration, &gate);
-        apply::status(&observed.migration, &passed_over, context).await?;
-        return Ok(Action::requeue(SOON));
-    }
+    let mut observed = observe::observe(migration, context).await?;
+    let next = decide(&mut observed, context).await?;
     match apply::status(&observed.migration, &next.status, context).await? {
         Written::Stale => return Ok(Action::requeue(SOON)),
         Written::Yes => tell(&observed, &next, context),
     }
     apply::effects(&observed.migration, &next.effects, context).await?;
     Ok(Action::requeue(look_again(&observed, &next)))
+}
+
+/// Decides, and seals what was decided to seal. Evidence is there before the status that names it; a name that other
+/// evidence has (a pass ended between the two) is passed over.
+async fn decide(observed: &mut Observed, context: &Context) -> Result<Next, Error> {
+    loop {
+        let next = lifecycle::next(observed, (context.now)());
+        let taken = apply::seal(&observed.migration, &next.effects, context).await?;
+        if taken.is_empty() {
+            return Ok(next);
+        }
+        observed.taken.extend(taken);
+    }
 }
 
 /// The Migration as it is now. The cache may lag behind our own last write; a plan made from that would start again what

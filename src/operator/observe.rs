@@ -21,6 +21,8 @@ pub(super) async fn observe(migration: Migration, context: &Context) -> Result<O
         guarded: guard::look(&migration, context).await?,
         worker_image: context.settings.worker_image.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        laptop: false,
+        taken: Vec::new(),
         migration,
     })
 }
