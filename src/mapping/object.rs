@@ -1,6 +1,6 @@
 //! One compiled object: from a source record to items, from an item to values.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -281,6 +281,30 @@ impl Object {
         self.lookups
             .iter()
             .any(|lookup| matches!(&lookup.target, LookupTarget::Object { object, .. } if *object == self.name))
+    }
+
+    /// Whether one source record gives an item for every element of a list.
+    #[must_use]
+    pub fn has_each(&self) -> bool {
+        self.plan.each.is_some()
+    }
+
+    /// Objects that its lookups go to, once each.
+    #[must_use]
+    pub fn lookup_objects(&self) -> BTreeSet<&str> {
+        let targets = self.lookups.iter().map(|lookup| &lookup.target);
+        targets
+            .filter_map(|target| match target {
+                LookupTarget::Object { object, .. } => Some(object.as_str()),
+                LookupTarget::Model { .. } => None,
+            })
+            .collect()
+    }
+
+    /// Whether it creates Selection fields whose options are what the source has.
+    #[must_use]
+    pub fn collects_options(&self) -> bool {
+        self.plan.targets.iter().any(|target| target.collects)
     }
 
     /// The values of Selection fields that are created without options: what the rehearsal collects as their options.

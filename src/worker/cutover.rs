@@ -2,6 +2,8 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
+use kube::ResourceExt;
+
 use super::{
     Job,
     delta::{all_objects, quiet},
@@ -10,11 +12,11 @@ use super::{
 };
 use crate::{
     api::{
-        Migration,
+        APPROVAL_PREFIX, Migration,
         migration::{GateState, Window},
         phase_run::{CutoverFacts, Delta, FailureReason},
     },
-    lifecycle::gate,
+    lifecycle::{gate::Kind, verbs},
 };
 
 /// Carries the step out.
@@ -94,11 +96,13 @@ fn sound(job: &Job) -> Result<(), StepError> {
 /// The gate is read once more just before the step that is not undone.
 fn may_switch(migration: &Migration, now: jiff::Timestamp) -> Result<(), StepError> {
     let gates = migration.status.iter().flat_map(|status| &status.gates);
-    let Some(gate) = gates.into_iter().find(|gate| gate.name == gate::CUTOVER) else {
+    let Some(gate) = gates.into_iter().find(|gate| gate.name == Kind::Cutover.name()) else {
         return Err(not_quiet("the gate cutover is gone"));
     };
-    let passed = matches!(gate.state, GateState::Approved | GateState::Passed);
-    if !passed || !gate::is_approved(migration, gate) {
+    let annotation = format!("{APPROVAL_PREFIX}{}", gate.name);
+    let approval = migration.annotations().get(&annotation).and_then(|text| verbs::parse_approval(text));
+    let stands = matches!(gate.state, GateState::Approved | GateState::Passed);
+    if !stands || approval.is_none_or(|approval| approval.digest != gate.evidence_digest) {
         return Err(not_quiet("the approval of the gate cutover was taken back"));
     }
     if !window_open(migration.spec.cutover.window.as_ref(), now) {

@@ -304,7 +304,7 @@ pub async fn release(job: &Job) -> Result<(), StepError> {
 fn api_key(folder: &Path, secret: &str) -> Result<Secret, StepError> {
     let read = std::fs::read_to_string(folder.join("apiKey"));
     let key = read.ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-    key.map(Secret::new).ok_or_else(|| {
+    key.as_deref().map(Secret::new).ok_or_else(|| {
         StepError::configuration(
             FailureReason::SecretMissing,
             format!("odoo needs the key apiKey in the Secret {secret}: make it with: kubectl create secret generic {secret} --from-file=apiKey=FILE"),

@@ -19,11 +19,11 @@ use super::{
 use crate::{
     api::phase_run::{FailureReason, ObjectReport, RejectReason},
     mapping::{Item, Mapping, Object, Outcome},
-    model::{Digest, ExternalId, OdooValue, Rejection, SourceKey},
+    model::{Digest, ExternalId, OdooModel, OdooValue, Rejection, SourceKey},
     odoo::{
-        conflict::{beside, field_digest, keep_theirs},
+        conflict::{Merge, beside, field_digest, keep_theirs},
         rpc::Rpc,
-        upsert::{Op, Write, Writer, Written},
+        upsert::{Op, Stop, Write, Writer, Written},
         verify::read_back,
     },
     workspace::{Entry, Former, Manifest, Outcome as Settled},
@@ -82,7 +82,7 @@ pub async fn object_into_odoo(
     let rpc = destination.rpc.clone();
     let mut index = Index::create(&job.scratch)?;
     let stock = Stock::before(job, &*rpc, plan, object).await?;
-    lookups::load_identities(&mut index, &*rpc, &plan.external_id_module, &object.name).await?;
+    lookups::load_identities(&mut index, &*rpc, &plan.external_id_module, object).await?;
     prepare_lookups(job, &mut index, &*rpc, plan, mapping, object, manifest).await?;
     lookups::load_candidates(&mut index, &*rpc, &plan.models, object).await?;
     read_ledger(job, &mut index, object).await?;
@@ -112,7 +112,7 @@ pub async fn object_into_odoo(
     } = loader;
 
     tally.book.deleted = deleted(&mut index, object)?;
-    let verified = verify::object(job, destination, object, &mut index, lock, stock.mark).await?;
+    let verified = verify::object(job, destination, &plan.external_id_module, object, &mut index, lock, stock.mark).await?;
     stock.after(&*rpc, plan, object, &mut tally.book).await?;
     tally.book.balanced = crate::lifecycle::book::balances(&tally.book);
     let files = results.finish().await?;
@@ -144,9 +144,9 @@ async fn prepare_lookups(
     object: &Object,
     manifest: &Manifest,
 ) -> Result<(), StepError> {
-    for target in object.lookup_objects() {
-        if target != object.name {
-            lookups::load_identities(index, rpc, &plan.external_id_module, &target).await?;
+    for target in object.lookup_objects().into_iter().filter_map(|name| mapping.object(name)) {
+        if target.name != object.name {
+            lookups::load_identities(index, rpc, &plan.external_id_module, target).await?;
         }
     }
     lookups::load_object_paths(index, &job.workspace, manifest, mapping, object).await?;
@@ -162,7 +162,7 @@ pub async fn own_keys(job: &Job, index: &mut Index, object: &Object, manifest: &
     let mut lines = job.workspace.read_object(manifest, &object.source_object);
     while let Some(line) = lines.next().await {
         let crate::workspace::Line::Record(record) = line? else { continue };
-        for step in object.items(&record) {
+        for step in object.items(&Arc::new(record)) {
             if let crate::mapping::Step::Item(item) = step {
                 index.put(Kind::Own, &object.name, item.key.0.as_bytes(), Vec::new())?;
             }
@@ -496,7 +496,7 @@ impl Loader<'_> {
             id: Some(id),
             outcome,
             digest: Some(done.prepared.digest.clone()),
-            fields: ours(done),
+            fields: ours(self.object, done),
             links: links(done),
             run: self.job.spec.run,
         })
@@ -529,7 +529,7 @@ impl Loader<'_> {
             noupdate: matches!(done.end, End::Adopted(_)),
         };
         lookups::note(&mut self.index, &self.object.name, &prepared.external_id.name, known)?;
-        self.want(&prepared.key, id, &prepared.values, &ours(&done))?;
+        self.want(&prepared.key, id, &prepared.values, &ours(self.object, &done))?;
         self.results.succeeded(&prepared.key, &prepared.external_id, id, fate).await?;
         Ok(())
     }
@@ -597,12 +597,15 @@ fn shard_of(values: &[(String, OdooValue)], model: &str, shards: usize) -> usize
     }
 }
 
-/// Digests of the fields that are ours in this record.
-fn ours(done: &Done) -> BTreeMap<String, String> {
+/// Digests of the fields that are ours in this record. Links are ours one by one, whatever people link beside them.
+fn ours(object: &Object, done: &Done) -> BTreeMap<String, String> {
     let values = done.prepared.values.iter();
     values
-        .filter(|(field, _)| !done.kept.contains(field))
-        .map(|(field, value)| (field.clone(), field_digest(value)))
+        .filter(|(field, value)| matches!(value, OdooValue::Links(_)) || !done.kept.contains(field))
+        .filter_map(|(field, value)| {
+            let target = object.targets.iter().find(|target| target.name == *field)?;
+            Some((field.clone(), field_digest(&object.model.0, target, value)))
+        })
         .collect()
 }
 
@@ -658,7 +661,7 @@ impl Sender {
         let heart = self.heart.clone();
         let written = match self.writer.write(writes, &move || heart.may_send()).await {
             Ok(written) => written,
-            Err(interrupted) => return Err(self.interrupted(&interrupted.source)),
+            Err(interrupted) => return Err(stopped_by(&interrupted.stop)),
         };
         for (key, written) in written {
             if let Some((end, _)) = ends.get_mut(&key) {
@@ -679,10 +682,6 @@ impl Sender {
             .collect())
     }
 
-    fn interrupted(&self, error: &crate::odoo::rpc::RpcError) -> StepError {
-        if self.heart.may_send() { of_rpc(error) } else { StepError::stopped() }
-    }
-
     async fn current(
         &self,
         batch: &[Prepared],
@@ -697,7 +696,13 @@ impl Sender {
         if ids.is_empty() {
             return Ok(BTreeMap::new());
         }
-        Ok(read_back(&*self.rpc, &self.model, &self.targets, &ids).await?)
+        let mut fields = self.targets.clone();
+        for field in beside(&self.model) {
+            if !fields.iter().any(|mapped| mapped.name == field.name) {
+                fields.push(field);
+            }
+        }
+        Ok(read_back(&*self.rpc, &self.model, &fields, &ids).await?)
     }
 
     /// What to send for a record; nothing where Odoo has it already.
@@ -716,53 +721,48 @@ impl Sender {
             // gone since the step began: the external id went with it
             return (Some(Op::Create(prepared.values.clone())), Vec::new());
         };
-        let last = written_last(prepared, now, self.uid);
-        let adopted = adopt || matches!(&prepared.todo, Todo::Compare { known, .. } if known.noupdate);
-        let merge = keep_theirs(&self.targets, &now.values, &prepared.values, &last, adopted);
+        let (last, adopted) = written_last(prepared, now, self.uid);
+        let merge = keep_theirs(&self.model, &self.targets, &now.values, &prepared.values, &last, adopted);
         if adopt {
             undo.push(Former {
                 key: prepared.key.clone(),
                 id,
-                model: self.model.clone(),
-                values: now.values.clone(),
+                model: OdooModel(self.model.clone()),
+                fields: former(&now.values),
             });
             return (Some(Op::Adopt { id, values: merge.send }), merge.kept);
         }
-        if merge.send.is_empty() {
+        if merge.send.is_empty() && merge.unlink.is_empty() {
             return (None, merge.kept);
         }
-        let unlink = match &prepared.todo {
-            Todo::Compare { entry: Some(entry), .. } => vanished_links(&entry.links, &prepared.values),
-            Todo::Compare { entry: None, .. } | Todo::Create | Todo::Adopt(_) => Vec::new(),
-        };
-        (Some(Op::Update { id, values: merge.send, unlink }), merge.kept)
+        let Merge { send, unlink, kept } = merge;
+        (Some(Op::Update { id, values: send, unlink }), kept)
     }
 }
 
-/// What we wrote last: the ledger's digests; without a ledger (a lost workspace), what the migration user left there.
+/// Values as Odoo gave them, for the undo log.
+fn former(values: &BTreeMap<String, OdooValue>) -> crate::model::Record {
+    let wire = values.iter().filter_map(|(field, value)| Some((field.clone(), value.to_wire()?)));
+    wire.collect()
+}
+
+fn stopped_by(stop: &Stop) -> StepError {
+    match stop {
+        Stop::Fenced => StepError::stopped(),
+        Stop::Rpc(error) => of_rpc(error),
+    }
+}
+
+/// What we wrote last, and whether the values of the record are theirs where that is not known. Without a ledger (a lost
+/// workspace) a record that we made and nobody wrote since is ours.
 fn written_last(
     prepared: &Prepared,
     now: &crate::odoo::verify::ReadRecord,
     uid: i64,
-) -> BTreeMap<String, String> {
+) -> (BTreeMap<String, String>, bool) {
     match &prepared.todo {
-        Todo::Compare { entry: Some(entry), .. } => entry.fields.clone(),
-        Todo::Compare { entry: None, known, .. } if !known.noupdate && now.write_uid == uid => {
-            now.values.iter().map(|(field, value)| (field.clone(), field_digest(value))).collect()
-        }
-        Todo::Compare { .. } | Todo::Adopt(_) | Todo::Create => BTreeMap::new(),
+        Todo::Compare { entry: Some(entry), known, .. } => (entry.fields.clone(), known.noupdate),
+        Todo::Compare { entry: None, known, .. } => (BTreeMap::new(), known.noupdate || now.write_uid != uid),
+        Todo::Adopt(_) | Todo::Create => (BTreeMap::new(), true),
     }
-}
-
-/// Links that we made and the source no longer has.
-fn vanished_links(before: &BTreeMap<String, Vec<i64>>, values: &[(String, OdooValue)]) -> Vec<(String, Vec<i64>)> {
-    values
-        .iter()
-        .filter_map(|(field, value)| {
-            let OdooValue::Links(now) = value else { return None };
-            let now: Vec<i64> = now.iter().filter_map(crate::model::Reference::id).collect();
-            let gone: Vec<i64> = before.get(field)?.iter().filter(|id| !now.contains(id)).copied().collect();
-            (!gone.is_empty()).then(|| (field.clone(), gone))
-        })
-        .collect()
 }

@@ -1,6 +1,6 @@
 //! The records that lookups and matches may find: read from Odoo once per step into the index.
 
-use std::{cell::RefCell, collections::BTreeMap};
+use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
@@ -152,15 +152,15 @@ fn composite(by: &str, value: &str, fields: &[String], within: &[Option<String>]
 ///
 /// # Errors
 /// When Odoo or the scratch disk fails.
-pub async fn load_identities(index: &mut Index, rpc: &dyn Rpc, module: &str, object: &str) -> Result<i64, StepError> {
+pub async fn load_identities(index: &mut Index, rpc: &dyn Rpc, module: &str, object: &Object) -> Result<i64, StepError> {
     let mut count = 0;
-    for identity in identity::find_all(rpc, module, object).await? {
+    for identity in identity::find_all(rpc, module, &object.name, &object.model.0).await? {
         let found = Known {
             id: Some(identity.res_id),
             data_id: identity.data_id,
             noupdate: identity.noupdate,
         };
-        note(index, object, &identity.name, found)?;
+        note(index, &object.name, &identity.name, found)?;
         count += 1;
     }
     Ok(count)
@@ -191,7 +191,7 @@ pub async fn load_object_paths(
         let mut lines = workspace.read_object(manifest, &target.source_object);
         while let Some(line) = lines.next().await {
             let Line::Record(record) = line? else { continue };
-            for step in target.items(&record) {
+            for step in target.items(&Arc::new(record)) {
                 let Step::Item(item) = step else { continue };
                 let text = item.text_at(&path).and_then(|text| compare::normal_text(by, &text));
                 if let Some(text) = text {

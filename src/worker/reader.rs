@@ -1,6 +1,6 @@
 //! Reading an object's items from the snapshot, in their order, each key once.
 
-use std::path::Path as FilePath;
+use std::{path::Path as FilePath, sync::Arc};
 
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use serde::{Deserialize, Serialize};
@@ -71,7 +71,7 @@ impl<'a> Reader<'a> {
         };
         // the elements of a list name the same thing again and again: that says nothing
         let print = if self.object.has_each() { String::new() } else { print_of(&record)?.to_string() };
-        let steps = self.object.items(&record);
+        let steps = self.object.items(&Arc::new(record));
         let mut met = Vec::with_capacity(steps.len());
         for step in steps {
             if self.again {

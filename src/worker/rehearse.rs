@@ -1,5 +1,7 @@
 //! Rehearse: the whole transform without a write. Lookups see Odoo and what the run will make.
 
+use std::sync::Arc;
+
 use futures::StreamExt;
 
 use super::{
@@ -17,8 +19,8 @@ use super::{
 use crate::{
     api::{mapping_spec::OnNew, phase_run::ObjectReport},
     lifecycle::book,
-    mapping::{Item, Mapping, Object, Outcome, Step},
-    model::{ExternalId, OdooValue, Rejection, SourceKey},
+    mapping::{Found, Item, Lookups, Mapping, Object, Outcome, Step},
+    model::{ExternalId, OdooValue, Reference, Rejection, SourceKey},
     odoo::rpc::Rpc,
     workspace::{Line, Manifest},
 };
@@ -73,16 +75,26 @@ pub async fn options(job: &Job, mapping: &Mapping, manifest: &Manifest) -> Resul
         let mut lines = job.workspace.read_object(manifest, &object.source_object);
         while let Some(line) = lines.next().await {
             let Line::Record(record) = line? else { continue };
-            for step in object.items(&record) {
+            for step in object.items(&Arc::new(record)) {
                 let Step::Item(item) = step else { continue };
-                for (field, value) in object.options_met(&item) {
+                let Outcome::Mapped(mapped) = object.map(&item, &AnyRecord) else { continue };
+                for (field, value) in object.options_met(&mapped) {
                     let of = options.entry(format!("{}.{field}", object.model)).or_default();
-                    of.entry(value.clone()).or_insert(value);
+                    of.entry(value.to_owned()).or_insert_with(|| value.to_owned());
                 }
             }
         }
     }
     Ok(options)
+}
+
+/// Finds a record for every value: options do not depend on which.
+struct AnyRecord;
+
+impl Lookups for AnyRecord {
+    fn find(&self, _lookup: usize, _value: &str, _within: &[Option<String>]) -> Found {
+        Found::One(Reference::Id(1))
+    }
 }
 
 struct Rehearsal<'a> {
@@ -99,7 +111,7 @@ impl Rehearsal<'_> {
     async fn read_odoo(&mut self, rpc: &dyn Rpc, manifest: &Manifest) -> Result<(), StepError> {
         for object in &self.mapping.objects {
             let module = &self.plan.external_id_module;
-            lookups::load_identities(&mut self.index, rpc, module, &object.name).await?;
+            lookups::load_identities(&mut self.index, rpc, module, object).await?;
             lookups::load_models(&mut self.index, rpc, &self.plan.models, object).await?;
             let workspace = &self.job.workspace;
             lookups::load_object_paths(&mut self.index, workspace, manifest, self.mapping, object).await?;

@@ -65,7 +65,7 @@ impl Stock {
         let module = &plan.external_id_module;
         book.present_before = self.present_before;
         book.present = identity::count_present(rpc, module, &object.name, &object.model.0).await?;
-        let old = identity::find_all(rpc, module, &object.name).await?;
+        let old = identity::find_all(rpc, module, &object.name, &object.model.0).await?;
         let still = old.iter().filter(|identity| identity.data_id <= self.mark).count();
         book.removed = self.present_before - i64::try_from(still).unwrap_or(i64::MAX);
         Ok(())
