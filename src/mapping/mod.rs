@@ -4,7 +4,27 @@
 //! findings and, without an Error, a [`Mapping`]. The way of a record: [`Object::items`] (each, let, where, key), then
 //! [`Object::map`] (fields) with the records found by [`Lookups`].
 
+pub mod catalogue;
+pub mod cel;
+mod check;
+pub mod compare;
+pub mod compile;
+pub mod document;
+mod evaluate;
+mod fields;
+mod findings;
+mod graph;
+pub mod merge;
+mod names;
+pub mod nearest;
 pub mod object;
+pub mod path;
+pub mod read;
+mod samples;
+pub mod scope;
+#[cfg(test)]
+mod testing;
+mod yaml;
 
 pub use object::{Item, Mapping, Object};
 

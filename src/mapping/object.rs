@@ -1,13 +1,33 @@
 //! One compiled object: from a source record to items, from an item to values.
 
-use super::{CustomField, LookupSpec, Lookups, OnNew, Outcome, Step, TargetField};
-use crate::model::{OdooModel, Record, SourceKey};
+use std::{fmt, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    CustomField, LookupSpec, LookupTarget, Lookups, Mapped, OnNew, Outcome, Step, TargetField,
+    cel::{Environment, Expression},
+    evaluate::{Evaluation, Stop, Target},
+    findings::shortened,
+    path::Path,
+    read::{Formats, canonical_text, read},
+    scope::{Each, Scope},
+};
+use crate::model::{OdooModel, OdooValue, Record, Rejection, SourceKey, Value, record::is_empty};
 
 /// A compiled mapping: its objects in load order, those that stand down left out.
 #[derive(Clone, Debug, Default)]
 pub struct Mapping {
     /// Stable topological order.
     pub objects: Vec<Object>,
+}
+
+impl Mapping {
+    /// An object.
+    #[must_use]
+    pub fn object(&self, name: &str) -> Option<&Object> {
+        self.objects.iter().find(|object| object.name == name)
+    }
 }
 
 /// A compiled object.
@@ -31,6 +51,36 @@ pub struct Object {
     pub lookups: Vec<LookupSpec>,
     /// Custom fields it creates.
     pub custom_fields: Vec<CustomField>,
+    pub(super) plan: Arc<Plan>,
+}
+
+/// What evaluating needs, shared by every copy of an object and its items.
+pub(super) struct Plan {
+    pub object: String,
+    pub env: Arc<Environment>,
+    pub formats: Arc<Formats>,
+    pub each: Option<Path>,
+    /// In the order they need each other.
+    pub lets: Vec<(String, Expression)>,
+    pub filter: Option<Expression>,
+    pub key: Vec<KeyPart>,
+    pub targets: Vec<Target>,
+}
+
+/// A part of the key.
+#[derive(Debug)]
+pub(super) struct KeyPart {
+    pub path: Path,
+    /// As in the spec.
+    pub text: String,
+    /// It names what `key([…])` gave: canonical already.
+    pub canonical: bool,
+}
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plan").field("object", &self.object).finish_non_exhaustive()
+    }
 }
 
 /// One item of a record: what becomes one record of the destination.
@@ -38,18 +88,220 @@ pub struct Object {
 pub struct Item {
     /// Its key, escaped: the external id's tail.
     pub key: SourceKey,
+    seen: Seen,
+    plan: Arc<Plan>,
+}
+
+/// What paths and expressions see.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    pub record: Arc<Record>,
+    pub lets: Record,
+    pub each: Option<Element>,
+}
+
+/// An element of `each`, its own: an item outlives the reading of its record.
+#[derive(Clone, Debug)]
+pub(super) struct Element {
+    pub item: Value,
+    pub parent: Value,
+    pub index: i64,
+}
+
+impl Seen {
+    pub fn scope(&self) -> Scope<'_> {
+        Scope {
+            record: &self.record,
+            lets: &self.lets,
+            each: self.each.as_ref().map(|element| Each {
+                item: &element.item,
+                parent: &element.parent,
+                index: element.index,
+            }),
+        }
+    }
+}
+
+/// Where a record stands in the order of its object: numbers, then times and text, then those without a value.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Order {
+    /// A number, as bits that sort as the number does.
+    Number(i64),
+    /// A point in time in UTC, or other text.
+    Text(String),
+    /// No value.
+    Nothing,
+}
+
+impl Item {
+    pub(super) const fn seen(&self) -> &Seen {
+        &self.seen
+    }
+
+    /// Canonical text at a path of its source; `None` where it is empty. What indexes for `lookup: {object, by}` hold.
+    #[must_use]
+    pub fn text_at(&self, path: &Path) -> Option<String> {
+        let value = path.resolve(&self.seen.scope());
+        (!is_empty(Some(&value))).then(|| canonical_text(&value))
+    }
+
+    /// Where it stands by a path of its source. Dates and times are read as `formats` says.
+    #[must_use]
+    pub fn order_at(&self, path: &Path) -> Order {
+        let value = path.resolve(&self.seen.scope());
+        if is_empty(Some(&value)) {
+            return Order::Nothing;
+        }
+        let text = canonical_text(&value);
+        if let Ok(number) = text.trim().parse::<f64>() {
+            return Order::Number(sorting_bits(number));
+        }
+        match read("datetime", &[], &self.plan.formats, &value) {
+            Ok(done) => match done.value {
+                OdooValue::DateTime(time) => Order::Text(time),
+                _ => Order::Text(text),
+            },
+            Err(_) => Order::Text(text),
+        }
+    }
+}
+
+/// Bits that sort as the number does.
+#[expect(clippy::cast_possible_wrap, reason = "the bits are meant, not the number")]
+fn sorting_bits(number: f64) -> i64 {
+    let bits = (number + 0.0).to_bits() as i64;
+    bits ^ (((bits >> 63).cast_unsigned()) >> 1).cast_signed()
 }
 
 impl Object {
-    /// Each, let, where, key: what one source record gives.
+    /// Each, let, where, key: what one source record gives. The record is shared, not copied.
     #[must_use]
-    pub fn items(&self, _record: &Record) -> Vec<Step> {
-        Vec::new()
+    pub fn items(&self, record: &Arc<Record>) -> Vec<Step> {
+        match &self.plan.each {
+            None => vec![self.step(record, None)],
+            Some(each) => {
+                let bare = Seen {
+                    record: Arc::clone(record),
+                    lets: Record::new(),
+                    each: None,
+                };
+                let elements = each.each(&bare.scope()).into_iter().map(|element| Element {
+                    item: element.item.into_owned(),
+                    parent: element.parent.into_owned(),
+                    index: element.index,
+                });
+                elements.map(|element| self.step(record, Some(element))).collect()
+            }
+        }
+    }
+
+    fn step(&self, record: &Arc<Record>, each: Option<Element>) -> Step {
+        let mut seen = Seen {
+            record: Arc::clone(record),
+            lets: Record::new(),
+            each,
+        };
+        let plan = &self.plan;
+        for (name, expression) in &plan.lets {
+            match expression.evaluate(&plan.env, &seen.scope()) {
+                Ok(value) => {
+                    seen.lets.insert(name.clone(), value);
+                }
+                Err(message) => return self.failed(&seen, &format!("let.{name}"), expression, &message),
+            }
+        }
+        if let Some(filter) = &plan.filter {
+            match filter.condition(&plan.env, &seen.scope()) {
+                Ok(true) => {}
+                Ok(false) => return Step::Filtered,
+                Err(message) => return self.failed(&seen, "where", filter, &message),
+            }
+        }
+        match self.key(&seen) {
+            Ok(key) => Step::Item(Item {
+                key,
+                seen,
+                plan: Arc::clone(plan),
+            }),
+            Err(part) => Step::Rejected {
+                key: None,
+                rejection: Rejection::new("NoKey", part, format!("{}: the key has no value at {part}", self.name)),
+            },
+        }
+    }
+
+    fn failed(&self, seen: &Seen, field: &str, expression: &Expression, message: &str) -> Step {
+        let message = format!("{}.{field}: {message} in {}", self.name, shortened(expression.source(), 200));
+        Step::Rejected {
+            key: self.key(seen).ok(),
+            rejection: Rejection::new("Expression", field, message),
+        }
+    }
+
+    /// The key, or the part that is empty.
+    fn key(&self, seen: &Seen) -> Result<SourceKey, &str> {
+        let scope = seen.scope();
+        let mut text = String::new();
+        for (place, part) in self.plan.key.iter().enumerate() {
+            let value = part.path.resolve(&scope);
+            if is_empty(Some(&value)) {
+                return Err(&part.text);
+            }
+            if place > 0 {
+                text.push_str("__");
+            }
+            text.push_str(&key_text(&value, part.canonical).0);
+        }
+        Ok(SourceKey(text))
     }
 
     /// Fields.
     #[must_use]
-    pub fn map(&self, _item: &Item, _lookups: &dyn Lookups) -> Outcome {
-        Outcome::Later
+    pub fn map(&self, item: &Item, lookups: &dyn Lookups) -> Outcome {
+        let scope = item.seen.scope();
+        let mut evaluation = Evaluation::new(&self.plan, &scope, lookups);
+        let mut values = Vec::with_capacity(self.plan.targets.len());
+        for target in &self.plan.targets {
+            match evaluation.target(target) {
+                Ok(Some(value)) => values.push((target.name.clone(), value)),
+                Ok(None) => {}
+                Err(Stop::Rejected(rejection)) => return Outcome::Rejected(rejection),
+                Err(Stop::Later) => return Outcome::Later,
+            }
+        }
+        Outcome::Mapped(Mapped {
+            values,
+            notes: evaluation.notes,
+        })
+    }
+
+    /// Whether its records refer to records of its own.
+    #[must_use]
+    pub fn is_self_referring(&self) -> bool {
+        self.lookups
+            .iter()
+            .any(|lookup| matches!(&lookup.target, LookupTarget::Object { object, .. } if *object == self.name))
+    }
+
+    /// The values of Selection fields that are created without options: what the rehearsal collects as their options.
+    pub fn options_met<'a>(&'a self, mapped: &'a Mapped) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let open = |name: &str| self.plan.targets.iter().any(|target| target.name == name && target.collects);
+        mapped.values.iter().filter_map(move |(name, value)| match value {
+            OdooValue::Text(text) if open(name) => Some((name.as_str(), text.as_str())),
+            _ => None,
+        })
     }
 }
+
+/// The canonical key of a value; what `key([…])` gave is one already.
+pub(super) fn key_text(value: &Value, canonical: bool) -> SourceKey {
+    let text = canonical_text(value);
+    if canonical && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+        SourceKey(text)
+    } else {
+        SourceKey::of_parts([text.as_str()])
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,12 @@
 //! What an Odoo's models look like: the bundled description of Odoo 19, or what a server says (`fields_get`).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::rpc::{Rpc, RpcError};
+use crate::args;
 
 /// The models of an Odoo, by name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -63,5 +67,319 @@ impl Models {
     #[must_use]
     pub fn field(&self, model: &str, field: &str) -> Option<&Field> {
         self.models.get(model)?.fields.get(field)
+    }
+}
+
+/// Required, but made by Odoo itself at `create`: records that another one is built on, and what goes with them.
+pub(super) const MADE_BY_ODOO: [(&str, &str); 11] = [
+    ("crm.team", "alias_id"),
+    ("crm.team", "alias_model_id"),
+    ("hr.employee", "resource_id"),
+    ("mail.mail", "mail_message_id"),
+    ("mailing.mailing", "source_id"),
+    ("product.document", "ir_attachment_id"),
+    ("product.product", "product_tmpl_id"),
+    ("project.project", "alias_id"),
+    ("project.project", "alias_model_id"),
+    ("res.company", "partner_id"),
+    ("res.users", "partner_id"),
+];
+
+/// Computed and required, but Odoo refuses the record all the same where the field is not sent.
+const REQUIRED_THOUGH_COMPUTED: [(&str, &str); 2] = [("crm.lead", "name"), ("hr.employee", "name")];
+
+/// Computed and shown as read-only, but kept as sent (measured).
+const KEPT_THOUGH_COMPUTED: [(&str, &str); 2] = [("crm.lead", "date_open"), ("crm.lead", "date_last_stage_update")];
+
+/// Kept by Odoo: accepted in silence and ignored.
+pub(super) const KEPT_BY_ODOO: [&str; 6] = [
+    "id",
+    "display_name",
+    "create_uid",
+    "create_date",
+    "write_uid",
+    "write_date",
+];
+
+/// The attributes of `fields_get` that a description is made of.
+const ATTRIBUTES: [&str; 11] = [
+    "type",
+    "string",
+    "required",
+    "readonly",
+    "store",
+    "relation",
+    "selection",
+    "translate",
+    "size",
+    "related",
+    "depends",
+];
+
+/// The bundled description as it lies in the file: what a server of version 19 said, and what it is born with.
+#[derive(Debug, Deserialize)]
+pub(super) struct Bundle {
+    /// `19.0`.
+    pub version: String,
+    /// Technical names of its modules.
+    pub modules: Vec<String>,
+    /// Model name to what the server said of it.
+    pub models: BTreeMap<String, Described>,
+    /// Model name to the records of a fresh database, with `id`; an absent field is empty.
+    pub seed: BTreeMap<String, Vec<Map<String, Value>>>,
+}
+
+/// What a server said of one model.
+#[derive(Debug, Deserialize)]
+pub(super) struct Described {
+    /// Label.
+    pub label: String,
+    /// Id of the model in `ir.model`.
+    pub id: i64,
+    /// The order a search answers in, as Odoo writes it (`sequence, id desc`).
+    pub order: String,
+    /// The answer of `fields_get`.
+    pub fields: Map<String, Value>,
+    /// The answer of `default_get`.
+    pub defaults: Map<String, Value>,
+}
+
+static BUNDLE: LazyLock<Bundle> = LazyLock::new(|| {
+    let json = zstd::decode_all(include_bytes!("odoo19.json.zst").as_slice()).expect("the bundled file is zstd");
+    serde_json::from_slice(&json).expect("the bundled file is what describe.py wrote")
+});
+
+static MODELS: LazyLock<Models> = LazyLock::new(|| Models {
+    models: BUNDLE
+        .models
+        .iter()
+        .map(|(name, said)| (name.clone(), Model::of(name, &said.label, &said.fields, &said.defaults)))
+        .collect(),
+    modules: BUNDLE.modules.clone(),
+});
+
+/// The bundled file, read once.
+pub(super) fn bundle() -> &'static Bundle {
+    &BUNDLE
+}
+
+/// The models of Odoo 19 Community with the modules a CRM touches, as a fresh database describes them.
+#[must_use]
+pub fn bundled() -> &'static Models {
+    &MODELS
+}
+
+/// What the server says of these models. A model it lacks is absent; modules are empty where the user may not read them.
+///
+/// # Errors
+/// What the wire says, other than an unknown model.
+pub async fn fetch(rpc: &dyn Rpc, names: impl IntoIterator<Item = &str>) -> Result<Models, RpcError> {
+    let mut models = Models::default();
+    for name in names {
+        if let Some(model) = fetch_model(rpc, name).await? {
+            models.models.insert(name.to_owned(), model);
+        }
+    }
+    let installed = args!({"domain": [["state", "=", "installed"]], "fields": ["name"], "order": "name"});
+    models.modules = match rpc.call("ir.module.module", "search_read", installed).await {
+        Ok(rows) => names_of(&rows),
+        Err(RpcError::Forbidden { .. }) => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    Ok(models)
+}
+
+async fn fetch_model(rpc: &dyn Rpc, name: &str) -> Result<Option<Model>, RpcError> {
+    let fields = match rpc.call(name, "fields_get", args!({"attributes": ATTRIBUTES})).await {
+        Ok(Value::Object(fields)) => fields,
+        Ok(_) => return Err(not_as_expected("fields_get")),
+        Err(RpcError::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let wanted: Vec<&String> = fields
+        .iter()
+        .filter(|(field, raw)| may_default(field, raw))
+        .map(|(field, _)| field)
+        .collect();
+    let defaults = match rpc.call(name, "default_get", args!({"fields": wanted})).await {
+        Ok(Value::Object(defaults)) => defaults,
+        Ok(_) => return Err(not_as_expected("default_get")),
+        // Some models have defaults that only make sense in a context; they are as good as none.
+        Err(RpcError::Rejected { .. }) => Map::new(),
+        Err(error) => return Err(error),
+    };
+    // The label of a model lies in `ir.model`, which not everyone may read; nothing but messages would show it.
+    Ok(Some(Model::of(name, name, &fields, &defaults)))
+}
+
+fn not_as_expected(method: &str) -> RpcError {
+    RpcError::Unknown {
+        message: format!("{method} did not answer with an object"),
+    }
+}
+
+fn names_of(rows: &Value) -> Vec<String> {
+    rows.as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|row| row["name"].as_str().map(str::to_owned))
+        .collect()
+}
+
+fn may_default(field: &str, raw: &Value) -> bool {
+    !KEPT_BY_ODOO.contains(&field)
+        && !matches!(
+            raw["type"].as_str(),
+            Some("one2many" | "binary" | "properties_definition")
+        )
+}
+
+impl Model {
+    /// A model from the answers of `fields_get` and `default_get`.
+    fn of(name: &str, label: &str, fields: &Map<String, Value>, defaults: &Map<String, Value>) -> Self {
+        let fields = fields
+            .iter()
+            .map(|(field, raw)| (field.clone(), Field::of((name, field), raw, defaults.get(field))))
+            .collect();
+        Self {
+            label: label.to_owned(),
+            fields,
+        }
+    }
+}
+
+impl Field {
+    fn of(name: (&str, &str), raw: &Value, default: Option<&Value>) -> Self {
+        let is = |attribute: &str| raw[attribute].as_bool().unwrap_or(false);
+        let text = |attribute: &str| raw[attribute].as_str().map(str::to_owned);
+        let ttype = text("type").unwrap_or_default();
+        Self {
+            label: text("string").unwrap_or_default(),
+            required: is("required") && refused_without(name, raw),
+            readonly: is("readonly") && !writable(name, raw, &ttype),
+            store: is("store"),
+            // Odoo's `false` is an empty value everywhere but in a boolean.
+            has_default: default
+                .is_some_and(|value| ttype == "boolean" || !matches!(value, Value::Null | Value::Bool(false))),
+            relation: text("relation"),
+            selection: raw["selection"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(option)
+                .collect(),
+            translate: !matches!(raw["translate"], Value::Null | Value::Bool(false)),
+            size: raw["size"].as_i64(),
+            ttype,
+        }
+    }
+}
+
+/// Whether Odoo refuses a record without a field it calls required.
+fn refused_without(name: (&str, &str), raw: &Value) -> bool {
+    let computes = is_set(&raw["depends"]) && !is_set(&raw["related"]);
+    !MADE_BY_ODOO.contains(&name) && (!computes || REQUIRED_THOUGH_COMPUTED.contains(&name))
+}
+
+/// Whether Odoo keeps what is sent for a field it calls read-only: for plain columns that is a hint to its forms alone.
+fn writable(name: (&str, &str), raw: &Value, ttype: &str) -> bool {
+    let plain = raw["store"].as_bool().unwrap_or(false) && !is_set(&raw["depends"]) && ttype != "one2many";
+    (plain && !KEPT_BY_ODOO.contains(&name.1)) || KEPT_THOUGH_COMPUTED.contains(&name)
+}
+
+/// The server lists the fields something depends on; the bundled file only says that there are some.
+fn is_set(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => !items.is_empty(),
+        Value::String(text) => !text.is_empty(),
+        other => other.as_bool().unwrap_or(false),
+    }
+}
+
+fn option(pair: &Value) -> Option<(String, String)> {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    Some((text(pair.get(0)?), text(pair.get(1)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bundled_description_has_the_models_of_a_crm() {
+        let models = bundled();
+        for name in [
+            "crm.lead",
+            "res.partner",
+            "crm.team",
+            "res.users",
+            "mailing.list",
+            "sale.order",
+            "ir.model.fields",
+        ] {
+            assert!(models.models.contains_key(name), "{name}");
+        }
+        assert!(models.modules.iter().any(|module| module == "crm"));
+        assert_eq!(bundle().version, "19.0");
+    }
+
+    #[test]
+    fn readonly_means_that_odoo_does_not_keep_what_is_sent() {
+        for (model, field, readonly) in [
+            ("crm.lead", "probability", false),
+            ("crm.lead", "stage_id", false),
+            ("crm.lead", "date_closed", false),
+            ("crm.lead", "date_conversion", false),
+            ("crm.lead", "date_open", false),
+            ("crm.lead", "date_last_stage_update", false),
+            ("crm.lead", "won_status", true),
+            ("crm.lead", "create_date", true),
+            ("crm.lead", "phone_sanitized", true),
+            ("res.partner", "company_type", false),
+            ("res.partner", "commercial_partner_id", true),
+            ("res.partner", "id", true),
+            ("res.partner", "image_128", true),
+        ] {
+            let found = bundled().field(model, field).expect("the field is described");
+            assert_eq!(found.readonly, readonly, "{model}.{field}");
+        }
+    }
+
+    #[test]
+    fn required_means_that_odoo_refuses_the_record_without_it() {
+        for (model, field, required, has_default) in [
+            ("crm.lead", "name", true, false),
+            ("crm.lead", "type", true, true),
+            ("crm.lead", "user_id", false, true),
+            ("crm.stage", "name", true, false),
+            ("crm.team", "name", true, false),
+            ("crm.team", "alias_id", false, false),
+            ("res.users", "login", true, false),
+            ("res.users", "partner_id", false, false),
+            ("product.product", "name", true, false),
+            ("sale.order", "partner_id", true, false),
+            ("sale.order", "partner_invoice_id", false, false),
+            ("res.partner", "active", false, true),
+            ("res.partner", "ref", false, false),
+        ] {
+            let found = bundled().field(model, field).expect("the field is described");
+            assert_eq!(
+                (found.required, found.has_default),
+                (required, has_default),
+                "{model}.{field}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_field_tells_its_relation_and_its_options() {
+        let models = bundled();
+        assert_eq!(
+            models.field("crm.lead", "tag_ids").and_then(|f| f.relation.as_deref()),
+            Some("crm.tag")
+        );
+        let priority = &models.field("crm.lead", "priority").expect("described").selection;
+        assert_eq!(priority.first(), Some(&("0".to_owned(), "Low".to_owned())));
+        assert!(models.field("crm.stage", "name").expect("described").translate);
     }
 }

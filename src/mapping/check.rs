@@ -1,0 +1,300 @@
+//! What only shows when objects are looked at as a whole, or side by side: identity, order, traps of Odoo, what has no effect.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    LookupTarget, SourceShape,
+    compile::{Compiler, Draft},
+    evaluate::{Source, Target},
+    findings::hint,
+    path::Path,
+};
+use crate::{
+    api::mapping_spec::{Fidelity, OnNew, Platform},
+    model::Value,
+};
+
+/// Names that one message lists.
+const LISTED_MAX: usize = 20;
+
+/// Source objects of a platform, which stand in until the source was looked at.
+const fn documented(platform: Platform) -> &'static [&'static str] {
+    match platform {
+        Platform::Pipz => &[
+            "contact", "company", "user", "pipeline", "stage", "deal", "event", "list", "list_member", "campaign", "segment",
+            "automation",
+        ],
+    }
+}
+
+pub(super) fn all(compiler: &mut Compiler<'_>, drafts: &[Draft<'_>]) {
+    for draft in drafts {
+        matching(compiler, draft);
+        names_of_source(compiler, draft);
+        traps(compiler, draft);
+        unused_lets(compiler, draft);
+    }
+    unmapped(compiler, drafts);
+    order(compiler, drafts);
+    ambiguous(compiler, drafts);
+    rows(compiler);
+    unused_parameters(compiler);
+}
+
+fn matching(compiler: &mut Compiler<'_>, draft: &Draft<'_>) {
+    let Some(object) = &draft.object else { return };
+    for field in object.match_on.iter().flatten() {
+        if !draft.spec.fields.iter().flatten().any(|entry| entry.to == *field) {
+            let near = hint(field, object.targets.iter().map(|target| target.name.as_str()));
+            let message = format!("match names {field}, which is not mapped{near}");
+            compiler.findings.error("MatchUnmapped", &format!("{}.match", draft.path), message);
+        }
+    }
+}
+
+/// Names that the source has, as far as it is known.
+fn names_of_source(compiler: &mut Compiler<'_>, draft: &Draft<'_>) {
+    if draft.source_object.is_empty() {
+        return;
+    }
+    let path = format!("{}.source.object", draft.path);
+    let name = draft.source_object;
+    let Some(source) = compiler.world.source else {
+        let known = documented(compiler.merged.platform);
+        if !known.contains(&name) {
+            let near = hint(name, known.iter().copied());
+            let platform = compiler.merged.platform;
+            compiler.findings.warning("UnknownSource", &path, format!("{platform:?} has no source object {name} by its documents{near}"));
+        }
+        return;
+    };
+    let Some(shape) = source.get(name) else {
+        let near = hint(name, source.keys().map(String::as_str));
+        compiler.findings.warning("UnknownSource", &path, format!("the source has no object {name}{near}: there is nothing to do"));
+        return;
+    };
+    for name in draft.lets.keys().filter(|name| shape.fields.iter().any(|field| field == *name)) {
+        let message = format!("the let {name} hides a source field of that name: call it another");
+        compiler.findings.error("HiddenField", &format!("{}.let.{name}", draft.path), message);
+    }
+    for (place, fields) in &draft.sources {
+        unknown_fields(compiler, draft, shape, place, fields);
+    }
+}
+
+/// A path or expression none of whose fields the source has.
+fn unknown_fields(compiler: &mut Compiler<'_>, draft: &Draft<'_>, shape: &SourceShape, place: &str, fields: &[String]) {
+    let known = |name: &String| draft.lets.contains_key(name.as_str()) || shape.fields.contains(name);
+    let Some(first) = fields.first().filter(|_| !fields.iter().any(known)) else { return };
+    let near = hint(first, shape.fields.iter().map(String::as_str));
+    let names = fields.join(", ");
+    compiler.findings.warning("UnknownSource", place, format!("{} has no field {names}{near}", draft.source_object));
+}
+
+/// Fields of the source that no object reads and none ignores.
+fn unmapped(compiler: &mut Compiler<'_>, drafts: &[Draft<'_>]) {
+    let Some(source) = compiler.world.source else { return };
+    let mut objects: BTreeMap<&str, Vec<&Draft<'_>>> = BTreeMap::new();
+    for draft in drafts {
+        objects.entry(draft.source_object).or_default().push(draft);
+    }
+    for (name, readers) in objects {
+        let Some(shape) = source.get(name) else { continue };
+        let mut used: BTreeSet<&str> = readers.iter().flat_map(|draft| &draft.used).map(String::as_str).collect();
+        let by = looked_up_by(drafts, &readers);
+        used.extend(by.iter().map(String::as_str));
+        let ignored: Vec<&String> = readers.iter().flat_map(|draft| draft.spec.ignore.iter().flatten()).collect();
+        let left: Vec<&str> = shape
+            .fields
+            .iter()
+            .map(String::as_str)
+            .filter(|field| !used.contains(field) && !ignored.iter().any(|pattern| covers(pattern, field)))
+            .collect();
+        let Some(first) = readers.first().filter(|_| !left.is_empty()) else { continue };
+        let message = format!("fields of {name} that nothing maps or ignores: {}", listed(&left));
+        compiler.findings.warning("UnmappedSource", &first.path, message);
+    }
+    for draft in drafts {
+        let Some(shape) = source.get(draft.source_object) else { continue };
+        for pattern in draft.spec.ignore.iter().flatten() {
+            if !shape.fields.iter().any(|field| covers(pattern, field)) {
+                let message = format!("{} has no field that ignore {pattern} covers", draft.source_object);
+                compiler.findings.info("Unused", &format!("{}.ignore", draft.path), message);
+            }
+        }
+    }
+}
+
+/// Fields that lookups of any object read in the records of these.
+fn looked_up_by(drafts: &[Draft<'_>], readers: &[&Draft<'_>]) -> Vec<String> {
+    let lookups = drafts.iter().filter_map(|draft| draft.object.as_ref()).flat_map(|object| &object.lookups);
+    lookups
+        .filter_map(|lookup| match &lookup.target {
+            LookupTarget::Object { object, by: Some(by) } if readers.iter().any(|reader| reader.spec.name == *object) => {
+                Path::parse(by).ok()
+            }
+            _ => None,
+        })
+        .flat_map(|path| path.record_fields().into_iter().map(str::to_owned).collect::<Vec<_>>())
+        .collect()
+}
+
+fn covers(pattern: &str, field: &str) -> bool {
+    pattern.strip_suffix('*').map_or(pattern == field, |stem| field.starts_with(stem))
+}
+
+fn listed(names: &[&str]) -> String {
+    let shown = names.iter().take(LISTED_MAX).copied().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(LISTED_MAX) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// Objects that write one model must be ordered where one of them matches what is there.
+fn order(compiler: &mut Compiler<'_>, drafts: &[Draft<'_>]) {
+    let place = |name: &str| compiler.spec.objects.iter().flatten().position(|object| object.name == name);
+    let matches = |draft: &Draft<'_>| draft.spec.match_on.as_ref().is_some_and(|entries| !entries.is_empty());
+    let mut found = Vec::new();
+    for (at, one) in drafts.iter().enumerate() {
+        for other in &drafts[at + 1..] {
+            let (Some(a), Some(b)) = (place(&one.spec.name), place(&other.spec.name)) else { continue };
+            let shared = !one.model.is_empty() && one.model == other.model && (matches(one) || matches(other));
+            if !shared || compiler.graph.reaches(a, b) || compiler.graph.reaches(b, a) {
+                continue;
+            }
+            let later = if matches(other) { other } else { one };
+            let earlier = if matches(other) { one } else { other };
+            let message = format!(
+                "{} and {} both write {}, and {} matches what is there: say which comes first, such as after: [{}]",
+                one.spec.name, other.spec.name, one.model, later.spec.name, earlier.spec.name
+            );
+            found.push((format!("{}.after", later.path), message));
+        }
+    }
+    for (path, message) in found {
+        compiler.findings.error("OrderMissing", &path, message);
+    }
+    for draft in drafts.iter().filter(|draft| draft.model == "mail.message") {
+        if draft.spec.source.as_ref().is_none_or(|source| source.order_by.is_none()) {
+            let message = "Odoo shows messages in the order they are made: say source.orderBy";
+            compiler.findings.error("HistoryUnordered", &format!("{}.source.orderBy", draft.path), message);
+        }
+    }
+}
+
+/// A lookup into a model in which the mapping itself makes records may find several.
+fn ambiguous(compiler: &mut Compiler<'_>, drafts: &[Draft<'_>]) {
+    for object in drafts.iter().filter_map(|draft| draft.object.as_ref()) {
+        for lookup in &object.lookups {
+            let LookupTarget::Model { model, by, within } = &lookup.target else { continue };
+            let maker = drafts
+                .iter()
+                .find(|draft| draft.model == model.0 && draft.spec.on_new.unwrap_or_default() == OnNew::Create)
+                .filter(|_| by != "id" && within.is_empty());
+            if let Some(maker) = maker {
+                let name = &maker.spec.name;
+                let message = format!("{name} makes records of {model} too, so {by} may name several: look it up in {name}");
+                let path = format!("objects[{}].fields[{}].lookup", object.name, lookup.field);
+                compiler.findings.warning("Ambiguous", &path, message);
+            }
+        }
+    }
+}
+
+/// What Odoo would do to the data.
+fn traps(compiler: &mut Compiler<'_>, draft: &Draft<'_>) {
+    let Some(object) = &draft.object else { return };
+    let targets = &object.plan.targets;
+    let target = |name: &str| targets.iter().find(|target| target.name == name);
+    let has = |name: &str| target(name).is_some();
+    let mut trap = |field: &str, message: &str| {
+        compiler.findings.warning("Trap", &format!("{}.fields[{field}]", draft.path), message);
+    };
+    match draft.model {
+        "crm.lead" => {
+            for field in ["email_from", "phone"].into_iter().filter(|field| has(field) && has("partner_id")) {
+                let message = "Odoo writes it over the contact of the lead: keep it in an x_ field";
+                trap(field, message);
+            }
+            if has("stage_id") && !has("probability") {
+                trap("stage_id", "Odoo refuses a lead in a won stage without probability 100: map probability");
+            }
+        }
+        "res.partner" => {
+            let address = ["street", "street2", "city", "zip", "state_id", "country_id"].into_iter().find(|field| has(field));
+            let contact = target("type").is_none_or(|target| always(target, "contact"));
+            if let Some(address) = address.filter(|_| has("parent_id") && contact) {
+                let message = "below a company Odoo keeps one address for both: map type to other where the contact has its own";
+                trap(address, message);
+            }
+        }
+        "sale.order" if !has("validity_date") => {
+            trap("validity_date", "Odoo sets it to 30 days from now: map it, or empty it with an entry without a source");
+        }
+        _ => {}
+    }
+    may_send(compiler, draft, targets);
+}
+
+/// Whether the field is this constant and nothing else.
+fn always(target: &Target, text: &str) -> bool {
+    target.parts.iter().all(|part| matches!(&part.source, Source::Constant(Value::String(constant)) if constant == text))
+}
+
+/// A state in which Odoo would send something.
+fn may_send(compiler: &mut Compiler<'_>, draft: &Draft<'_>, targets: &[Target]) {
+    let sending: &[&str] = match draft.model {
+        "mailing.mailing" => &["in_queue", "sending"],
+        "mail.mail" | "sms.sms" => &["outgoing", "pending", "process"],
+        _ => return,
+    };
+    for part in targets.iter().filter(|target| target.name == "state").flat_map(|target| &target.parts) {
+        let constant = match &part.source {
+            Source::Constant(value) => Some(value),
+            _ => None,
+        };
+        let mapped = part.values.iter().flat_map(|values| values.known.values().chain(&values.any_other));
+        for text in constant.into_iter().chain(&part.default).chain(mapped).filter_map(Value::as_str) {
+            if sending.contains(&text) {
+                let message = format!("a {} in the state {text} would be sent", draft.model);
+                compiler.findings.error("MaySend", &format!("{}.fields[{}]", draft.path, part.label), message);
+            }
+        }
+    }
+}
+
+fn rows(compiler: &mut Compiler<'_>) {
+    let known: Vec<&str> = compiler.spec.objects.iter().flatten().map(|object| object.name.as_str()).collect();
+    for row in compiler.spec.rows.iter().flatten() {
+        let path = format!("rows[{}]", row.name);
+        for name in row.objects.iter().flatten().filter(|name| !known.contains(&name.as_str())) {
+            let near = hint(name, known.iter().copied());
+            compiler.findings.error("UnknownObject", &path, format!("there is no object {name}{near}"));
+        }
+        if row.fidelity.is_none() {
+            let all = [Fidelity::OneToOne, Fidelity::OneToMany, Fidelity::Lossy, Fidelity::Inventory];
+            let all = all.map(|fidelity| format!("{fidelity:?}")).join(", ");
+            compiler.findings.error("Incomplete", &path, format!("the row {} has no fidelity: say one of {all}", row.name));
+        }
+        if row.objects.as_deref().unwrap_or_default().is_empty() {
+            compiler.findings.info("Unused", &path, format!("no object keeps the row {}", row.name));
+        }
+    }
+}
+
+fn unused_lets(compiler: &mut Compiler<'_>, draft: &Draft<'_>) {
+    for name in draft.lets.keys().filter(|name| !draft.used.contains(**name)) {
+        let message = format!("nothing uses the let {name}");
+        compiler.findings.info("Unused", &format!("{}.let.{name}", draft.path), message);
+    }
+}
+
+fn unused_parameters(compiler: &mut Compiler<'_>) {
+    for parameter in compiler.spec.parameters.iter().flatten() {
+        if !compiler.used_params.contains(&parameter.name) {
+            let message = format!("nothing uses the parameter {}", parameter.name);
+            compiler.findings.info("Unused", &format!("parameters[{}]", parameter.name), message);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! How values are compared: for `match` and for lookups.
+
+use crate::model::{OdooValue, Reference};
+
+/// The comparable form of a value of a field; `None` where it is empty. Text is trimmed and without case, a `website`
+/// is its host, links are sorted; the rest is compared exactly.
+#[must_use]
+pub fn normal(ttype: &str, field: &str, value: &OdooValue) -> Option<String> {
+    match value {
+        OdooValue::Empty => None,
+        OdooValue::Text(text) if ttype == "selection" => Some(text.clone()).filter(|text| !text.is_empty()),
+        OdooValue::Text(text) => normal_text(field, text),
+        OdooValue::Integer(number) => Some(number.to_string()),
+        OdooValue::Float(number) => Some(canonical_float(*number)),
+        OdooValue::Boolean(yes) => Some(yes.to_string()),
+        OdooValue::Date(text) | OdooValue::DateTime(text) => Some(text.clone()),
+        OdooValue::Link(reference) => Some(link(reference)),
+        OdooValue::Links(references) => {
+            let mut sorted: Vec<&Reference> = references.iter().collect();
+            sorted.sort_unstable();
+            sorted.dedup();
+            let links: Vec<String> = sorted.into_iter().map(link).collect();
+            Some(links.join(",")).filter(|links| !links.is_empty())
+        }
+    }
+}
+
+/// The comparable form of text; `None` where it is blank.
+#[must_use]
+pub fn normal_text(field: &str, text: &str) -> Option<String> {
+    let lower = text.trim().to_lowercase();
+    if field == "website"
+        && let Some(host) = host(&lower)
+    {
+        return Some(host);
+    }
+    Some(lower).filter(|text| !text.is_empty())
+}
+
+/// The host of an address or an e-mail, lower case, without `www.`; `None` where there is none.
+#[must_use]
+pub fn host(text: &str) -> Option<String> {
+    let lower = text.trim().to_lowercase();
+    let rest = lower.split_once("://").map_or(lower.as_str(), |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let named = authority.rsplit('@').next().unwrap_or(authority);
+    let host = match named.strip_prefix('[').and_then(|address| address.split_once(']')) {
+        Some((address, _)) => address,
+        None => named
+            .split(|c: char| c.is_whitespace() || matches!(c, ':' | '>' | '<' | ',' | ';'))
+            .next()
+            .unwrap_or(named),
+    };
+    let host = host.trim_end_matches('.');
+    let host = host.strip_prefix("www.").unwrap_or(host);
+    Some(host.to_owned()).filter(|host| !host.is_empty())
+}
+
+/// A number in its one form: no exponent, no fraction where it is whole, no negative zero.
+#[must_use]
+pub(super) fn canonical_float(number: f64) -> String {
+    if number == 0.0 {
+        "0".to_owned()
+    } else {
+        number.to_string()
+    }
+}
+
+fn link(reference: &Reference) -> String {
+    match reference {
+        Reference::Id(id) => id.to_string(),
+        Reference::Pending(id) => id.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ExternalId;
+
+    #[test]
+    fn values_that_agree_have_one_form() {
+        let text = |text: &str| OdooValue::Text(text.to_owned());
+        let id = Reference::Id;
+        let pending = Reference::Pending(ExternalId {
+            module: "m".to_owned(),
+            name: "n".to_owned(),
+        });
+        for (ttype, field, value, wanted) in [
+            ("char", "name", OdooValue::Empty, None),
+            ("char", "name", text("   "), None),
+            ("char", "name", text(" São PAULO "), Some("são paulo")),
+            (
+                "char",
+                "website",
+                text("https://www.Acme.com.br/a?b"),
+                Some("acme.com.br"),
+            ),
+            ("char", "website", text("acme.com.br"), Some("acme.com.br")),
+            ("char", "website", text("https://"), Some("https://")),
+            ("selection", "type", text("Other"), Some("Other")),
+            ("integer", "n", OdooValue::Integer(0), Some("0")),
+            ("float", "n", OdooValue::Float(12.0), Some("12")),
+            ("float", "n", OdooValue::Float(-0.0), Some("0")),
+            ("boolean", "b", OdooValue::Boolean(false), Some("false")),
+            (
+                "date",
+                "d",
+                OdooValue::Date("2024-01-01".to_owned()),
+                Some("2024-01-01"),
+            ),
+            ("many2one", "p", OdooValue::Link(id(5)), Some("5")),
+            ("many2one", "p", OdooValue::Link(pending), Some("m.n")),
+            ("many2many", "p", OdooValue::Links(vec![]), None),
+            (
+                "many2many",
+                "p",
+                OdooValue::Links(vec![id(10), id(9), id(10)]),
+                Some("9,10"),
+            ),
+        ] {
+            assert_eq!(normal(ttype, field, &value).as_deref(), wanted, "{ttype} {value:?}");
+        }
+    }
+
+    #[test]
+    fn the_host_is_found_in_addresses_and_mails() {
+        for (text, wanted) in [
+            ("https://www.Acme.com.br:8080/x?y#z", Some("acme.com.br")),
+            ("acme.com", Some("acme.com")),
+            ("WWW.acme.com.", Some("acme.com")),
+            ("ana@mail.acme.com", Some("mail.acme.com")),
+            ("Ana Lima <ana@acme.com>", Some("acme.com")),
+            ("https://medium.com/@ana", Some("medium.com")),
+            ("https://user:pw@acme.com/", Some("acme.com")),
+            ("http://[2001:db8::1]:80/", Some("2001:db8::1")),
+            ("https://", None),
+            ("@", None),
+            ("", None),
+        ] {
+            assert_eq!(host(text).as_deref(), wanted, "{text}");
+        }
+    }
+}

@@ -1,0 +1,483 @@
+//! From a merged spec to a mapping, with everything that is wrong with it said at once.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{
+    Compiled, Mapping, Merged, World,
+    cel::{Environment, Expression},
+    check, fields,
+    findings::{Findings, hint},
+    graph::{Graph, Need},
+    names,
+    object::{KeyPart, Object, Plan},
+    path::Path,
+    read::Formats,
+    samples,
+};
+use crate::{
+    api::mapping_spec::{self as api, Fidelity, MappingSpecSpec, OnNew, Parameter, ParameterType},
+    model::{OdooModel, Value, digest::canonical_json},
+};
+
+/// Largest spec that fits an object of the cluster with room for its status, in bytes.
+const SPEC_MAX: usize = 900 << 10;
+
+/// Compiles a spec and checks it against what is known of the source and of Odoo.
+#[must_use]
+pub fn compile(merged: &Merged, world: World<'_>) -> Compiled {
+    let mut findings = Findings::default();
+    let spec = &merged.spec;
+    check_size(spec, &mut findings);
+    let formats = spec.source.as_ref().and_then(|source| source.formats.as_ref());
+    let compatibility;
+    let mapping = match Formats::new(formats) {
+        Err(message) => {
+            findings.error("BadFormat", "source.formats", message);
+            compatibility = rows_kept(spec, &BTreeSet::new());
+            None
+        }
+        Ok(read) => {
+            let mut compiler = Compiler::new(merged, world, read, findings);
+            let (mapping, active) = compiler.whole();
+            findings = compiler.findings;
+            compatibility = rows_kept(spec, &active);
+            mapping
+        }
+    };
+    let failed = findings.any_error();
+    Compiled {
+        mapping: mapping.filter(|_| !failed),
+        findings: findings.sorted(),
+        compatibility,
+        grade: (!failed).then(|| grade(compatibility)).flatten(),
+    }
+}
+
+fn check_size(spec: &MappingSpecSpec, findings: &mut Findings) {
+    let bytes = canonical_json(spec).map_or(0, |text| text.len());
+    if bytes > SPEC_MAX {
+        findings.error("TooLarge", "", format!("the merged spec has {bytes} bytes; {SPEC_MAX} are the most"));
+    }
+}
+
+/// Rows that arrive one to one and that an object keeps, of all rows.
+fn rows_kept(spec: &MappingSpecSpec, active: &BTreeSet<&str>) -> (usize, usize) {
+    let rows = spec.rows.as_deref().unwrap_or_default();
+    let kept = |row: &&api::Row| {
+        row.fidelity == Some(Fidelity::OneToOne) && row.objects.iter().flatten().any(|name| active.contains(name.as_str()))
+    };
+    (rows.iter().filter(kept).count(), rows.len())
+}
+
+/// A from 80 %, B from 50 %, C from 25 %, D below; none without rows.
+const fn grade((kept, of): (usize, usize)) -> Option<char> {
+    match (kept * 100).checked_div(of) {
+        None => None,
+        Some(80..) => Some('A'),
+        Some(50..) => Some('B'),
+        Some(25..) => Some('C'),
+        Some(_) => Some('D'),
+    }
+}
+
+/// Which names an expression may use.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Sees {
+    /// `when`: the run, no record.
+    Run,
+    /// A record, and the element where `each` is.
+    Record { each: bool },
+}
+
+/// An object as far as it is compiled.
+pub(super) struct Draft<'a> {
+    pub spec: &'a api::Object,
+    /// `objects[deals]`.
+    pub path: String,
+    pub source_object: &'a str,
+    pub model: &'a str,
+    pub each: bool,
+    /// Names of lets, with those whose value is what `key([…])` gave.
+    pub lets: BTreeMap<&'a str, bool>,
+    /// Fields of the record that a path or an expression reads (lets among them).
+    pub used: BTreeSet<String>,
+    /// Paths and expressions, with the record fields each may find its value in: one must exist.
+    pub sources: Vec<(String, Vec<String>)>,
+    pub object: Option<Object>,
+}
+
+pub(super) struct Compiler<'a> {
+    pub spec: &'a MappingSpecSpec,
+    pub merged: &'a Merged,
+    pub world: World<'a>,
+    pub env: Arc<Environment>,
+    pub formats: Arc<Formats>,
+    pub findings: Findings,
+    /// Objects by name; false: stands down.
+    pub standing: BTreeMap<&'a str, bool>,
+    pub graph: Graph,
+    pub used_params: BTreeSet<String>,
+}
+
+impl<'a> Compiler<'a> {
+    fn new(merged: &'a Merged, world: World<'a>, formats: Formats, mut findings: Findings) -> Self {
+        let spec = &merged.spec;
+        let params = parameters(spec, &mut findings);
+        let installed = world.odoo_known.then(|| world.models.modules.iter().cloned().collect());
+        Self {
+            spec,
+            merged,
+            world,
+            env: Arc::new(Environment::new(params, formats.clone(), installed)),
+            formats: Arc::new(formats),
+            findings,
+            standing: BTreeMap::new(),
+            graph: Graph::new(spec.objects.as_ref().map_or(0, Vec::len)),
+            used_params: BTreeSet::new(),
+        }
+    }
+
+    /// The mapping, as far as there is one, and the names of the objects that do not stand down.
+    fn whole(&mut self) -> (Option<Mapping>, BTreeSet<&'a str>) {
+        let objects = self.spec.objects.as_deref().unwrap_or_default();
+        if objects.is_empty() {
+            self.findings.error("Incomplete", "objects", "the spec has no objects");
+        }
+        for object in objects {
+            let stays = self.when(object);
+            self.standing.insert(&object.name, stays);
+        }
+        let active: Vec<&api::Object> = objects.iter().filter(|object| self.standing[object.name.as_str()]).collect();
+        let created = fields::created(&active, self.world.models, &mut self.findings);
+        let mut drafts: Vec<Draft<'a>> = Vec::with_capacity(active.len());
+        for object in &active {
+            let draft = self.object(object, &created);
+            drafts.push(draft);
+        }
+        let order = self.order(&drafts);
+        check::all(self, &drafts);
+        samples::try_all(self, &drafts);
+        let active = active.iter().map(|object| object.name.as_str()).collect();
+        let mapping = order.map(|order| Mapping {
+            objects: order
+                .into_iter()
+                .filter_map(|at| drafts.iter().find(|draft| draft.spec.name == objects[at].name)?.object.clone())
+                .collect(),
+        });
+        (mapping, active)
+    }
+
+    /// Whether the object takes part in this run. As long as the Odoo is not known, every object does.
+    fn when(&mut self, object: &api::Object) -> bool {
+        let Some(text) = &object.when else { return true };
+        let path = format!("objects[{}].when", object.name);
+        let Some(expression) = self.expression(text, &path, Sees::Run) else { return true };
+        if !self.world.odoo_known {
+            return true;
+        }
+        let seen = samples::nothing(false);
+        match expression.condition(&self.env, &seen.scope()) {
+            Ok(stays) => stays,
+            Err(message) => {
+                self.findings.error("CelType", &path, message);
+                true
+            }
+        }
+    }
+
+    /// An expression whose names are all there.
+    pub fn expression(&mut self, text: &str, path: &str, sees: Sees) -> Option<Expression> {
+        let expression = match self.env.compile(text) {
+            Ok(expression) => expression,
+            Err(problem) => {
+                self.findings.error(problem.code, path, problem.message);
+                return None;
+            }
+        };
+        for name in &expression.variables() {
+            let problem = match (name.as_str(), sees) {
+                ("params", _) | ("record", Sees::Record { .. }) => continue,
+                ("item" | "parent" | "index", Sees::Record { each: true }) => continue,
+                ("item" | "parent" | "index", Sees::Record { .. }) => format!("{name} is only there with each"),
+                ("record" | "item" | "parent" | "index", Sees::Run) => {
+                    format!("when sees params and installed(module), and {name} is of a record")
+                }
+                _ => format!("there is no variable {name}{}", hint(name, ["record", "params", "item", "parent", "index"])),
+            };
+            self.findings.error("CelName", path, problem);
+        }
+        if expression.uses_installed() && sees != Sees::Run {
+            self.findings.error("CelName", path, "installed is only there in when");
+        }
+        for name in &expression.params() {
+            self.used_params.insert(name.clone());
+            let known = || self.spec.parameters.iter().flatten().map(|parameter| parameter.name.as_str());
+            if !known().any(|parameter| parameter == name) {
+                let near = hint(name, known());
+                self.findings.error("UnknownParameter", path, format!("there is no parameter {name}{near}"));
+            }
+        }
+        Some(expression)
+    }
+
+    /// A path whose first names are there.
+    pub fn path(&mut self, text: &str, place: &str, each: bool) -> Option<Path> {
+        match Path::parse(text) {
+            Err(message) => {
+                self.findings.error("BadPath", place, message);
+                None
+            }
+            Ok(path) => {
+                for name in names::reserved(text) {
+                    if name == "line" || !each {
+                        let with = if name == "line" { "in lines of a one2many" } else { "with each" };
+                        let message = format!("{name} is only there {with}; a field of that name is record.{name}");
+                        self.findings.error("BadPath", place, message);
+                    }
+                }
+                Some(path.with_separator(self.formats.list()))
+            }
+        }
+    }
+
+    fn object(&mut self, spec: &'a api::Object, created: &fields::Created) -> Draft<'a> {
+        let path = format!("objects[{}]", spec.name);
+        let source = spec.source.as_ref();
+        let mut draft = Draft {
+            spec,
+            source_object: source.and_then(|source| source.object.as_deref()).unwrap_or_default(),
+            model: spec.destination.as_ref().and_then(|to| to.model.as_deref()).unwrap_or_default(),
+            each: source.is_some_and(|source| source.each.is_some()),
+            lets: BTreeMap::new(),
+            used: BTreeSet::new(),
+            sources: Vec::new(),
+            object: None,
+            path,
+        };
+        self.incomplete(&draft);
+        let mut plan = Plan {
+            object: spec.name.clone(),
+            env: Arc::clone(&self.env),
+            formats: Arc::clone(&self.formats),
+            each: None,
+            lets: Vec::new(),
+            filter: None,
+            key: Vec::new(),
+            targets: Vec::new(),
+        };
+        self.reading(&mut draft, &mut plan);
+        self.key(&mut draft, &mut plan);
+        self.after(&draft);
+        let fields = fields::compile(self, &mut draft, created);
+        plan.targets = fields.plans;
+        draft.object = Some(Object {
+            name: spec.name.clone(),
+            model: OdooModel(draft.model.to_owned()),
+            source_object: draft.source_object.to_owned(),
+            order_by: source.and_then(|source| source.order_by.clone()),
+            on_new: spec.on_new.unwrap_or_default(),
+            match_on: match_on(spec),
+            targets: fields.targets,
+            lookups: fields.lookups,
+            custom_fields: fields.custom,
+            plan: Arc::new(plan),
+        });
+        draft
+    }
+
+    fn incomplete(&mut self, draft: &Draft<'_>) {
+        let name = &draft.spec.name;
+        let mut say = |what: &str, path: &str, why: String| {
+            self.findings.error("Incomplete", &format!("{}.{path}", draft.path), format!("{name} has no {what}: {why}"));
+        };
+        if draft.source_object.is_empty() {
+            say("source", "source.object", "say source.object, the source object it reads".into());
+        }
+        if draft.spec.key.as_deref().unwrap_or_default().is_empty() {
+            say("key", "key", "say key, the paths that identify a record".into());
+        }
+        if draft.model.is_empty() {
+            say("destination", "destination.model", "say destination.model, the Odoo model its records become".into());
+        }
+        if draft.spec.fields.as_deref().unwrap_or_default().is_empty() {
+            say("fields", "fields", "say what is written".into());
+        }
+        if draft.spec.on_new == Some(OnNew::Reject) && draft.spec.match_on.as_deref().unwrap_or_default().is_empty() {
+            say("match", "match", "with onNew: Reject only records that match are taken".into());
+        }
+    }
+
+    /// Each, let, where, orderBy.
+    fn reading(&mut self, draft: &mut Draft<'a>, plan: &mut Plan) {
+        let Some(source) = &draft.spec.source else { return };
+        if let Some(text) = &source.each {
+            plan.each = self.used_path(draft, text, "source.each", false);
+        }
+        self.lets(draft, plan);
+        if let Some(text) = &source.filter {
+            plan.filter = self.used_expression(draft, text, "source.where");
+        }
+        if let Some(text) = &source.order_by {
+            self.used_path(draft, text, "source.orderBy", draft.each);
+        }
+    }
+
+    pub fn used_path(&mut self, draft: &mut Draft<'_>, text: &str, place: &str, each: bool) -> Option<Path> {
+        let place = format!("{}.{place}", draft.path);
+        let path = self.path(text, &place, each)?;
+        draft.uses(place, path.record_fields().into_iter().map(str::to_owned).collect());
+        Some(path)
+    }
+
+    pub fn used_expression(&mut self, draft: &mut Draft<'_>, text: &str, place: &str) -> Option<Expression> {
+        let place = format!("{}.{place}", draft.path);
+        let expression = self.expression(text, &place, Sees::Record { each: draft.each })?;
+        draft.uses(place, expression.record_fields().into_iter().collect());
+        Some(expression)
+    }
+
+    /// Lets, those first that others need.
+    fn lets(&mut self, draft: &mut Draft<'a>, plan: &mut Plan) {
+        let lets = draft.spec.lets.iter().flatten();
+        let mut open: Vec<(&'a String, Expression)> = Vec::new();
+        for (name, text) in lets {
+            draft.lets.insert(name, names::calls_key(text));
+            if !names::is_identifier(name) {
+                let path = format!("{}.let.{name}", draft.path);
+                self.findings.error("CelName", &path, format!("{name} is no name that CEL can say"));
+            }
+            if let Some(expression) = self.used_expression(draft, text, &format!("let.{name}")) {
+                open.push((name, expression));
+            }
+        }
+        while !open.is_empty() {
+            let ready = open.iter().position(|(_, expression)| {
+                !open.iter().any(|(other, _)| expression.record_fields().contains(other.as_str()))
+            });
+            let Some(ready) = ready else {
+                let names: Vec<&str> = open.iter().map(|(name, _)| name.as_str()).collect();
+                let path = format!("{}.let", draft.path);
+                self.findings.error("Cycle", &path, format!("these lets need each other: {}", names.join(", ")));
+                return;
+            };
+            let (name, expression) = open.remove(ready);
+            plan.lets.push((name.clone(), expression));
+        }
+    }
+
+    fn key(&mut self, draft: &mut Draft<'a>, plan: &mut Plan) {
+        for text in draft.spec.key.iter().flatten() {
+            if let Some(path) = self.used_path(draft, text, "key", draft.each) {
+                let canonical = draft.gives_key(&path);
+                plan.key.push(KeyPart {
+                    path,
+                    text: text.clone(),
+                    canonical,
+                });
+            }
+        }
+    }
+
+    fn after(&mut self, draft: &Draft<'_>) {
+        for name in draft.spec.after.iter().flatten() {
+            self.need(draft, name, Need::After(format!("{}.after", draft.path)));
+        }
+    }
+
+    /// Notes that the object needs another; false where there is none of that name.
+    pub fn need(&mut self, draft: &Draft<'_>, name: &str, need: Need) -> bool {
+        let objects = self.spec.objects.as_deref().unwrap_or_default();
+        let place = |wanted: &str| objects.iter().position(|object| object.name == wanted);
+        if let (Some(object), Some(other)) = (place(&draft.spec.name), place(name)) {
+            self.graph.need(object, other, need);
+            return true;
+        }
+        let (Need::After(path) | Need::Lookup(path)) = &need;
+        let near = hint(name, objects.iter().map(|object| object.name.as_str()));
+        self.findings.error("UnknownObject", path, format!("there is no object {name}{near}"));
+        false
+    }
+
+    fn order(&mut self, drafts: &[Draft<'_>]) -> Option<Vec<usize>> {
+        let objects = self.spec.objects.as_deref().unwrap_or_default();
+        let cycle = match self.graph.order() {
+            Ok(order) => return Some(order),
+            Err(cycle) => cycle,
+        };
+        let name = |at: usize| objects[at].name.as_str();
+        let steps: Vec<String> = cycle
+            .iter()
+            .enumerate()
+            .map(|(place, (at, need))| {
+                let next = cycle[(place + 1) % cycle.len()].0;
+                let (Need::Lookup(by) | Need::After(by)) = need;
+                format!("{} needs {} ({by})", name(*at), name(next))
+            })
+            .collect();
+        let first = cycle.first().map_or("", |(at, _)| name(*at));
+        let path = drafts.iter().find(|draft| draft.spec.name == first).map_or("objects", |draft| &draft.path);
+        self.findings.error("Cycle", path, format!("these objects need each other: {}", steps.join(", ")));
+        None
+    }
+}
+
+impl Draft<'_> {
+    pub fn uses(&mut self, place: String, fields: Vec<String>) {
+        self.used.extend(fields.iter().cloned());
+        self.sources.push((place, fields));
+    }
+
+    /// Whether the path leads to a let that is what `key([…])` gave.
+    pub fn gives_key(&self, path: &Path) -> bool {
+        path.record_fields().into_iter().any(|name| self.lets.get(name) == Some(&true))
+    }
+}
+
+fn match_on(spec: &api::Object) -> Vec<Vec<String>> {
+    let entries = spec.match_on.iter().flatten();
+    entries.map(|entry| entry.split('+').map(|field| field.trim().to_owned()).collect()).collect()
+}
+
+fn parameters(spec: &MappingSpecSpec, findings: &mut Findings) -> BTreeMap<String, Value> {
+    let mut values = BTreeMap::new();
+    for parameter in spec.parameters.iter().flatten() {
+        match parameter_value(parameter) {
+            Ok(value) => {
+                values.insert(parameter.name.clone(), value);
+            }
+            Err((code, message)) => {
+                let path = format!("parameters[{}]", parameter.name);
+                findings.error(code, &path, format!("the parameter {} {message}", parameter.name));
+            }
+        }
+    }
+    values
+}
+
+fn parameter_value(parameter: &Parameter) -> Result<Value, (&'static str, String)> {
+    let Some(type_) = parameter.type_ else {
+        return Err(("Incomplete", "has no type: say String, Integer, Decimal, Boolean or Map".into()));
+    };
+    if type_ == ParameterType::Map {
+        return match (&parameter.entries, &parameter.value) {
+            (Some(entries), None) => Ok(entries.iter().map(|(key, value)| (key.clone(), Value::from(value.as_str()))).collect()),
+            _ => Err(("Incomplete", "is a Map: say entries, and no value".into())),
+        };
+    }
+    let (Some(text), None) = (&parameter.value, &parameter.entries) else {
+        return Err(("Incomplete", format!("is a {type_:?}: say value, and no entries")));
+    };
+    let value = match type_ {
+        ParameterType::String | ParameterType::Map => Some(Value::from(text.as_str())),
+        ParameterType::Integer => text.parse::<i64>().ok().map(Value::from),
+        ParameterType::Decimal => text.parse::<f64>().ok().and_then(serde_json::Number::from_f64).map(Value::Number),
+        ParameterType::Boolean => text.parse::<bool>().ok().map(Value::from),
+    };
+    value.ok_or_else(|| ("TypeMismatch", format!("is a {type_:?}, and {text:?} is none")))
+}
+
+#[cfg(test)]
+mod tests;

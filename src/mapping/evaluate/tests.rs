@@ -1,0 +1,146 @@
+use serde_json::json;
+
+use crate::mapping::{
+    Outcome,
+    testing::{fields, map, mapped, object, people, rejected, wire},
+};
+
+const NONE: &[(&str, &str, i64)] = &[];
+
+#[test]
+fn a_value_goes_through_values_default_and_reading() {
+    for (line, source, wanted) in [
+        ("{to: email, from: a | b}", json!({"b": "x"}), json!("x")),
+        ("{to: email, from: a}", json!({"a": " "}), json!(false)),
+        ("{to: email, from: a}", json!({"a": [1, 2]}), json!("1, 2")),
+        ("{to: email, constant: \"12\"}", json!({}), json!("12")),
+        ("{to: email}", json!({}), json!(false)),
+        ("{to: color, constant: \"12\"}", json!({}), json!(12)),
+        ("{to: active, from: a}", json!({"a": "sim"}), json!(true)),
+        ("{to: active, from: a}", json!({}), json!(false)),
+        ("{to: birth, from: a}", json!({"a": "31/01/2020"}), json!("2020-01-31")),
+        ("{to: email, from: a, values: {x: y, \"*\": z}}", json!({"a": "x"}), json!("y")),
+        ("{to: email, from: a, values: {x: y, \"*\": z}}", json!({"a": "q"}), json!("z")),
+        ("{to: email, from: a, values: {x: y, \"*\": z}}", json!({}), json!(false)),
+        ("{to: email, from: a, values: {x: \"\"}, default: d}", json!({"a": "x"}), json!("d")),
+        ("{to: email, from: a, values: {\"1\": one}}", json!({"a": 1.0}), json!("one")),
+        ("{to: email, from: a, values: {x: y}, default: d}", json!({}), json!("d")),
+        ("{to: email, from: a, values: {x: y}, onMissing: Keep}", json!({"a": "q"}), json!("q")),
+        ("{to: email, from: a, values: {x: X, y: \"\", z: Z}}", json!({"a": ["x", "y", "z"]}), json!("X, Z")),
+        ("{to: email, cel: 'record.a + \"!\"'}", json!({"a": "x"}), json!("x!")),
+        ("{to: email, cel: record.a}", json!({}), json!(false)),
+        ("{to: email, from: a, onEmpty: Skip}", json!({}), json!(null)),
+        ("{to: email, from: a, onEmpty: Skip}", json!({"a": "x"}), json!("x")),
+        ("{to: state, from: a, onEmpty: Skip}", json!({}), json!(null)),
+    ] {
+        let mut source = source;
+        source["id"] = json!(1);
+        source["name"] = json!("N");
+        let object = object(&fields(&[line, "{to: state, from: none, onEmpty: Skip}"][..if line.contains("to: state") { 1 } else { 2 }]));
+        let mapped = mapped(&object, source.clone(), NONE);
+        let field = line.trim_start_matches("{to: ").split([',', '}']).next().unwrap();
+        assert_eq!(wire(&mapped, field), wanted, "{line} on {source}");
+        assert!(mapped.notes.is_empty(), "{line}: {:?}", mapped.notes);
+    }
+}
+
+#[test]
+fn a_value_without_counterpart_does_what_on_missing_says_and_names_the_place() {
+    let known = [("people", "a_40x", 7), ("res.country", "BR", 1), ("res.country", "two", 2), ("res.country", "two", 3)];
+    for (line, source, code, message) in [
+        ("{to: email, from: a, values: {x: y}", json!({"a": "q"}), "NotInMap", "people.email: \"q\" is not in values"),
+        ("{to: color, from: a", json!({"a": "q"}), "Unreadable", "people.color: \"q\" is not a number"),
+        ("{to: type, from: a", json!({"a": "othr"}), "NotAnOption", "people.type: \"othr\" is not an option; the nearest is other"),
+        ("{to: code, from: a", json!({"a": "longer"}), "TooLong", "people.code: \"longer\" has more than 5 characters"),
+        ("{to: parent_id, part: p, from: a, lookup: {object: people}", json!({"a": "q"}), "NotFound", "people.parent_id/p: \"q\" is not in people"),
+        ("{to: country_id, from: a, lookup: {model: res.country, by: code}", json!({"a": "XX"}), "NotFound", "people.country_id: \"XX\" is not in res.country by code"),
+        ("{to: country_id, from: a, lookup: {model: res.country}", json!({"a": "two"}), "Ambiguous", "people.country_id: \"two\" is there several times in res.country by name"),
+        ("{to: country_id, from: a, values: {x: BR}, lookup: {model: res.country}", json!({"a": "q"}), "NotFound", "people.country_id: \"q\" is not in res.country by name"),
+    ] {
+        let mut source = source;
+        source["id"] = json!(1);
+        source["name"] = json!("N");
+        let of = |ending: &str| object(&fields(&[&format!("{line}{ending}"), "{to: state, onEmpty: Skip}"]));
+        let rejection = rejected(&of("}"), source.clone(), &known);
+        assert_eq!((rejection.code.as_str(), rejection.message.as_str()), (code, message), "{line}");
+        let emptied = mapped(&of(", onMissing: Empty}"), source.clone(), &known);
+        let field = line.trim_start_matches("{to: ").split(',').next().unwrap();
+        assert_eq!(wire(&emptied, field), json!(false), "{line}");
+        assert_eq!(emptied.notes.iter().map(|note| note.message.as_str()).collect::<Vec<_>>(), [message]);
+        let refused = rejected(&of(", onMissing: Empty, onEmpty: Reject}"), source, &known);
+        assert_eq!(refused.code, "Empty", "{line}");
+    }
+}
+
+#[test]
+fn what_odoo_requires_is_rejected_when_it_is_empty() {
+    let plain = object(&fields(&["{to: state, from: state}"]));
+    assert_eq!(rejected(&plain, json!({"id": 1, "state": "other"}), NONE).message, "people.name: there is no value");
+    let refused = rejected(&plain, json!({"id": 1, "name": "N"}), NONE);
+    assert_eq!((refused.code.as_str(), refused.field.as_str()), ("Empty", "state"));
+    let skipping = object(&fields(&["{to: state, from: state, onEmpty: Skip}"]));
+    assert_eq!(wire(&mapped(&skipping, json!({"id": 1, "name": "N"}), NONE), "state"), json!(null));
+}
+
+#[test]
+fn the_first_part_with_a_value_counts_and_what_was_not_found_before_it_stays_noted() {
+    let object = object(&fields(&[
+        "{to: state, onEmpty: Skip}",
+        "{to: parent_id, from: a, lookup: {object: people}, onMissing: Empty}",
+        "{to: parent_id, part: b, from: b, lookup: {object: people}, onMissing: Empty}",
+        "{to: parent_id, part: c, cel: 'int(record.c)', lookup: {object: people}, onEmpty: Skip}",
+    ]));
+    let known = [("people", "one", 1), ("people", "two", 2)];
+    for (source, wanted, notes) in [
+        (json!({"a": "one", "b": "two", "c": "broken"}), json!(1), 0),
+        (json!({"a": "gone", "b": "two"}), json!(2), 1),
+        (json!({"a": "gone", "b": "gone"}), json!(null), 2),
+        (json!({}), json!(null), 0),
+    ] {
+        let mut source = source;
+        source["id"] = json!(9);
+        source["name"] = json!("N");
+        let mapped = mapped(&object, source.clone(), &known);
+        assert_eq!((wire(&mapped, "parent_id"), mapped.notes.len()), (wanted, notes), "{source}");
+    }
+    let failing = rejected(&object, json!({"id": 9, "name": "N", "c": "broken"}), &known);
+    assert_eq!((failing.code.as_str(), failing.field.as_str()), ("Expression", "parent_id/c"));
+    assert!(!failing.message.contains("broken"), "{}", failing.message);
+}
+
+#[test]
+fn a_many2many_unites_its_parts_and_splits_text() {
+    let object = object(&fields(&[
+        "{to: state, onEmpty: Skip}",
+        "{to: category_id, from: tags, values: {old: new, none: \"\"}, lookup: {model: res.partner.category}, onMissing: Empty}",
+        "{to: category_id, part: kind, from: kind, default: plain, lookup: {model: res.partner.category}, onMissing: Empty}",
+    ]));
+    let known = [("res.partner.category", "a", 3), ("res.partner.category", "new", 1), ("res.partner.category", "plain", 2)];
+    for (source, wanted, notes) in [
+        (json!({"tags": "a; old;none;a"}), json!([1, 2, 3]), 0),
+        (json!({"tags": ["a", "gone"], "kind": "a"}), json!([3]), 1),
+        (json!({"kind": "gone"}), json!([]), 1),
+    ] {
+        let mut source = source;
+        source["id"] = json!(9);
+        source["name"] = json!("N");
+        let mapped = mapped(&object, source.clone(), &known);
+        assert_eq!((wire(&mapped, "category_id"), mapped.notes.len()), (wanted, notes), "{source}");
+    }
+}
+
+#[test]
+fn lookups_get_keys_escaped_narrowers_and_may_find_a_later_record() {
+    let object = object(&people(
+        "source: {object: contact}\nlet: {pair: 'key([record.a, record.b])'}\nkey: [pair]\ndestination: {model: res.partner}\nfields:\n\
+         - {to: name, from: name}\n- {to: state, onEmpty: Skip}\n- {to: parent_id, from: a, lookup: {object: people}, onMissing: Empty}\n\
+         - {to: parent_id, part: pair, from: pair, lookup: {object: people}, onMissing: Empty}\n\
+         - {to: country_id, from: c, lookup: {model: res.country, by: code, within: {name: d}}, onMissing: Empty}",
+    ));
+    let known = [("people", "x_20y__z", 1), ("people", "only_20a", 2), ("res.country", "BR/Brasil", 3)];
+    let mapped = mapped(&object, json!({"name": "N", "a": "x y", "b": "z", "c": "BR", "d": "Brasil"}), &known);
+    assert_eq!((wire(&mapped, "parent_id"), wire(&mapped, "country_id")), (json!(1), json!(3)));
+    let other = crate::mapping::testing::mapped(&object, json!({"name": "N", "a": "only a", "b": "z"}), &known);
+    assert_eq!(wire(&other, "parent_id"), json!(2));
+    assert!(matches!(map(&object, json!({"name": "N", "a": "later", "b": "z"}), &known), Outcome::Later));
+}

@@ -1,0 +1,367 @@
+use std::net::SocketAddr;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+use super::*;
+use crate::args;
+
+const KEY: &str = "s3cr3t-key";
+
+fn now() -> Timestamp {
+    "2026-11-22T10:00:00Z".parse().expect("a time")
+}
+
+fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+    pairs
+        .iter()
+        .map(|(k, v)| (reqwest::header::HeaderName::from_static(k), v.parse().expect("a value")))
+        .collect()
+}
+
+fn odoo(name: &str, message: &str) -> String {
+    serde_json::json!({"name": name, "message": message, "arguments": [], "context": {}, "debug": "Traceback s3cr3t"})
+        .to_string()
+}
+
+fn rejected(name: &str, message: &str) -> RpcError {
+    RpcError::Rejected {
+        name: name.into(),
+        message: message.into(),
+    }
+}
+
+fn unknown(message: &str) -> RpcError {
+    RpcError::Unknown {
+        message: message.into(),
+    }
+}
+
+fn throttled(seconds: Option<u64>) -> RpcError {
+    RpcError::Throttled {
+        retry_after: seconds.map(Duration::from_secs),
+    }
+}
+
+#[test]
+fn an_answer_is_classified_by_status_and_by_who_phrased_it() {
+    let html = [("content-type", "text/html; charset=utf-8")];
+    let wait = |value| [("retry-after", value)];
+    let cases: Vec<(u16, HeaderMap, String, RpcError)> = vec![
+        (
+            401,
+            headers(&[]),
+            odoo("werkzeug.exceptions.Unauthorized", "Invalid apikey"),
+            RpcError::Unauthorized,
+        ),
+        (401, headers(&html), "<html>".into(), RpcError::Unauthorized),
+        (
+            403,
+            headers(&[]),
+            odoo("odoo.exceptions.AccessError", "no"),
+            RpcError::Forbidden { message: "no".into() },
+        ),
+        (
+            404,
+            headers(&[]),
+            odoo("odoo.exceptions.MissingError", "gone"),
+            RpcError::NotFound { message: "gone".into() },
+        ),
+        (
+            409,
+            headers(&[]),
+            odoo("odoo.exceptions.LockError", "locked"),
+            RpcError::Conflict,
+        ),
+        (
+            413,
+            headers(&html),
+            "<html>".into(),
+            rejected("413", "the call is too large"),
+        ),
+        (
+            422,
+            headers(&[]),
+            odoo("odoo.exceptions.ValidationError", "bad\nname"),
+            rejected("odoo.exceptions.ValidationError", "bad name"),
+        ),
+        (
+            500,
+            headers(&[]),
+            odoo("builtins.ValueError", "bad"),
+            rejected("builtins.ValueError", "bad"),
+        ),
+        (
+            500,
+            headers(&[]),
+            odoo("psycopg2.errors.SerializationFailure", "x"),
+            RpcError::Conflict,
+        ),
+        (
+            422,
+            headers(&[]),
+            odoo("x", "could not serialize access due to concurrent update"),
+            RpcError::Conflict,
+        ),
+        (
+            500,
+            headers(&[]),
+            odoo("psycopg2.OperationalError", "SSL"),
+            unknown("500 psycopg2.OperationalError"),
+        ),
+        (500, headers(&html), "<html>".into(), unknown("500 text/html")),
+        (502, headers(&html), "<html>".into(), unknown("502 text/html")),
+        (503, headers(&html), "<html>".into(), unknown("503 text/html")),
+        (503, headers(&wait("7")), String::new(), throttled(Some(7))),
+        (504, headers(&[]), String::new(), unknown("504 without a type")),
+        (429, headers(&wait("30")), String::new(), throttled(Some(30))),
+        (
+            429,
+            headers(&[]),
+            odoo("werkzeug.exceptions.TooManyRequests", "x"),
+            throttled(None),
+        ),
+        (
+            429,
+            headers(&wait("Sun, 22 Nov 2026 10:01:00 GMT")),
+            String::new(),
+            throttled(Some(60)),
+        ),
+        (
+            429,
+            headers(&wait("Sun, 22 Nov 2026 09:00:00 GMT")),
+            String::new(),
+            throttled(Some(0)),
+        ),
+        (200, headers(&html), "<html>".into(), unknown("200 text/html, not JSON")),
+        (
+            200,
+            headers(&[("content-type", "application/json")]),
+            "[1, 2".into(),
+            unknown("200 application/json, not JSON"),
+        ),
+    ];
+    for (status, headers, body, expected) in cases {
+        assert_eq!(
+            classify(status, &headers, body.as_bytes(), now()),
+            Err(expected),
+            "{status} {body}"
+        );
+    }
+    assert_eq!(classify(200, &headers(&[]), b"[1]", now()), Ok(serde_json::json!([1])));
+    assert_eq!(classify(200, &headers(&[]), b"false", now()), Ok(Value::Bool(false)));
+}
+
+#[test]
+fn an_unknown_database_and_a_redirect_say_what_to_look_at() {
+    let Err(RpcError::NotFound { message }) = classify(404, &headers(&[("content-type", "text/html")]), b"<h1>", now())
+    else {
+        panic!("not found")
+    };
+    assert!(message.contains("no such database"), "{message}");
+    let to = headers(&[("location", "https://login.acme.test/sso?token=abc")]);
+    let Err(RpcError::NotFound { message }) = classify(302, &to, b"", now()) else {
+        panic!("not found")
+    };
+    assert!(
+        message.ends_with("it redirects to https://login.acme.test"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_message_is_one_line_of_at_most_300_characters_without_the_traceback() {
+    let body = odoo("builtins.ValueError", &"ç".repeat(5000));
+    let Err(RpcError::Rejected { message, .. }) = classify(500, &headers(&[]), body.as_bytes(), now()) else {
+        panic!("rejected")
+    };
+    assert_eq!(message.chars().count(), 300);
+    assert!(message.ends_with('…'));
+}
+
+#[test]
+fn only_https_without_a_user_passes_unless_insecure() {
+    for (url, insecure, passes) in [
+        ("https://acme.odoo.com", false, true),
+        ("http://acme.odoo.com", false, false),
+        ("http://acme.odoo.com", true, true),
+        ("ftp://acme.odoo.com", true, false),
+        ("https://me:pw@acme.odoo.com", false, false),
+        ("https://acme.odoo.com/?db=x", false, false),
+        ("acme.odoo.com", true, false),
+    ] {
+        assert_eq!(base_url(url, insecure).is_ok(), passes, "{url}");
+    }
+}
+
+#[test]
+fn the_key_is_seen_nowhere() {
+    let options = Json2Options {
+        insecure: true,
+        ..Json2Options::new("http://127.0.0.1:1", "crm", Secret::new(KEY))
+    };
+    assert!(!format!("{options:?}").contains(KEY));
+    assert!(!format!("{:?}", connect(options)).contains(KEY));
+    let broken = Json2Options::new("https://acme.test", "crm", Secret::new("bad\u{7f}key"));
+    assert!(!format!("{:?}", Json2::new(broken)).contains("bad"));
+}
+
+fn connect(options: Json2Options) -> Json2 {
+    // A second installation is refused, and that is fine: one process has one provider.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Json2::new(options).expect("good options")
+}
+
+fn client_of(address: SocketAddr) -> Json2 {
+    connect(Json2Options {
+        insecure: true,
+        timeout: Duration::from_millis(300),
+        ..Json2Options::new(&format!("http://{address}/"), "crm", Secret::new(KEY))
+    })
+}
+
+/// A server that reads one request and answers with these bytes; `hang` keeps the connection open afterwards.
+async fn server(answer: Vec<u8>, hang: bool) -> (SocketAddr, tokio::task::JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let task = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a caller");
+        let request = read_request(&mut stream).await;
+        stream.write_all(&answer).await.expect("written");
+        if hang {
+            std::future::pending::<()>().await;
+        }
+        request
+    });
+    (address, task)
+}
+
+async fn read_request(stream: &mut TcpStream) -> String {
+    let (mut text, mut buffer) = (Vec::new(), [0; 4096]);
+    loop {
+        let read = stream.read(&mut buffer).await.expect("read");
+        text.extend_from_slice(&buffer[..read]);
+        let seen = String::from_utf8_lossy(&text).into_owned();
+        let whole = seen.split_once("\r\n\r\n").is_some_and(|(head, body)| {
+            let length = head
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+            body.len() >= length.unwrap_or(0)
+        });
+        if whole || read == 0 {
+            return seen;
+        }
+    }
+}
+
+fn http(status: &str, extra: &str, body: &[u8]) -> Vec<u8> {
+    let mut answer = format!("HTTP/1.1 {status}\r\n{extra}content-length: {}\r\n\r\n", body.len()).into_bytes();
+    answer.extend_from_slice(body);
+    answer
+}
+
+async fn ask(answer: Vec<u8>, hang: bool) -> Result<Value, RpcError> {
+    let (address, _task) = server(answer, hang).await;
+    client_of(address)
+        .call("res.partner", "search", args!({"domain": []}))
+        .await
+}
+
+#[tokio::test]
+async fn a_call_carries_the_key_the_database_and_our_name() {
+    let (address, task) = server(http("200 OK", "", b"[3]"), false).await;
+    let answer = client_of(address)
+        .call("res.partner", "search", args!({"domain": []}))
+        .await;
+    assert_eq!(answer, Ok(serde_json::json!([3])));
+    let request = task.await.expect("served");
+    assert!(
+        request.starts_with("POST /json/2/res.partner/search HTTP/1.1\r\n"),
+        "{request}"
+    );
+    for part in [
+        &format!("authorization: bearer {KEY}"),
+        "x-odoo-database: crm",
+        "user-agent: crmferry/",
+        "{\"domain\":[]}",
+    ] {
+        assert!(request.contains(part), "{part} in {request}");
+    }
+}
+
+#[tokio::test]
+async fn the_version_is_asked_for_without_the_key() {
+    let (address, task) = server(
+        http("200 OK", "", br#"{"version":"19.0","version_info":[19,0]}"#),
+        false,
+    )
+    .await;
+    assert_eq!(client_of(address).version().await, Ok("19.0".to_owned()));
+    assert!(!task.await.expect("served").contains(KEY));
+}
+
+#[tokio::test]
+async fn half_a_body_is_unknown() {
+    let half = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n[1, 2".to_vec();
+    let Err(RpcError::Unknown { message }) = ask(half, false).await else {
+        panic!("unknown")
+    };
+    assert!(message.starts_with("the connection broke"), "{message}");
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_unknown() {
+    let slow = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n[1, 2".to_vec();
+    assert_eq!(ask(slow, true).await, Err(unknown("timeout after 0.3 s")));
+}
+
+#[tokio::test]
+async fn a_connection_closed_without_a_word_is_unknown() {
+    let Err(error) = ask(Vec::new(), false).await else {
+        panic!("an error")
+    };
+    assert!(error.outcome_unknown(), "{error}");
+}
+
+#[tokio::test]
+async fn a_page_instead_of_an_answer_is_unknown() {
+    let page = http("200 OK", "content-type: text/html\r\n", b"<html>welcome</html>");
+    assert_eq!(ask(page, false).await, Err(unknown("200 text/html, not JSON")));
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    // The target is a port on which nobody listens: following would be `Unreachable`.
+    let redirect = http("301 Moved", "location: http://127.0.0.1:1/elsewhere\r\n", b"");
+    let Err(RpcError::NotFound { message }) = ask(redirect, false).await else {
+        panic!("not found")
+    };
+    assert_eq!(message, "301 without a type: it redirects to http://127.0.0.1:1");
+}
+
+#[tokio::test]
+async fn a_compressed_answer_is_read() {
+    // A gzip member with one stored block, made by hand: header, block, CRC-32 and length of `[1]`.
+    let mut packed = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255, 1, 3, 0, 0xfc, 0xff];
+    packed.extend_from_slice(b"[1]");
+    packed.extend_from_slice(&0x4c2f_32b8_u32.to_le_bytes());
+    packed.extend_from_slice(&3_u32.to_le_bytes());
+    assert_eq!(
+        ask(http("200 OK", "content-encoding: gzip\r\n", &packed), false).await,
+        Ok(serde_json::json!([1]))
+    );
+}
+
+#[tokio::test]
+async fn a_port_on_which_nobody_listens_is_unreachable() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    drop(listener);
+    let Err(error) = client_of(address).call("res.partner", "search", Args::new()).await else {
+        panic!("an error")
+    };
+    assert!(matches!(error, RpcError::Unreachable { .. }), "{error}");
+    assert!(!error.to_string().contains(&address.to_string()), "{error}");
+}
