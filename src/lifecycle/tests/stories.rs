@@ -60,7 +60,7 @@ impl Story {
 
     fn sees(&mut self, job: JobSeen, report: Option<PhaseRunStatus>) -> &mut Self {
         self.observed.attempt = AttemptSeen {
-            phase_run: report.and_then(reported),
+            phase_run: report.map(reported),
             job,
             troubles: vec![],
         };
@@ -468,7 +468,7 @@ fn a_silent_worker_is_closed_and_its_successor_waits_until_that_is_seen() {
         name: "acme-extract-r1a5".into(),
         close: true,
     };
-    assert_eq!(story.effects, [stop.clone()]);
+    assert_eq!(story.effects, std::slice::from_ref(&stop));
     story.observed.attempt.job = JobSeen::Ending;
     story.pass(152);
     assert_eq!(story.effects, [stop], "said again until it is seen");
