@@ -558,3 +558,18 @@ fn a_mapping_with_errors_stalls_and_any_edit_of_it_tries_again() {
     };
     assert_eq!(story.pass(3).phase, Phase::Discovering);
 }
+
+#[test]
+fn an_approved_gate_is_not_passed_while_nobody_knows_whether_it_is_guarded() {
+    for (phase, gate) in [(Phase::AwaitingMapping, "mapping"), (Phase::Synchronising, "cutover")] {
+        let (mut story, digest) = Story::at_gate(phase);
+        approve(&mut story.observed.migration, gate, &digest);
+        story.edit(|spec| spec.suspend = true).pass(10);
+        assert_eq!(story.gate().state, GateState::Approved);
+        story.observed.guarded = None;
+        story.edit(|spec| spec.suspend = false);
+        assert_eq!(story.pass(20).phase, phase);
+        story.observed.guarded = Some(true);
+        assert!(story.pass(30).phase > phase);
+    }
+}
