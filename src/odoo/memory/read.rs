@@ -25,8 +25,9 @@ pub(super) fn cell(store: &Store, model: &str, id: i64, name: &str) -> Value {
     }
     let field = store.field(model, name).unwrap_or(&Value::Null);
     match (model, name) {
-        (_, "display_name") => return json!(display_name(store, model, id)),
-        ("res.partner", "complete_name") => return json!(display_name(store, model, id)),
+        (_, "display_name") | ("res.partner" | "ir.model.data", "complete_name") => {
+            return json!(display_name(store, model, id));
+        }
         ("res.partner", "company_type") => {
             return json!(if is_true(store.stored(model, id, "is_company")) {
                 "company"
@@ -36,7 +37,6 @@ pub(super) fn cell(store: &Store, model: &str, id: i64, name: &str) -> Value {
         }
         ("res.partner", "commercial_partner_id") => return json!(commercial(store, id)),
         (_, "email_normalized") => return normalized_email(store, model, id),
-        ("ir.model.data", "complete_name") => return json!(display_name(store, model, id)),
         ("ir.model.data", "reference") => {
             let row = |field| store.stored(model, id, field);
             return json!(format!(

@@ -72,10 +72,10 @@ pub(super) fn after_write(store: &mut Store, call: &Call, model: &str, id: i64, 
     }
 }
 
-/// Refuses to delete, or clears away what goes with the records.
-pub(super) fn before_unlink(store: &mut Store, _call: &Call, model: &str, ids: &[i64]) -> Outcome<()> {
+/// Clears away what goes with the records.
+pub(super) fn before_unlink(store: &mut Store, model: &str, ids: &[i64]) {
     if model != "ir.model.fields" {
-        return Ok(());
+        return;
     }
     let options: Vec<i64> = store
         .rows("ir.model.fields.selection")
@@ -102,7 +102,6 @@ pub(super) fn before_unlink(store: &mut Store, _call: &Call, model: &str, ids: &
         }
         store.set_custom(&owner, &field, None);
     }
-    Ok(())
 }
 
 fn full_name(vals: &Row) -> String {
