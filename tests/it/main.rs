@@ -1,5 +1,7 @@
 //! The one integration test binary.
 
 mod crds;
+//! Tests of more than one module, in one binary.
+
 mod odoo_parity;
 mod operator;
