@@ -71,7 +71,7 @@ impl Models {
 }
 
 /// Required, but made by Odoo itself at `create`: records that another one is built on, and what goes with them.
-const MADE_BY_ODOO: [(&str, &str); 11] = [
+pub(super) const MADE_BY_ODOO: [(&str, &str); 11] = [
     ("crm.team", "alias_id"),
     ("crm.team", "alias_model_id"),
     ("hr.employee", "resource_id"),
@@ -92,7 +92,7 @@ const REQUIRED_THOUGH_COMPUTED: [(&str, &str); 2] = [("crm.lead", "name"), ("hr.
 const KEPT_THOUGH_COMPUTED: [(&str, &str); 2] = [("crm.lead", "date_open"), ("crm.lead", "date_last_stage_update")];
 
 /// Kept by Odoo: accepted in silence and ignored.
-const KEPT_BY_ODOO: [&str; 6] = [
+pub(super) const KEPT_BY_ODOO: [&str; 6] = [
     "id",
     "display_name",
     "create_uid",

@@ -24,7 +24,7 @@ FAMILIES = re.compile(
 )
 LEFT_OUT = re.compile(r"\.report$|^res\.(device|users\.apikeys\.show)|^mail\.(ice|push|link|gateway|presence|bot)")
 ATTRIBUTES = ["type", "string", "required", "readonly", "store", "relation", "selection", "translate", "size",
-              "related", "depends"]
+              "related", "depends", "relation_field"]
 MAGIC = {"create_uid", "create_date", "write_uid", "write_date", "display_name"}
 SEED = {
     "res.lang": ([["code", "in", ["en_US", "pt_BR", "es_ES", "fr_FR", "de_DE", "it_IT", "ru_RU"]]],
@@ -76,7 +76,7 @@ def fields_of(model):
 
 
 def defaults_of(model, fields):
-    names = [n for n, f in fields.items() if f["type"] not in ("one2many", "binary", "properties_definition")
+    names = [n for n, f in fields.items() if f["type"] not in ("one2many", "binary", "json", "properties_definition")
              and n not in MAGIC]
     try:
         return {n: v for n, v in sorted(call(model, "default_get", fields=names).items())}
