@@ -1,4 +1,5 @@
 //! What needs more than one module, or a real part.
+//! Tests of more than one module, in one binary.
 
 mod odoo_parity;
 mod odoo_records;

@@ -80,6 +80,18 @@ pub(super) fn before_unlink(store: &mut Store, _call: &Call, model: &str, ids: &
     if model != "ir.model.fields" {
         return Ok(());
     }
+    let options: Vec<i64> = store
+        .rows("ir.model.fields.selection")
+        .filter(|(_, row)| {
+            row.get("field_id")
+                .and_then(Value::as_i64)
+                .is_some_and(|id| ids.contains(&id))
+        })
+        .map(|(id, _)| id)
+        .collect();
+    for option in options {
+        store.remove("ir.model.fields.selection", option);
+    }
     for id in ids {
         let text = |field| store.stored(model, *id, field).as_str().unwrap_or_default().to_owned();
         let (owner, field) = (text("model"), text("name"));
