@@ -45,7 +45,11 @@ const METHODS: [(&str, &[&str], &[&str]); 16] = [
     ("exists", &[], &["ids"]),
     ("read", &[], &["ids", "fields", "load"]),
     ("search", &["domain"], &["offset", "limit", "order"]),
-    ("search_read", &[], &["domain", "fields", "offset", "limit", "order"]),
+    (
+        "search_read",
+        &[],
+        &["domain", "fields", "offset", "limit", "order", "load"],
+    ),
     ("search_count", &["domain"], &["limit"]),
     ("load", &["fields", "data"], &[]),
     ("fields_get", &[], &["allfields", "attributes"]),
