@@ -47,9 +47,12 @@ fn spec(expressions: usize) -> String {
     for at in 0..8 {
         let source = EXPRESSIONS.get(at).filter(|_| at < expressions);
         let source = source.map_or_else(|| format!("from: extra{at}"), |cel| format!("cel: '{cel}'"));
-        writeln!(fields, "- {{to: x_extra{at}, {source}, create: {{type: Char}}}}").expect("writing to a String cannot fail");
+        writeln!(fields, "- {{to: x_extra{at}, {source}, create: {{type: Char}}}}")
+            .expect("writing to a String cannot fail");
     }
-    let fields: String = fields.lines().map(|line| format!("    {line}\n")).collect();
+    let fields = fields
+        .lines()
+        .fold(String::new(), |all, line| all + "    " + line + "\n");
     format!(
         "apiVersion: crmferry.io/v1alpha1\nkind: MappingSpec\nmetadata: {{name: bench}}\nspec:\n  source: {{platform: Pipz}}\n  objects:\n  \
          - name: contacts\n    source: {{object: contact}}\n    key: [id]\n    destination: {{model: res.partner}}\n    fields:\n{fields}"
@@ -72,7 +75,7 @@ fn object(expressions: usize) -> Object {
     mapping.objects.into_iter().next().expect("there is one object")
 }
 
-fn record(number: usize) -> Record {
+fn record(number: u32) -> Record {
     let mut record = Record::new();
     for (name, value) in [
         ("name", "José da Silva"),
@@ -105,10 +108,12 @@ fn record(number: usize) -> Record {
 }
 
 fn main() {
-    let records = std::env::args().filter_map(|argument| argument.parse().ok()).next().unwrap_or(200_000);
+    let records = std::env::args()
+        .find_map(|argument| argument.parse::<u32>().ok())
+        .unwrap_or(200_000);
     for expressions in [0, 5] {
         let object = object(expressions);
-        let (mut mapped, mut spent) = (0_usize, std::time::Duration::ZERO);
+        let (mut mapped, mut spent) = (0_u32, std::time::Duration::ZERO);
         for number in 0..records {
             let record = Arc::new(record(number));
             let begun = Instant::now();
@@ -116,13 +121,16 @@ fn main() {
                 if let Step::Item(item) = step
                     && let Outcome::Mapped(values) = object.map(&item, &Anything)
                 {
-                    mapped += usize::from(!values.values.is_empty());
+                    mapped += u32::from(!values.values.is_empty());
                 }
             }
             spent += begun.elapsed();
         }
         assert_eq!(mapped, records, "every record is mapped");
-        println!("{expressions} expressions: {:.0} records/s", records as f64 / spent.as_secs_f64());
+        println!(
+            "{expressions} expressions: {:.0} records/s",
+            f64::from(records) / spent.as_secs_f64()
+        );
     }
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     for line in status.lines().filter(|line| line.starts_with("VmHWM")) {
