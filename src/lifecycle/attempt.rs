@@ -45,13 +45,14 @@ pub fn judge(attempt: &Attempt, seen: &AttemptSeen, now: Timestamp) -> Judged {
     let silent_at = fence::silent_at(last_sign(attempt));
     match seen.job {
         JobSeen::Absent if !(began || closed || attempt.stopped.is_some()) => Judged::Missing,
-        JobSeen::Absent => Judged::Over(end(attempt, report, None)),
         JobSeen::Complete => Judged::Over(end(attempt, report, Some(0))),
         JobSeen::Failed(code) => Judged::Over(end(attempt, report, Some(code.unwrap_or(-1)))),
-        JobSeen::Running if now >= silent_at => Judged::Silent,
-        JobSeen::Ending if now >= silent_at && shut => Judged::Over(end(attempt, report, None)),
-        JobSeen::Ending if now >= silent_at => Judged::Silent,
-        JobSeen::Running | JobSeen::Ending => Judged::Alive { silent_at: Some(silent_at) },
+        JobSeen::Running | JobSeen::Ending if now < silent_at => Judged::Alive {
+            silent_at: Some(silent_at),
+        },
+        JobSeen::Running => Judged::Silent,
+        JobSeen::Ending if !shut => Judged::Silent,
+        JobSeen::Absent | JobSeen::Ending => Judged::Over(end(attempt, report, None)),
         JobSeen::Pending => Judged::Alive { silent_at: None },
     }
 }
@@ -81,9 +82,11 @@ fn end(attempt: &Attempt, report: Option<&PhaseRunStatus>, code: Option<i32>) ->
     match (outcome, exit, failure.map(|failure| failure.reason)) {
         (Some(Outcome::Done), None | Some(Exit::Done), _) => ending(Verdict::Done, "", String::new()),
         (Some(Outcome::Done), Some(_), _) if code == Some(-1) => ending(Verdict::Done, "", String::new()),
-        (Some(Outcome::Done), Some(_), _) => {
-            ending(Verdict::Retry, "WorkerFailed", format!("it reported Done, but {}", unexplained(code)))
-        }
+        (Some(Outcome::Done), Some(_), _) => ending(
+            Verdict::Retry,
+            "WorkerFailed",
+            format!("it reported Done, but {}", unexplained(code)),
+        ),
         (_, _, Some(FailureReason::DestinationLock | FailureReason::ExportMissing)) => told(Verdict::Waiting),
         (_, Some(Exit::LockHeld), _) => {
             let message = failure.map_or_else(|| "another run holds the lock in Odoo".into(), |f| f.message.clone());
@@ -92,9 +95,11 @@ fn end(attempt: &Attempt, report: Option<&PhaseRunStatus>, code: Option<i32>) ->
         (_, _, Some(FailureReason::NotQuiet)) | (Some(Outcome::Partial), _, _) => told(Verdict::Partial),
         (_, Some(Exit::Permanent | Exit::Configuration), _) => told(Verdict::Stalled),
         (Some(Outcome::Failed), None | Some(Exit::Done), Some(reason)) if !is_passing(reason) => told(Verdict::Stalled),
-        (None, None | Some(Exit::Done), _) => {
-            ending(Verdict::Retry, "NoReport", "the Job ended without a finished PhaseRun".into())
-        }
+        (None, None | Some(Exit::Done), _) => ending(
+            Verdict::Retry,
+            "NoReport",
+            "the Job ended without a finished PhaseRun".into(),
+        ),
         (Some(Outcome::Stopped), _, _) | (_, Some(Exit::Stopped), _) => {
             let message = failure.map_or_else(|| "its pod was told to stop".into(), |failure| failure.message.clone());
             ending(Verdict::Retry, "Interrupted", message)
@@ -123,7 +128,11 @@ fn unexplained(code: Option<i32>) -> String {
 }
 
 fn ending(verdict: Verdict, reason: &str, message: String) -> Ending {
-    Ending { verdict, reason: reason.into(), message }
+    Ending {
+        verdict,
+        reason: reason.into(),
+        message,
+    }
 }
 
 /// The word of a reason, as it is in the schema.
@@ -207,7 +216,10 @@ mod tests {
                 status: PhaseRunStatus {
                     heartbeat: Some(MicroTime(at(1))),
                     outcome,
-                    failure: failure.map(|reason| Failure { reason, message: "why".into() }),
+                    failure: failure.map(|reason| Failure {
+                        reason,
+                        message: "why".into(),
+                    }),
                     ..PhaseRunStatus::default()
                 },
                 closed: false,
@@ -239,23 +251,89 @@ mod tests {
             (Absent, None, None, Retry, "NoReport"),
             (Failed(None), None, None, Retry, "WorkerFailed"),
             (Failed(Some(137)), None, None, Retry, "WorkerFailed"),
-            (Failed(Some(10)), Some(O::Failed), Some(F::DestinationUnavailable), Retry, "DestinationUnavailable"),
-            (Failed(Some(10)), Some(O::Failed), Some(F::Verification), Retry, "Verification"),
-            (Failed(Some(20)), Some(O::Failed), Some(F::Verification), Stalled, "Verification"),
+            (
+                Failed(Some(10)),
+                Some(O::Failed),
+                Some(F::DestinationUnavailable),
+                Retry,
+                "DestinationUnavailable",
+            ),
+            (
+                Failed(Some(10)),
+                Some(O::Failed),
+                Some(F::Verification),
+                Retry,
+                "Verification",
+            ),
+            (
+                Failed(Some(20)),
+                Some(O::Failed),
+                Some(F::Verification),
+                Stalled,
+                "Verification",
+            ),
             (Failed(Some(20)), None, None, Stalled, "WorkerFailed"),
-            (Failed(Some(30)), Some(O::Failed), Some(F::SecretMissing), Stalled, "SecretMissing"),
+            (
+                Failed(Some(30)),
+                Some(O::Failed),
+                Some(F::SecretMissing),
+                Stalled,
+                "SecretMissing",
+            ),
             (Failed(Some(30)), None, None, Stalled, "WorkerFailed"),
-            (Failed(Some(40)), Some(O::Failed), Some(F::DestinationLock), Waiting, "DestinationLock"),
+            (
+                Failed(Some(40)),
+                Some(O::Failed),
+                Some(F::DestinationLock),
+                Waiting,
+                "DestinationLock",
+            ),
             (Failed(Some(40)), None, None, Waiting, "DestinationLock"),
-            (Failed(Some(30)), Some(O::Failed), Some(F::ExportMissing), Waiting, "ExportMissing"),
-            (Failed(Some(75)), Some(O::Stopped), Some(F::Fenced), Retry, "Interrupted"),
+            (
+                Failed(Some(30)),
+                Some(O::Failed),
+                Some(F::ExportMissing),
+                Waiting,
+                "ExportMissing",
+            ),
+            (
+                Failed(Some(75)),
+                Some(O::Stopped),
+                Some(F::Fenced),
+                Retry,
+                "Interrupted",
+            ),
             (Failed(Some(75)), None, None, Retry, "Interrupted"),
             (Complete, Some(O::Stopped), None, Retry, "Interrupted"),
             (Complete, Some(O::Partial), Some(F::Acceptance), Partial, "Acceptance"),
-            (Failed(Some(20)), Some(O::Partial), Some(F::Acceptance), Partial, "Acceptance"),
-            (Failed(Some(20)), Some(O::Failed), Some(F::NotQuiet), Partial, "NotQuiet"),
-            (Complete, Some(O::Failed), Some(F::SecretMissing), Stalled, "SecretMissing"),
-            (Absent, Some(O::Failed), Some(F::DestinationUnavailable), Retry, "DestinationUnavailable"),
+            (
+                Failed(Some(20)),
+                Some(O::Partial),
+                Some(F::Acceptance),
+                Partial,
+                "Acceptance",
+            ),
+            (
+                Failed(Some(20)),
+                Some(O::Failed),
+                Some(F::NotQuiet),
+                Partial,
+                "NotQuiet",
+            ),
+            (
+                Complete,
+                Some(O::Failed),
+                Some(F::SecretMissing),
+                Stalled,
+                "SecretMissing",
+            ),
+            (
+                Absent,
+                Some(O::Failed),
+                Some(F::DestinationUnavailable),
+                Retry,
+                "DestinationUnavailable",
+            ),
         ] {
             let got = verdict(job, outcome, failure);
             assert_eq!(got, (expected, reason.to_owned()), "{job:?} {outcome:?} {failure:?}");
@@ -268,9 +346,21 @@ mod tests {
         attempt.stopped = Some(Time(at(5)));
         for outcome in [None, Some(Outcome::Done), Some(Outcome::Failed)] {
             let judged = judge(&attempt, &seen(JobSeen::Complete, outcome, None), at(10));
-            assert!(matches!(judged, Judged::Over(Ending { verdict: Verdict::Stopped, .. })), "{judged:?}");
+            assert!(
+                matches!(
+                    judged,
+                    Judged::Over(Ending {
+                        verdict: Verdict::Stopped,
+                        ..
+                    })
+                ),
+                "{judged:?}"
+            );
         }
-        assert!(matches!(judge(&attempt, &AttemptSeen::default(), at(10)), Judged::Over(_)));
+        assert!(matches!(
+            judge(&attempt, &AttemptSeen::default(), at(10)),
+            Judged::Over(_)
+        ));
     }
 
     #[test]
@@ -287,16 +377,38 @@ mod tests {
     fn a_pod_is_silent_140_seconds_after_its_last_sign_and_over_when_closed_and_ending() {
         let mut attempt = attempt();
         attempt.running = Some(Time(at(50)));
-        attempt.beat = Some(Beat { value: MicroTime(at(1)), seen: Time(at(100)) });
+        attempt.beat = Some(Beat {
+            value: MicroTime(at(1)),
+            seen: Time(at(100)),
+        });
         let mut seen = seen(JobSeen::Running, None, None);
-        assert_eq!(judge(&attempt, &seen, at(239)), Judged::Alive { silent_at: Some(at(240)) });
+        assert_eq!(
+            judge(&attempt, &seen, at(239)),
+            Judged::Alive {
+                silent_at: Some(at(240))
+            }
+        );
         assert_eq!(judge(&attempt, &seen, at(240)), Judged::Silent);
         seen.job = JobSeen::Ending;
         assert_eq!(judge(&attempt, &seen, at(240)), Judged::Silent, "not closed yet");
         seen.phase_run.as_mut().unwrap().closed = true;
-        assert_eq!(judge(&attempt, &seen, at(239)), Judged::Alive { silent_at: Some(at(240)) });
+        assert_eq!(
+            judge(&attempt, &seen, at(239)),
+            Judged::Alive {
+                silent_at: Some(at(240))
+            }
+        );
         let judged = judge(&attempt, &seen, at(240));
-        assert!(matches!(judged, Judged::Over(Ending { verdict: Verdict::Retry, .. })), "{judged:?}");
+        assert!(
+            matches!(
+                judged,
+                Judged::Over(Ending {
+                    verdict: Verdict::Retry,
+                    ..
+                })
+            ),
+            "{judged:?}"
+        );
     }
 
     #[test]

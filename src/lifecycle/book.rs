@@ -41,11 +41,7 @@ pub fn stock_holds(book: &Book) -> bool {
 /// Whether a book balances: nothing is open, nothing negative, every equation holds. What `balanced` must say.
 #[must_use]
 pub fn balances(book: &Book) -> bool {
-    no_count_is_negative(book)
-        && flow_holds(book)
-        && stock_holds(book)
-        && book.deferred == 0
-        && book.unprocessed == 0
+    no_count_is_negative(book) && flow_holds(book) && stock_holds(book) && book.deferred == 0 && book.unprocessed == 0
 }
 
 /// Records that arrived.
@@ -81,7 +77,9 @@ pub fn bounds<'a>(accept: &'a Accept, object: &str) -> Bounds<'a> {
     Bounds {
         rejected: own.and_then(|own| own.rejected.as_ref()).or(accept.rejected.as_ref()),
         failed: own.and_then(|own| own.failed.as_ref()).or(accept.failed.as_ref()),
-        mismatched: own.and_then(|own| own.mismatched.as_ref()).or(accept.mismatched.as_ref()),
+        mismatched: own
+            .and_then(|own| own.mismatched.as_ref())
+            .or(accept.mismatched.as_ref()),
     }
 }
 
@@ -110,7 +108,10 @@ fn thousandths_of_percent(share: &str) -> Option<i64> {
         return None;
     }
     let digits = format!("{whole}{fraction:0<3}");
-    let value = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())??;
+    let value = digits
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| digits.parse().ok())??;
     (value <= 100_000).then_some(value)
 }
 
@@ -120,7 +121,7 @@ fn thousandths_of_percent(share: &str) -> Option<i64> {
 /// With what is wrong.
 pub fn judge_prediction(object: &ObjectStatus, accept: &Accept) -> Result<(), Fault> {
     if object.state == ObjectState::Planned {
-        return fault(FailureReason::Internal, object, "the rehearsal has not reported it".into());
+        return fault(FailureReason::Internal, object, "the rehearsal has not reported it");
     }
     if !flow_holds(&object.book) || !no_count_is_negative(&object.book) {
         return fault(FailureReason::BookUnbalanced, object, flow_text(&object.book));
@@ -151,21 +152,28 @@ pub fn judge(object: &ObjectStatus, accept: &Accept) -> Result<(), Fault> {
     if let Some(verification) = &object.verification {
         judge_verification(object, verification, accept)?;
     } else if object.state != ObjectState::Verified {
-        return fault(FailureReason::Verification, object, "nothing was read back".into());
+        return fault(FailureReason::Verification, object, "nothing was read back");
     }
     judge_acceptance(object, accept)
 }
 
 fn judge_verification(object: &ObjectStatus, seen: &Verification, accept: &Accept) -> Result<(), Fault> {
     if seen.orphans != 0 {
-        let text = format!("{} records without an external id that cannot be explained", seen.orphans);
+        let text = format!(
+            "{} records without an external id that cannot be explained",
+            seen.orphans
+        );
         return fault(FailureReason::Orphans, object, text);
     }
     let read_back = total([seen.matching, seen.mismatched, seen.edited_by_user]);
     let clean = seen.missing_in_destination == 0 && seen.extra_in_destination == 0 && seen.in_flight == 0;
     // `verified` is false as soon as one record differs; differences that are accepted are for `accept` to judge.
     let only_accepted_differences = seen.mismatched > 0
-        && within(seen.mismatched, object.book.read, bounds(accept, &object.name).mismatched)
+        && within(
+            seen.mismatched,
+            object.book.read,
+            bounds(accept, &object.name).mismatched,
+        )
         && read_back >= i128::from(loaded(&object.book));
     if clean && (seen.verified || only_accepted_differences) {
         return Ok(());
@@ -179,7 +187,11 @@ fn judge_verification(object: &ObjectStatus, seen: &Verification, accept: &Accep
         seen.matching,
         loaded(&object.book)
     );
-    let reason = if clean && seen.mismatched > 0 { FailureReason::Acceptance } else { FailureReason::Verification };
+    let reason = if clean && seen.mismatched > 0 {
+        FailureReason::Acceptance
+    } else {
+        FailureReason::Verification
+    };
     fault(reason, object, text)
 }
 
@@ -212,13 +224,19 @@ pub fn totals(objects: &[ObjectStatus]) -> Totals {
         Totals {
             read: sum.read.saturating_add(object.book.read),
             loaded: sum.loaded.saturating_add(if real { loaded(&object.book) } else { 0 }),
-            rejected: sum.rejected.saturating_add(object.book.rejected).saturating_add(object.book.failed),
+            rejected: sum
+                .rejected
+                .saturating_add(object.book.rejected)
+                .saturating_add(object.book.failed),
         }
     })
 }
 
-fn fault(reason: FailureReason, object: &ObjectStatus, text: String) -> Result<(), Fault> {
-    Err(Fault { reason, message: format!("{}: {text}", object.name) })
+fn fault(reason: FailureReason, object: &ObjectStatus, text: impl std::fmt::Display) -> Result<(), Fault> {
+    Err(Fault {
+        reason,
+        message: format!("{}: {text}", object.name),
+    })
 }
 
 fn flow_text(book: &Book) -> String {
@@ -287,13 +305,20 @@ mod tests {
                 balanced: true,
                 ..Book::default()
             },
-            verification: Some(Verification { matching: 90, verified: true, ..Verification::default() }),
+            verification: Some(Verification {
+                matching: 90,
+                verified: true,
+                ..Verification::default()
+            }),
             ..ObjectStatus::default()
         }
     }
 
     fn accept(rejected: &str) -> Accept {
-        Accept { rejected: Some(IntOrString::String(rejected.into())), ..Accept::default() }
+        Accept {
+            rejected: Some(IntOrString::String(rejected.into())),
+            ..Accept::default()
+        }
     }
 
     fn reason(change: impl FnOnce(&mut ObjectStatus)) -> Option<FailureReason> {
@@ -307,24 +332,67 @@ mod tests {
         use FailureReason::{Acceptance, BookUnbalanced, Orphans, Verification as Differs};
         assert_eq!(reason(|_| ()), None);
         assert_eq!(reason(|o| o.book.balanced = false), Some(BookUnbalanced));
-        assert_eq!(reason(|o| o.book.read = 101), Some(BookUnbalanced), "the flag is not trusted");
+        assert_eq!(
+            reason(|o| o.book.read = 101),
+            Some(BookUnbalanced),
+            "the flag is not trusted"
+        );
         assert_eq!(reason(|o| o.book.present = 94), Some(BookUnbalanced));
-        assert_eq!(reason(|o| { o.book.created = 79; o.book.unprocessed = 1; o.book.present = 94; }), Some(BookUnbalanced));
-        assert_eq!(reason(|o| { o.book.rejected = 2; o.book.filtered = 8; }), Some(Acceptance));
-        assert_eq!(reason(|o| { o.book.created = 79; o.book.failed = 1; o.book.present = 94; }), Some(Acceptance));
+        assert_eq!(
+            reason(|o| {
+                o.book.created = 79;
+                o.book.unprocessed = 1;
+                o.book.present = 94;
+            }),
+            Some(BookUnbalanced)
+        );
+        assert_eq!(
+            reason(|o| {
+                o.book.rejected = 2;
+                o.book.filtered = 8;
+            }),
+            Some(Acceptance)
+        );
+        assert_eq!(
+            reason(|o| {
+                o.book.created = 79;
+                o.book.failed = 1;
+                o.book.present = 94;
+            }),
+            Some(Acceptance)
+        );
         assert_eq!(reason(|o| o.verification = None), Some(Differs));
-        assert_eq!(reason(|o| o.verification.as_mut().unwrap().verified = false), Some(Differs));
-        assert_eq!(reason(|o| o.verification.as_mut().unwrap().missing_in_destination = 1), Some(Differs));
+        assert_eq!(
+            reason(|o| o.verification.as_mut().unwrap().verified = false),
+            Some(Differs)
+        );
+        assert_eq!(
+            reason(|o| o.verification.as_mut().unwrap().missing_in_destination = 1),
+            Some(Differs)
+        );
         assert_eq!(reason(|o| o.verification.as_mut().unwrap().orphans = 1), Some(Orphans));
-        assert_eq!(reason(|o| o.verification.as_mut().unwrap().mismatched = 1), Some(Acceptance));
-        assert_eq!(reason(|o| { o.book.filtered = -1; o.book.rejected = 11; }), Some(BookUnbalanced));
+        assert_eq!(
+            reason(|o| o.verification.as_mut().unwrap().mismatched = 1),
+            Some(Acceptance)
+        );
+        assert_eq!(
+            reason(|o| {
+                o.book.filtered = -1;
+                o.book.rejected = 11;
+            }),
+            Some(BookUnbalanced)
+        );
     }
 
     #[test]
     fn differences_within_accept_do_not_hold_an_object_up_if_all_was_read_back() {
         let mut object = good();
-        object.verification =
-            Some(Verification { matching: 88, mismatched: 2, verified: false, ..Verification::default() });
+        object.verification = Some(Verification {
+            matching: 88,
+            mismatched: 2,
+            verified: false,
+            ..Verification::default()
+        });
         let mut accept = accept("1%");
         assert!(judge(&object, &accept).is_err());
         accept.mismatched = Some(IntOrString::Int(2));
@@ -349,7 +417,11 @@ mod tests {
             (0, 100, "many", true),
         ] {
             let bound = IntOrString::String(bound.into());
-            assert_eq!(within(count, read, Some(&bound)), good, "{count} of {read} within {bound:?}");
+            assert_eq!(
+                within(count, read, Some(&bound)),
+                good,
+                "{count} of {read} within {bound:?}"
+            );
         }
         assert!(within(3, 0, Some(&IntOrString::Int(3))) && !within(4, 0, Some(&IntOrString::Int(3))));
         assert!(within(0, 9, None) && !within(1, 9, None));
@@ -377,12 +449,22 @@ mod tests {
 
     #[test]
     fn a_prediction_needs_no_read_back_but_must_add_up_and_be_accepted() {
-        let mut object = ObjectStatus { state: ObjectState::Rehearsed, verification: None, ..good() };
+        let mut object = ObjectStatus {
+            state: ObjectState::Rehearsed,
+            verification: None,
+            ..good()
+        };
         object.book.present = 0;
         object.book.balanced = false;
         assert_eq!(judge_prediction(&object, &accept("1%")), Ok(()));
-        assert_eq!(judge_prediction(&object, &accept("0.5%")).unwrap_err().reason, FailureReason::Acceptance);
+        assert_eq!(
+            judge_prediction(&object, &accept("0.5%")).unwrap_err().reason,
+            FailureReason::Acceptance
+        );
         object.book.read += 1;
-        assert_eq!(judge_prediction(&object, &accept("1%")).unwrap_err().reason, FailureReason::BookUnbalanced);
+        assert_eq!(
+            judge_prediction(&object, &accept("1%")).unwrap_err().reason,
+            FailureReason::BookUnbalanced
+        );
     }
 }

@@ -47,7 +47,9 @@ impl Fence {
 /// The operator's side: when no call of a worker can be under way any more, by the last sign of it that was seen.
 #[must_use]
 pub fn silent_at(last_sign: Timestamp) -> Timestamp {
-    last_sign.saturating_add(SILENCE + CALL_TIMEOUT).unwrap_or(Timestamp::MAX)
+    last_sign
+        .saturating_add(SILENCE + CALL_TIMEOUT)
+        .unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

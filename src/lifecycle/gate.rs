@@ -51,9 +51,12 @@ impl Kind {
 /// Unguarded.
 #[must_use]
 pub fn asks_for_guard(gates: &[Gate]) -> bool {
-    gates
-        .iter()
-        .any(|gate| matches!(gate.state, GateState::Waiting | GateState::Approved | GateState::Unguarded))
+    gates.iter().any(|gate| {
+        matches!(
+            gate.state,
+            GateState::Waiting | GateState::Approved | GateState::Unguarded
+        )
+    })
 }
 
 impl Pass<'_> {
@@ -67,7 +70,11 @@ impl Pass<'_> {
 
     /// Whether approvals are guarded. A laptop has no admission control, and says so in its report.
     fn guarded(&self) -> Option<bool> {
-        if self.seen.laptop { Some(true) } else { self.seen.guarded }
+        if self.seen.laptop {
+            Some(true)
+        } else {
+            self.seen.guarded
+        }
     }
 
     /// Whether a gate may be carried out now: approved, and certainly guarded.
@@ -81,7 +88,11 @@ impl Pass<'_> {
         if let Some(gate) = self.gate_mut(kind) {
             gate.state = GateState::Passed;
             gate.message = None;
-            note = Some(format!("{}, approved by {}", gate.name, gate.approved_by.as_deref().unwrap_or("-")));
+            note = Some(format!(
+                "{}, approved by {}",
+                gate.name,
+                gate.approved_by.as_deref().unwrap_or("-")
+            ));
         }
         if let Some(note) = note {
             self.announce(false, "GatePassed", note);
@@ -119,7 +130,10 @@ impl Pass<'_> {
             return None;
         }
         if gate.basis != evidence::basis(&self.seen.migration, &self.status) {
-            return Some(("the spec, the plan or the worker changed since it was sealed".into(), false));
+            return Some((
+                "the spec, the plan or the worker changed since it was sealed".into(),
+                false,
+            ));
         }
         if self.status.phase == Phase::CuttingOver {
             return None;
@@ -134,8 +148,15 @@ impl Pass<'_> {
         if self.now.duration_since(since) > evidence::VALID {
             return Some(("it is older than 72 hours".into(), false));
         }
-        let round = self.status.round.as_ref().filter(|round| kind == Kind::Cutover && round.number > gate.round)?;
-        let (moved, bound) = (round.changed.saturating_add(round.gone), self.seen.migration.spec.cutover.max_delta);
+        let round = self
+            .status
+            .round
+            .as_ref()
+            .filter(|round| kind == Kind::Cutover && round.number > gate.round)?;
+        let (moved, bound) = (
+            round.changed.saturating_add(round.gone),
+            self.seen.migration.spec.cutover.max_delta,
+        );
         if moved > bound {
             return Some((format!("a round moved {moved} records, maxDelta is {bound}"), true));
         }
@@ -176,7 +197,11 @@ impl Pass<'_> {
         match (guarded, by) {
             (Some(true), by) => {
                 gate.message = None;
-                gate.state = if by.is_some() { GateState::Approved } else { GateState::Waiting };
+                gate.state = if by.is_some() {
+                    GateState::Approved
+                } else {
+                    GateState::Waiting
+                };
                 let news = !known && by.is_some();
                 gate.approved_by.clone_from(&by);
                 if let Some(by) = by.filter(|_| news) {
@@ -188,7 +213,11 @@ impl Pass<'_> {
                 gate.message = Some(format!("no policy {} guards approvals", crate::api::APPROVAL_POLICY));
                 if by.is_some() && !known {
                     gate.void = text.map(|text| size::cut(text.to_owned(), 512));
-                    self.make_stale(kind, "it was approved while nothing guarded approvals: that approval is void", false);
+                    self.make_stale(
+                        kind,
+                        "it was approved while nothing guarded approvals: that approval is void",
+                        false,
+                    );
                 }
             }
             // Not known whether it is guarded: what was approved under guard stays, nothing new is heard.
@@ -200,7 +229,9 @@ impl Pass<'_> {
     /// Whether evidence can be sealed: none holds, the books are good, and for the cutover a round has ended Done.
     fn may_seal(&self, kind: Kind) -> bool {
         let gate = self.gate(kind);
-        if gate.is_some_and(|gate| gate.state != GateState::Stale) || self.books(kind).is_err() || self.has_error_finding()
+        if gate.is_some_and(|gate| gate.state != GateState::Stale)
+            || self.books(kind).is_err()
+            || self.has_error_finding()
         {
             return false;
         }
@@ -209,25 +240,29 @@ impl Pass<'_> {
             Kind::Cutover => {
                 self.status.phase == Phase::Synchronising
                     && self.round_number() > gate.map_or(0, |gate| gate.round)
-                    && self.ended().is_some_and(|(attempt, ending)| {
-                        attempt.step == Step::Delta && ending.verdict == Verdict::Done
-                    })
+                    && self
+                        .ended()
+                        .is_some_and(|(attempt, ending)| attempt.step == Step::Delta && ending.verdict == Verdict::Done)
             }
         }
     }
 
     /// Whether a round is wanted at once, to have something to seal.
     pub fn wants_round(&self) -> bool {
-        let waits = self.gate(Kind::Cutover).is_some_and(|gate| {
-            gate.state == GateState::Stale && self.round_number() <= gate.round
-        });
+        let waits = self
+            .gate(Kind::Cutover)
+            .is_some_and(|gate| gate.state == GateState::Stale && self.round_number() <= gate.round);
         waits && self.books(Kind::Cutover).is_ok()
     }
 
     fn seal(&mut self, kind: Kind) {
         let before = self.gate(kind).cloned();
         let mut number = before.as_ref().map_or(0, |gate| gate.sealed).saturating_add(1);
-        while self.seen.taken.contains(&names::evidence_name(self.name(), kind.name(), number)) {
+        while self
+            .seen
+            .taken
+            .contains(&names::evidence_name(self.name(), kind.name(), number))
+        {
             number += 1;
         }
         let name = names::evidence_name(self.name(), kind.name(), number);
@@ -235,7 +270,11 @@ impl Pass<'_> {
         let unguarded = self.guarded() == Some(false);
         let gate = Gate {
             name: kind.name().into(),
-            state: if unguarded { GateState::Unguarded } else { GateState::Waiting },
+            state: if unguarded {
+                GateState::Unguarded
+            } else {
+                GateState::Waiting
+            },
             evidence_digest: sealed.digest.clone(),
             evidence: name.clone(),
             sealed: number,
@@ -251,7 +290,11 @@ impl Pass<'_> {
             None => self.status.gates.push(gate),
         }
         self.announce(false, "EvidenceSealed", format!("{name}: {}", sealed.digest));
-        self.effects.push(Effect::Seal { gate: kind.name().into(), name, json: sealed.json });
+        self.effects.push(Effect::Seal {
+            gate: kind.name().into(),
+            name,
+            json: sealed.json,
+        });
     }
 
     /// What a gate waits for, as a word for conditions; `None` where it is approved.
@@ -267,9 +310,16 @@ impl Pass<'_> {
         }
         match gate.state {
             GateState::Waiting => {
-                let message = format!("gate {}: approve {}, to be read in {}", gate.name, gate.evidence_digest, gate.evidence);
+                let message = format!(
+                    "gate {}: approve {}, to be read in {}",
+                    gate.name, gate.evidence_digest, gate.evidence
+                );
                 self.wait("Approval", message.clone(), Command::Approve(kind.name()));
-                let reason = if kind == Kind::Mapping { "AwaitingMapping" } else { "AwaitingCutover" };
+                let reason = if kind == Kind::Mapping {
+                    "AwaitingMapping"
+                } else {
+                    "AwaitingCutover"
+                };
                 Some((reason, message))
             }
             GateState::Unguarded => {

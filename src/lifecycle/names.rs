@@ -18,7 +18,10 @@ pub fn attempt_name(migration: &str, step: Step, object: Option<&str>, run: i64,
     if !like_a_step && lower == head && head.len() + tail.len() <= LONGEST {
         return head + &tail;
     }
-    let truth = format!("{migration}/{}/{part}", if object.is_some() { "object" } else { "step" });
+    let truth = format!(
+        "{migration}/{}/{part}",
+        if object.is_some() { "object" } else { "step" }
+    );
     let tail = format!("-{}{tail}", short_hash(&truth));
     let mut kept: String = lower.chars().take(LONGEST.saturating_sub(tail.len())).collect();
     while kept.ends_with(['-', '.']) {
@@ -45,7 +48,10 @@ mod tests {
 
     #[test]
     fn a_plain_name_stays_as_it_is() {
-        assert_eq!(attempt_name("acme", Step::Load, Some("contacts"), 1, 7), "acme-contacts-r1a7");
+        assert_eq!(
+            attempt_name("acme", Step::Load, Some("contacts"), 1, 7),
+            "acme-contacts-r1a7"
+        );
         assert_eq!(attempt_name("acme", Step::Extract, None, 2, 1), "acme-extract-r2a1");
         assert_eq!(evidence_name("acme", "mapping", 3), "acme-evidence-mapping-3");
     }
@@ -53,7 +59,10 @@ mod tests {
     #[test]
     fn what_case_or_cut_changed_carries_a_hash_and_stays_apart() {
         let camel = attempt_name("acme", Step::Load, Some("lostReasons"), 1, 1);
-        assert!(camel.starts_with("acme-lostreasons-") && camel.ends_with("-r1a1"), "{camel}");
+        assert!(
+            camel.starts_with("acme-lostreasons-") && camel.ends_with("-r1a1"),
+            "{camel}"
+        );
         assert_ne!(camel, attempt_name("acme", Step::Load, Some("lostreasons"), 1, 1));
         assert_ne!(camel, attempt_name("acme", Step::Load, Some("lostReAsons"), 1, 1));
         let long = "m".repeat(40);

@@ -32,9 +32,16 @@ pub fn next(observed: &Observed, now: Timestamp) -> Next {
     let mut pass = Pass::new(observed, now);
     if observed.migration.metadata.deletion_timestamp.is_some() {
         if let Some(attempt) = pass.under_way() {
-            pass.effects = vec![Effect::Stop { name: attempt.name.clone(), close: false }];
+            pass.effects = vec![Effect::Stop {
+                name: attempt.name.clone(),
+                close: false,
+            }];
         }
-        return Next { status: pass.status, effects: pass.effects, look_again: None };
+        return Next {
+            status: pass.status,
+            effects: pass.effects,
+            look_again: None,
+        };
     }
     pass.look_at_attempt();
     pass.answer();
@@ -63,7 +70,11 @@ impl Pass<'_> {
             Effect::Prune => 4,
         });
         self.effects.dedup();
-        Next { status: size::fit(self.status), effects: self.effects, look_again: self.look }
+        Next {
+            status: size::fit(self.status),
+            effects: self.effects,
+            look_again: self.look,
+        }
     }
 
     /// Ends the attempt and keeps the place. Approvals are heard, none is carried out.
@@ -82,7 +93,11 @@ impl Pass<'_> {
     fn cancel(&mut self) -> Mood {
         if self.switched() {
             self.status.cancelling = None;
-            self.announce(true, "CancelTooLate", "the cutover had switched before its Job could be ended");
+            self.announce(
+                true,
+                "CancelTooLate",
+                "the cutover had switched before its Job could be ended",
+            );
             return self.advance();
         }
         let since = self.status.cancelling.as_ref().map_or(self.now, |since| since.0);
@@ -91,8 +106,7 @@ impl Pass<'_> {
         if release {
             if let Work::Busy(mood) = self.work(Step::Release, None) {
                 let gives_up = self.ended().is_some_and(|(attempt, ending)| {
-                    is_at(attempt, Step::Release, None)
-                        && matches!(ending.verdict, Verdict::Stalled | Verdict::Waiting)
+                    is_at(attempt, Step::Release, None) && matches!(ending.verdict, Verdict::Stalled | Verdict::Waiting)
                 });
                 if !gives_up {
                     self.look_at(since.saturating_add(LOCK_AGE).unwrap_or(Timestamp::MAX));
@@ -144,7 +158,11 @@ impl Pass<'_> {
 
     fn succeed(&mut self) -> Mood {
         let to = self.status.phase.on_success(self.seen.migration.spec.mode);
-        if to == Phase::Completed { self.end_run(to) } else { self.enter(to) }
+        if to == Phase::Completed {
+            self.end_run(to);
+        } else {
+            self.enter(to);
+        }
         Mood::working("Working", "")
     }
 
@@ -172,7 +190,9 @@ impl Pass<'_> {
             MappingSeen::Absent => self.await_mapping_spec(),
             MappingSeen::Invalid(findings) => {
                 let name = &self.seen.migration.spec.mapping_spec_ref.name;
-                let first = findings.first().map_or_else(String::new, |first| format!(": {}: {}", first.path, first.message));
+                let first = findings
+                    .first()
+                    .map_or_else(String::new, |first| format!(": {}: {}", first.path, first.message));
                 let message = format!("MappingSpec {name} has Errors{first}");
                 self.wait("InvalidMapping", message.clone(), Command::DescribeMapping(name));
                 Mood::stalled("InvalidMapping", message)
@@ -194,7 +214,11 @@ impl Pass<'_> {
             Work::Busy(mood) => mood,
             Work::Ended(ending) if ending.verdict == Verdict::Partial => self.stalled(&ending.reason, ending.message),
             Work::Ended(_) if self.has_error_finding() => {
-                let error = self.status.findings.iter().find(|f| f.severity == crate::api::mapping_spec::Severity::Error);
+                let error = self
+                    .status
+                    .findings
+                    .iter()
+                    .find(|f| f.severity == crate::api::mapping_spec::Severity::Error);
                 let message = error.map_or_else(String::new, |error| format!("{}: {}", error.code, error.message));
                 self.stalled(&attempt::word(FailureReason::Preflight), message)
             }
@@ -204,7 +228,9 @@ impl Pass<'_> {
 
     /// A phase that is one step, and done when the step is.
     fn stepping(&mut self) -> Mood {
-        let Some(step) = self.status.phase.step() else { return Mood::working("Working", "") };
+        let Some(step) = self.status.phase.step() else {
+            return Mood::working("Working", "");
+        };
         match self.work(step, None) {
             Work::Busy(mood) => mood,
             Work::Ended(ending) if ending.verdict == Verdict::Partial => self.stalled(&ending.reason, ending.message),
@@ -250,7 +276,12 @@ impl Pass<'_> {
     }
 
     fn loading(&mut self) -> Mood {
-        while let Some(place) = self.status.objects.iter().position(|object| object.state != ObjectState::Verified) {
+        while let Some(place) = self
+            .status
+            .objects
+            .iter()
+            .position(|object| object.state != ObjectState::Verified)
+        {
             let name = self.status.objects[place].name.clone();
             let ending = match self.work(Step::Load, Some(&name)) {
                 Work::Busy(mood) => return mood,
@@ -259,7 +290,11 @@ impl Pass<'_> {
             match book::judge(&self.status.objects[place], &self.seen.migration.spec.accept) {
                 Ok(()) if excused(&ending) => {
                     self.status.objects[place].state = ObjectState::Verified;
-                    self.announce(false, "ObjectVerified", format!("{name}: its book balances and every record was read back"));
+                    self.announce(
+                        false,
+                        "ObjectVerified",
+                        format!("{name}: its book balances and every record was read back"),
+                    );
                 }
                 Ok(()) => return self.stalled(&ending.reason, ending.message),
                 Err(fault) if self.again_after_edit(&ending) => return self.retry_now(fault.message),
@@ -271,13 +306,17 @@ impl Pass<'_> {
 
     /// Whether an attempt that stopped short over `accept` is worth another, because the spec changed since.
     fn again_after_edit(&self, ending: &Ending) -> bool {
-        self.spec_changed && ending.verdict == Verdict::Partial && ending.reason == attempt::word(FailureReason::Acceptance)
+        self.spec_changed
+            && ending.verdict == Verdict::Partial
+            && ending.reason == attempt::word(FailureReason::Acceptance)
     }
 
     fn retry_now(&mut self, message: String) -> Mood {
         self.renew();
         let attempt = self.status.attempt.clone();
-        let Some(attempt) = attempt else { return Mood::working("Retrying", message) };
+        let Some(attempt) = attempt else {
+            return Mood::working("Retrying", message);
+        };
         match self.work(attempt.step, attempt.object.as_deref()) {
             Work::Busy(mood) => mood,
             Work::Ended(_) => Mood::working("Retrying", message),
@@ -318,9 +357,13 @@ impl Pass<'_> {
 
     /// Whether another round is due: by time, by a push, or because a gate needs one. Says when to look otherwise.
     fn round_is_due(&mut self) -> bool {
-        let Some(ended) = self.status.round.as_ref().map(|round| round.ended.0) else { return true };
+        let Some(ended) = self.status.round.as_ref().map(|round| round.ended.0) else {
+            return true;
+        };
         let began = self.ended().map_or(ended, |(attempt, _)| attempt.since.0);
-        let due = ended.saturating_add(every(&self.seen.migration.spec.cutover.every)).unwrap_or(Timestamp::MAX);
+        let due = ended
+            .saturating_add(every(&self.seen.migration.spec.cutover.every))
+            .unwrap_or(Timestamp::MAX);
         if self.now >= due || self.pushed_since(began) || self.wants_round() {
             return true;
         }
@@ -329,7 +372,9 @@ impl Pass<'_> {
     }
 
     fn window(&mut self) -> Window {
-        let Some(window) = &self.seen.migration.spec.cutover.window else { return Window::Open };
+        let Some(window) = &self.seen.migration.spec.cutover.window else {
+            return Window::Open;
+        };
         if let Some(from) = window.not_before.as_ref().filter(|from| self.now < from.0) {
             self.look_at(from.0);
             return Window::NotYet;
@@ -383,9 +428,10 @@ impl Pass<'_> {
         match self.work(Step::Cutover, None) {
             Work::Busy(mood) => mood,
             Work::Ended(ending) if ending.verdict == Verdict::Partial => self.back(&ending.message),
-            Work::Ended(_) => {
-                self.stalled(&attempt::word(FailureReason::Internal), "the cutover ended without having switched")
-            }
+            Work::Ended(_) => self.stalled(
+                &attempt::word(FailureReason::Internal),
+                "the cutover ended without having switched",
+            ),
         }
     }
 
@@ -431,7 +477,9 @@ fn every(text: &str) -> SignedDuration {
                 continue;
             }
         };
-        let Ok(count) = number.parse::<i64>() else { return SignedDuration::from_mins(15) };
+        let Ok(count) = number.parse::<i64>() else {
+            return SignedDuration::from_mins(15);
+        };
         seconds = seconds.saturating_add(count.saturating_mul(unit));
         number.clear();
     }
@@ -446,7 +494,10 @@ mod time_tests {
     #[test]
     fn the_time_between_rounds_is_read_as_the_schema_allows_it() {
         let seconds = |text| every(text).as_secs();
-        assert_eq!([seconds("15m"), seconds("1h30m"), seconds("90s"), seconds("0s")], [900, 5400, 90, 1]);
+        assert_eq!(
+            [seconds("15m"), seconds("1h30m"), seconds("90s"), seconds("0s")],
+            [900, 5400, 90, 1]
+        );
         assert_eq!([seconds(""), seconds("h"), seconds("12")], [900, 900, 900]);
     }
 }

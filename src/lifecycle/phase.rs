@@ -67,6 +67,9 @@ impl Phase {
     /// Whether the run may hold the lock in Odoo.
     #[must_use]
     pub const fn may_hold_lock(self) -> bool {
-        matches!(self, Self::PreparingSchema | Self::Loading | Self::Synchronising | Self::CuttingOver)
+        matches!(
+            self,
+            Self::PreparingSchema | Self::Loading | Self::Synchronising | Self::CuttingOver
+        )
     }
 }

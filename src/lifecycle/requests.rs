@@ -18,15 +18,31 @@ type Answered = Result<&'static str, String>;
 impl Pass<'_> {
     /// Answers a verb that was not answered yet.
     pub fn answer(&mut self) {
-        let Some(request) = self.annotation(REQUEST).map(|text| size::cut(text.to_owned(), 256)) else { return };
-        if self.status.last_request.as_ref().is_some_and(|last| last.request == request) {
+        let Some(request) = self.annotation(REQUEST).map(|text| size::cut(text.to_owned(), 256)) else {
+            return;
+        };
+        if self
+            .status
+            .last_request
+            .as_ref()
+            .is_some_and(|last| last.request == request)
+        {
             return;
         }
         let answered = verbs::parse(&request).and_then(|verb| self.obey(verb));
         let accepted = answered.is_ok();
         let message = size::cut(answered.map_or_else(|why| why, Into::into), 512);
-        self.announce(!accepted, if accepted { "RequestAccepted" } else { "RequestRefused" }, format!("{request}: {message}"));
-        self.status.last_request = Some(Answer { request, accepted, message, at: self.time() });
+        self.announce(
+            !accepted,
+            if accepted { "RequestAccepted" } else { "RequestRefused" },
+            format!("{request}: {message}"),
+        );
+        self.status.last_request = Some(Answer {
+            request,
+            accepted,
+            message,
+            at: self.time(),
+        });
     }
 
     fn obey(&mut self, verb: Verb) -> Answered {
@@ -38,7 +54,7 @@ impl Pass<'_> {
         }
         match verb {
             Verb::Retry => self.retry(),
-            Verb::RetryFromExtract => self.from_extract(),
+            Verb::RetryFromExtract => self.back_to_extract(),
             Verb::Cancel => self.start_cancelling(),
             Verb::Rerun => self.rerun(),
             Verb::Replan => self.replan(),
@@ -62,7 +78,7 @@ impl Pass<'_> {
         Ok("a new attempt follows")
     }
 
-    fn from_extract(&mut self) -> Answered {
+    fn back_to_extract(&mut self) -> Answered {
         self.may_go_back()?;
         if self.status.plan.is_none() || self.status.phase < Phase::Extracting {
             return Err("nothing was extracted yet: retry".into());

@@ -6,19 +6,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::{
     Effect, JobSeen, Observed, Trouble,
     attempt::{self, Judged},
-    book,
     conditions::Mood,
     names,
     verbs::{self, Command, Target},
 };
 use crate::api::{
-    PhaseRunSpec, PhaseRunStatus,
-    migration::{
-        Attempt, Beat, Ending, MigrationStatus, ObjectState, ObjectStatus, PastRun, Phase, PinnedPlan, Round, Verdict,
-        Waiting,
-    },
-    mapping_spec::Severity,
-    phase_run::{CutoverFacts, FailureReason, ObjectReport, Orders, PlanReport, Step},
+    PhaseRunSpec,
+    migration::{Attempt, Beat, Ending, MigrationStatus, ObjectState, PastRun, Phase, Verdict, Waiting},
+    phase_run::{FailureReason, Orders, Step},
 };
 
 /// How long a heartbeat in status may lag behind, so that status is not written with every beat.
@@ -79,11 +74,24 @@ impl<'a> Pass<'a> {
 
     pub fn command(&self, command: Command<'_>) -> String {
         let namespace = self.seen.migration.metadata.namespace.as_deref().unwrap_or_default();
-        verbs::command(command, Target { name: self.name(), namespace, laptop: self.seen.laptop })
+        verbs::command(
+            command,
+            Target {
+                name: self.name(),
+                namespace,
+                laptop: self.seen.laptop,
+            },
+        )
     }
 
     pub fn annotation(&self, key: &str) -> Option<&'a str> {
-        self.seen.migration.metadata.annotations.as_ref()?.get(key).map(String::as_str)
+        self.seen
+            .migration
+            .metadata
+            .annotations
+            .as_ref()?
+            .get(key)
+            .map(String::as_str)
     }
 
     /// Looks again after this time at the latest.
@@ -108,7 +116,12 @@ impl<'a> Pass<'a> {
         }
         let before = self.status.waiting_for.iter().find(|wait| wait.what == what);
         let since = before.map_or_else(|| self.time(), |wait| wait.since.clone());
-        self.waits.push(Waiting { what: what.into(), message, since, command });
+        self.waits.push(Waiting {
+            what: what.into(),
+            message,
+            since,
+            command,
+        });
     }
 
     /// A person has to act: names the fault and the commands that may help.
@@ -120,20 +133,32 @@ impl<'a> Pass<'a> {
             "mend it and retry, or cancel"
         };
         // Behind the gate `mapping` there is no attempt: only the source can bring other books.
-        let again = if self.status.phase == Phase::AwaitingMapping { "retry from-extract" } else { "retry" };
+        let again = if self.status.phase == Phase::AwaitingMapping {
+            "retry from-extract"
+        } else {
+            "retry"
+        };
         self.wait(reason, format!("{message}; {verbs}"), Command::Request(again));
         Mood::stalled(reason, message)
     }
 
     pub fn announce(&mut self, warning: bool, reason: &str, note: impl Into<String>) {
         let note = super::size::cut(note.into(), super::size::MESSAGE);
-        self.effects.push(Effect::Announce { warning, reason: reason.into(), note });
+        self.effects.push(Effect::Announce {
+            warning,
+            reason: reason.into(),
+            note,
+        });
     }
 
     pub fn enter(&mut self, phase: Phase) {
         self.status.phase = phase;
         self.status.phase_since = Some(self.time());
-        self.announce(false, "PhaseEntered", format!("run {} is now {phase:?}", self.status.run));
+        self.announce(
+            false,
+            "PhaseEntered",
+            format!("run {} is now {phase:?}", self.status.run),
+        );
     }
 
     /// Ends the run.
@@ -168,13 +193,18 @@ impl<'a> Pass<'a> {
 
     /// Judges the attempt under way, and takes over what it reports.
     pub fn look_at_attempt(&mut self) {
-        let Some(mut attempt) = self.status.attempt.take() else { return };
+        let Some(mut attempt) = self.status.attempt.take() else {
+            return;
+        };
         if attempt.ended.is_some() {
             self.status.attempt = Some(attempt);
             return;
         }
         self.notice(&mut attempt);
-        let stop = |close| Effect::Stop { name: attempt.name.clone(), close };
+        let stop = |close| Effect::Stop {
+            name: attempt.name.clone(),
+            close,
+        };
         match attempt::judge(&attempt, &self.seen.attempt, self.now) {
             Judged::Missing => self.missing = true,
             Judged::Alive { silent_at } => {
@@ -198,11 +228,17 @@ impl<'a> Pass<'a> {
 
     /// Notes signs of life: by when they were seen to change, rounded up so that silence is never counted too long.
     fn notice(&mut self, attempt: &mut Attempt) {
-        let up = Time(self.now.saturating_add(SignedDuration::from_secs(1)).unwrap_or(self.now));
+        let up = Time(
+            self.now
+                .saturating_add(SignedDuration::from_secs(1))
+                .unwrap_or(self.now),
+        );
         if self.seen.attempt.job == JobSeen::Running && attempt.running.is_none() {
             attempt.running = Some(up.clone());
         }
-        let Some(report) = self.seen.attempt.phase_run.as_ref().map(|phase_run| &phase_run.status) else { return };
+        let Some(report) = self.seen.attempt.phase_run.as_ref().map(|phase_run| &phase_run.status) else {
+            return;
+        };
         let Some(value) = report.heartbeat.clone() else { return };
         let news = attempt
             .beat
@@ -219,7 +255,12 @@ impl<'a> Pass<'a> {
     }
 
     fn finish(&mut self, mut attempt: Attempt, mut ending: Ending) {
-        let report = self.seen.attempt.phase_run.as_ref().map(|phase_run| phase_run.status.clone());
+        let report = self
+            .seen
+            .attempt
+            .phase_run
+            .as_ref()
+            .map(|phase_run| phase_run.status.clone());
         let report = report.unwrap_or_default();
         if attempt.step == Step::Discover && ending.verdict == Verdict::Done && report.plan.is_none() {
             ending = Ending {
@@ -247,125 +288,20 @@ impl<'a> Pass<'a> {
         self.status.attempt = Some(attempt);
     }
 
-    /// Takes over what an attempt reports.
-    fn take(&mut self, report: &PhaseRunStatus, attempt: &Attempt, verdict: Verdict) {
-        let in_order = verdict != Verdict::Stalled;
-        if let Some(plan) = report.plan.as_ref().filter(|_| attempt.step == Step::Discover) {
-            self.take_plan(plan, in_order);
-        }
-        if let Some(delta) = report.delta.as_ref().filter(|_| in_order) {
-            self.status.watermark = Some(delta.watermark.clone());
-        }
-        match attempt.step {
-            Step::Rehearse => {
-                for object in &mut self.status.objects {
-                    if let Some(told) = told(report, &object.name) {
-                        object.book = told.book;
-                        object.verification = None;
-                        object.state = ObjectState::Rehearsed;
-                        object.phase_run.clone_from(&attempt.name);
-                    }
-                }
-            }
-            Step::Load => self.take_load(report, attempt),
-            Step::Delta | Step::Cutover => {
-                for object in &mut self.status.objects {
-                    if let Some(told) = told(report, &object.name) {
-                        object.book = told.book;
-                        object.verification = told.verification.or(object.verification);
-                        object.phase_run.clone_from(&attempt.name);
-                    }
-                }
-                self.settle_objects();
-            }
-            Step::Discover | Step::Extract | Step::Schema | Step::Release => {}
-        }
-        if attempt.step == Step::Delta && in_order {
-            let delta = report.delta.clone().unwrap_or_default();
-            self.status.round = Some(Round {
-                number: self.round_number() + 1,
-                ended: self.time(),
-                changed: delta.changed,
-                gone: delta.gone,
-            });
-        }
-    }
-
-    fn take_load(&mut self, report: &PhaseRunStatus, attempt: &Attempt) {
-        let own = attempt.object.as_deref().unwrap_or_default();
-        let object = self.status.objects.iter_mut().find(|object| object.name == own);
-        if let (Some(object), Some(told)) = (object, told(report, own)) {
-            object.book = told.book;
-            object.verification = told.verification;
-            object.phase_run.clone_from(&attempt.name);
-        }
-    }
-
-    fn take_plan(&mut self, plan: &PlanReport, in_order: bool) {
-        self.status.findings.clone_from(&plan.findings);
-        if !in_order || self.has_error_finding() {
-            return;
-        }
-        self.status.plan =
-            Some(PinnedPlan { digest: plan.digest.clone(), mapping_digest: plan.mapping_digest.clone() });
-        self.status.estimate_seconds = Some(plan.estimate_seconds);
-        self.status.objects = plan
-            .objects
-            .iter()
-            .map(|object| ObjectStatus {
-                name: object.name.clone(),
-                model: object.model.clone(),
-                ..ObjectStatus::default()
-            })
-            .collect();
-    }
-
-    pub fn has_error_finding(&self) -> bool {
-        self.status.findings.iter().any(|finding| finding.severity == Severity::Error)
-    }
-
-    /// Facts of the cutover only ever come to be.
-    fn take_facts(&mut self, told: Option<&CutoverFacts>) {
-        let Some(told) = told.filter(|told| **told != CutoverFacts::default()) else { return };
-        let facts = self.status.cutover.get_or_insert_default();
-        for (fact, told) in [
-            (&mut facts.drained, &told.drained),
-            (&mut facts.frozen, &told.frozen),
-            (&mut facts.verified, &told.verified),
-            (&mut facts.switched, &told.switched),
-        ] {
-            if fact.is_none() {
-                fact.clone_from(told);
-            }
-        }
-    }
-
-    pub fn switched(&self) -> bool {
-        self.status.cutover.as_ref().is_some_and(|facts| facts.switched.is_some())
-    }
-
-    pub fn round_number(&self) -> i64 {
-        self.status.round.as_ref().map_or(0, |round| round.number)
-    }
-
-    /// Once everything was loaded: an object is Verified as long as its book and its read-back say so.
-    pub fn settle_objects(&mut self) {
-        let accept = &self.seen.migration.spec.accept;
-        for object in &mut self.status.objects {
-            let good = book::judge(object, accept).is_ok();
-            object.state = if good { ObjectState::Verified } else { ObjectState::Loading };
-        }
-    }
-
     /// Tells the attempt under way to end. It is over when it is seen to be.
     pub fn stop(&mut self) {
-        let Some(mut attempt) = self.status.attempt.take() else { return };
+        let Some(mut attempt) = self.status.attempt.take() else {
+            return;
+        };
         if attempt.ended.is_none() {
             let first = attempt.stopped.is_none();
             attempt.stopped.get_or_insert(Time(self.now));
             if self.missing {
                 // Nothing was ever seen of it; ended at once, and should something have been made unseen, it goes too.
-                self.effects.push(Effect::Stop { name: attempt.name.clone(), close: true });
+                self.effects.push(Effect::Stop {
+                    name: attempt.name.clone(),
+                    close: true,
+                });
                 self.missing = false;
                 let ending = Ending {
                     verdict: Verdict::Stopped,
@@ -375,7 +311,10 @@ impl<'a> Pass<'a> {
                 return self.finish(attempt, ending);
             }
             if first {
-                self.effects.push(Effect::Stop { name: attempt.name.clone(), close: false });
+                self.effects.push(Effect::Stop {
+                    name: attempt.name.clone(),
+                    close: false,
+                });
             }
             self.look_in(SOON);
         }
@@ -410,7 +349,9 @@ impl<'a> Pass<'a> {
                 return Work::Busy(self.follow());
             }
         }
-        let last = self.ended().filter(|(attempt, _)| attempt::is_at(attempt, step, object));
+        let last = self
+            .ended()
+            .filter(|(attempt, _)| attempt::is_at(attempt, step, object));
         let Some((attempt, ending)) = last.map(|(attempt, ending)| (attempt.clone(), ending.clone())) else {
             return Work::Busy(self.start(step, object));
         };
@@ -427,11 +368,19 @@ impl<'a> Pass<'a> {
             }
             Verdict::Retry | Verdict::Waiting => {
                 let waiting = ending.verdict == Verdict::Waiting;
-                let wait = if waiting { attempt::WAIT } else { attempt::backoff(attempt.fruitless) };
+                let wait = if waiting {
+                    attempt::WAIT
+                } else {
+                    attempt::backoff(attempt.fruitless)
+                };
                 let due = ended.saturating_add(wait).unwrap_or(Timestamp::MAX);
                 if self.now < due {
                     self.look_at(due);
-                    return Work::Busy(if waiting { self.wait_for_others(&ending) } else { retrying(&ending) });
+                    return Work::Busy(if waiting {
+                        self.wait_for_others(&ending)
+                    } else {
+                        retrying(&ending)
+                    });
                 }
             }
         }
@@ -440,38 +389,65 @@ impl<'a> Pass<'a> {
 
     /// Whether new exports came since an attempt that failed for want of them began.
     fn pushed_for(&self, attempt: &Attempt, ending: &Ending) -> bool {
-        [FailureReason::ExportMissing, FailureReason::SourceShrunk, FailureReason::SourceUnavailable]
-            .iter()
-            .any(|reason| attempt::word(*reason) == ending.reason)
+        [
+            FailureReason::ExportMissing,
+            FailureReason::SourceShrunk,
+            FailureReason::SourceUnavailable,
+        ]
+        .iter()
+        .any(|reason| attempt::word(*reason) == ending.reason)
             && self.pushed_since(attempt.since.0)
     }
 
     /// Whether new exports were pushed since then. A time in the future does not count yet.
     pub fn pushed_since(&self, then: Timestamp) -> bool {
-        let pushed = self.annotation(crate::api::PUSHED).and_then(|text| text.parse::<Timestamp>().ok());
+        let pushed = self
+            .annotation(crate::api::PUSHED)
+            .and_then(|text| text.parse::<Timestamp>().ok());
         pushed.is_some_and(|pushed| pushed > then && pushed <= self.now)
     }
 
     fn wait_for_others(&mut self, ending: &Ending) -> Mood {
         let lock = ending.reason == attempt::word(FailureReason::DestinationLock);
-        let command = if lock { Command::Request("unlock") } else { Command::Push };
+        let command = if lock {
+            Command::Request("unlock")
+        } else {
+            Command::Push
+        };
         self.wait(&ending.reason, ending.message.clone(), command);
-        Mood::awaiting(if lock { "AwaitingLock" } else { "AwaitingExport" }, ending.message.clone())
+        Mood::awaiting(
+            if lock { "AwaitingLock" } else { "AwaitingExport" },
+            ending.message.clone(),
+        )
     }
 
     /// Follows the attempt under way; starts it again where nothing of it is there.
     fn follow(&mut self) -> Mood {
-        let Some(attempt) = self.under_way().cloned() else { return Mood::working("Working", "") };
+        let Some(attempt) = self.under_way().cloned() else {
+            return Mood::working("Working", "");
+        };
         if self.missing {
             let spec = self.phase_run_spec(&attempt);
-            self.effects.push(Effect::Start { name: attempt.name, spec });
+            self.effects.push(Effect::Start {
+                name: attempt.name,
+                spec,
+            });
             self.look_in(SOON);
             return Mood::working(&format!("{:?}", self.status.phase), "starting");
         }
         let seen = self.seen;
         if let ([first, ..], JobSeen::Pending) = (&seen.attempt.troubles[..], seen.attempt.job) {
-            let due = attempt.since.0.saturating_add(attempt::TROUBLE_MAX).unwrap_or(Timestamp::MAX);
-            for Trouble { reason, message, command } in &seen.attempt.troubles {
+            let due = attempt
+                .since
+                .0
+                .saturating_add(attempt::TROUBLE_MAX)
+                .unwrap_or(Timestamp::MAX);
+            for Trouble {
+                reason,
+                message,
+                command,
+            } in &seen.attempt.troubles
+            {
                 self.push_wait(reason, message.clone(), command.clone());
             }
             if self.now >= due {
@@ -480,12 +456,19 @@ impl<'a> Pass<'a> {
             }
             self.look_at(due);
         }
-        Mood::working(&format!("{:?}", self.status.phase), format!("{} is at work", attempt.name))
+        Mood::working(
+            &format!("{:?}", self.status.phase),
+            format!("{} is at work", attempt.name),
+        )
     }
 
     /// Begins a new attempt, with a number that was never used.
     fn start(&mut self, step: Step, object: Option<&str>) -> Mood {
-        let before = self.status.attempt.as_ref().filter(|attempt| attempt::is_at(attempt, step, object));
+        let before = self
+            .status
+            .attempt
+            .as_ref()
+            .filter(|attempt| attempt::is_at(attempt, step, object));
         let (fruitless, furthest) = before.map_or((0, 0), |before| (before.fruitless, before.furthest));
         // Rebuilding stays asked for until it has succeeded; taking a lock over is asked for once.
         let rebuild = before.is_some_and(|before| before.orders.rebuild) || self.status.orders.rebuild;
@@ -512,7 +495,12 @@ impl<'a> Pass<'a> {
             stopped: None,
             ending: None,
         };
-        if let Some(object) = self.status.objects.iter_mut().find(|status| step == Step::Load && object == Some(&status.name)) {
+        if let Some(object) = self
+            .status
+            .objects
+            .iter_mut()
+            .find(|status| step == Step::Load && object == Some(&status.name))
+        {
             // From here on its book is the real one: a prediction must never pass for it.
             object.book = crate::api::Book::default();
             object.verification = None;
@@ -535,7 +523,12 @@ impl<'a> Pass<'a> {
             object: attempt.object.clone(),
             attempt: attempt.number,
             plan_digest: plan.map(|plan| plan.digest.clone()),
-            image: self.status.worker.as_ref().map(|worker| worker.image.clone()).unwrap_or_default(),
+            image: self
+                .status
+                .worker
+                .as_ref()
+                .map(|worker| worker.image.clone())
+                .unwrap_or_default(),
             orders: attempt.orders,
         }
     }
@@ -543,8 +536,4 @@ impl<'a> Pass<'a> {
 
 fn retrying(ending: &Ending) -> Mood {
     Mood::working("Retrying", format!("{}: {}", ending.reason, ending.message))
-}
-
-fn told<'r>(report: &'r PhaseRunStatus, object: &str) -> Option<&'r ObjectReport> {
-    report.objects.iter().find(|told| told.name == object)
 }

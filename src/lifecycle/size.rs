@@ -36,10 +36,16 @@ pub fn fit(mut status: MigrationStatus) -> MigrationStatus {
     let stages: [fn(&mut MigrationStatus); 6] = [
         |status| bound(status, 256, 10),
         |status| status.objects.iter_mut().for_each(|object| object.phase_run.clear()),
-        |status| status.objects.iter_mut().for_each(|object| object.model = cut(std::mem::take(&mut object.model), 32)),
+        |status| {
+            let models = status.objects.iter_mut().map(|object| &mut object.model);
+            models.for_each(|model| *model = cut(std::mem::take(model), 32));
+        },
         |status| bound(status, 96, 3),
         |status| {
-            let verified = status.objects.iter_mut().filter(|object| object.state == ObjectState::Verified);
+            let verified = status
+                .objects
+                .iter_mut()
+                .filter(|object| object.state == ObjectState::Verified);
             verified.for_each(|object| object.verification = None);
         },
         |status| status.objects.iter_mut().for_each(|object| object.verification = None),
@@ -68,7 +74,13 @@ fn bound(status: &mut MigrationStatus, message: usize, findings: usize) {
         shorten(&mut finding.code, 63);
     }
     status.waiting_for.truncate(8);
-    for Waiting { what, message: text, command, .. } in &mut status.waiting_for {
+    for Waiting {
+        what,
+        message: text,
+        command,
+        ..
+    } in &mut status.waiting_for
+    {
         shorten(what, 63);
         shorten(text, MESSAGE);
         *command = cut(std::mem::take(command), 512);
@@ -94,4 +106,163 @@ fn bound(status: &mut MigrationStatus, message: usize, findings: usize) {
     status.objects.truncate(100);
     let surplus = status.history.len().saturating_sub(5);
     status.history.drain(..surplus);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        api::{
+            Book, Phase, Verification,
+            mapping_spec::{Finding, Severity},
+            migration::{ObjectStatus, PastRun},
+        },
+        lifecycle::tests::{at, status_in, with_gate},
+    };
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+    fn long(max: usize) -> String {
+        "x".repeat(max)
+    }
+
+    fn book() -> Book {
+        let n = 1_000_000_000;
+        Book {
+            read: n,
+            filtered: n,
+            rejected: n,
+            deduplicated: n,
+            mapped: n,
+            created: n,
+            adopted: n,
+            updated: n,
+            unchanged: n,
+            deferred: n,
+            failed: n,
+            unprocessed: n,
+            deleted: n,
+            present_before: n,
+            present: n,
+            removed: n,
+            balanced: true,
+        }
+    }
+
+    fn everything_at_its_bound() -> MigrationStatus {
+        let mut status = status_in(Phase::Synchronising);
+        let n = 1_000_000_000;
+        let verification = Verification {
+            matching: n,
+            mismatched: n,
+            missing_in_destination: n,
+            extra_in_destination: n,
+            edited_by_user: n,
+            in_flight: n,
+            orphans: n,
+            verified: false,
+        };
+        status.objects = (0..100)
+            .map(|place| ObjectStatus {
+                name: format!("o{place:0>62}"),
+                model: long(128),
+                state: ObjectState::Loading,
+                book: book(),
+                verification: Some(verification),
+                phase_run: long(57),
+            })
+            .collect();
+        let finding = Finding {
+            severity: Severity::Warning,
+            code: long(63),
+            path: long(512),
+            message: long(2000),
+        };
+        status.findings = vec![finding; 50];
+        status.findings.push(Finding {
+            severity: Severity::Error,
+            code: "E".into(),
+            path: String::new(),
+            message: long(9),
+        });
+        let wait = Waiting {
+            what: long(63),
+            message: long(2000),
+            since: Time(at(0)),
+            command: long(512),
+        };
+        status.waiting_for = vec![wait; 12];
+        let condition = Condition {
+            type_: long(20),
+            status: "False".into(),
+            reason: long(63),
+            message: long(1024),
+            observed_generation: Some(i64::MAX),
+            last_transition_time: Time(at(0)),
+        };
+        status.conditions = vec![condition; 8];
+        let migration = crate::lifecycle::tests::a_migration();
+        for gate in ["mapping", "cutover"] {
+            with_gate(
+                &migration,
+                &mut status,
+                gate,
+                crate::api::migration::GateState::Unguarded,
+            );
+        }
+        for gate in &mut status.gates {
+            (gate.message, gate.void, gate.approved_by) = (Some(long(1024)), Some(long(512)), Some(long(256)));
+        }
+        let past = PastRun {
+            run: 1,
+            phase: Phase::Completed,
+            started: Some(Time(at(0))),
+            ended: Time(at(1)),
+            totals: crate::api::phase_run::Totals {
+                read: n,
+                loaded: n,
+                rejected: n,
+            },
+            plan: Some(long(71)),
+        };
+        status.history = vec![past; 9];
+        status
+    }
+
+    #[test]
+    fn a_status_with_everything_at_its_bound_fits_and_keeps_every_count() {
+        let full = everything_at_its_bound();
+        assert!(json_len(&full) > 2 * STATUS, "the test has to fill it");
+        let fitted = fit(full);
+        assert!(json_len(&fitted) <= STATUS, "{} bytes", json_len(&fitted));
+        assert_eq!(fitted.objects.len(), 100);
+        assert!(fitted.objects.iter().all(|object| object.book == book()));
+        assert_eq!(fitted.findings[0].severity, Severity::Error, "the most severe stays");
+        assert_eq!((fitted.waiting_for.len(), fitted.history.len()), (8, 5));
+        assert_eq!(fit(fitted.clone()), fitted);
+    }
+
+    #[test]
+    fn a_usual_status_is_left_as_it_is() {
+        let status = status_in(Phase::CuttingOver);
+        assert_eq!(fit(status.clone()), status);
+    }
+
+    #[test]
+    fn a_clean_read_back_that_gave_way_is_known_from_the_state_and_an_unclean_one_counts_as_missing() {
+        let mut status = status_in(Phase::Synchronising);
+        let accept = crate::api::migration::Accept::default();
+        for object in &mut status.objects {
+            object.verification = None;
+            assert_eq!(crate::lifecycle::book::judge(object, &accept), Ok(()));
+            object.state = ObjectState::Loading;
+            assert!(crate::lifecycle::book::judge(object, &accept).is_err());
+        }
+    }
+
+    #[test]
+    fn a_text_is_cut_at_a_character() {
+        assert_eq!(cut("grün".into(), 5), "grün");
+        assert_eq!(cut("grüüün".into(), 6), "gr…");
+        assert_eq!(cut("abc".into(), 3), "abc");
+    }
 }

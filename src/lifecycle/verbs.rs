@@ -31,9 +31,11 @@ pub fn parse(request: &str) -> Result<Verb, String> {
         ["replan", _] => Verb::Replan,
         ["unlock", _] => Verb::Unlock,
         _ => {
-            return Err("unknown: expected retry [from-extract], cancel, rerun, replan or unlock, then a space and a \
+            return Err(
+                "unknown: expected retry [from-extract], cancel, rerun, replan or unlock, then a space and a \
                         word that was not used before"
-                .into());
+                    .into(),
+            );
         }
     };
     Ok(verb)
@@ -89,7 +91,11 @@ pub enum Command<'a> {
 /// The command a person types.
 #[must_use]
 pub fn command(command: Command<'_>, target: Target<'_>) -> String {
-    let Target { name, namespace, laptop } = target;
+    let Target {
+        name,
+        namespace,
+        laptop,
+    } = target;
     if laptop {
         return match command {
             Command::Approve(gate) => format!("crmferry run <manifest> --approve {gate}"),
@@ -111,7 +117,10 @@ pub fn command(command: Command<'_>, target: Target<'_>) -> String {
         Command::Edit => format!("kubectl edit migration/{name} -n {namespace}"),
         Command::DescribeMapping(mapping) => format!("kubectl describe mappingspec/{mapping} -n {namespace}"),
         Command::ShowGuard => {
-            format!("kubectl get validatingadmissionpolicybinding {}", crate::api::APPROVAL_POLICY)
+            format!(
+                "kubectl get validatingadmissionpolicybinding {}",
+                crate::api::APPROVAL_POLICY
+            )
         }
     }
 }
@@ -144,7 +153,10 @@ mod tests {
     fn an_approval_names_digest_and_user_and_may_say_what_for() {
         let approval = |text| parse_approval(text).map(|approval| (approval.digest, approval.by));
         assert_eq!(approval("sha256:ab by anna"), Some(("sha256:ab", "anna")));
-        assert_eq!(approval("sha256:ab by system:serviceaccount:flux:x for CHG-1 by bob"), Some(("sha256:ab", "system:serviceaccount:flux:x")));
+        assert_eq!(
+            approval("sha256:ab by system:serviceaccount:flux:x for CHG-1 by bob"),
+            Some(("sha256:ab", "system:serviceaccount:flux:x"))
+        );
         assert_eq!(approval("sha256:ab"), None);
         assert_eq!(approval("sha256:ab by "), None);
         assert_eq!(approval(" by anna"), None);
@@ -152,15 +164,31 @@ mod tests {
 
     #[test]
     fn a_command_can_be_typed_as_it_stands() {
-        let target = Target { name: "acme", namespace: "crm", laptop: false };
-        assert_eq!(command(Command::Approve("mapping"), target), "kubectl crmferry approve mapping migration/acme -n crm");
-        assert_eq!(command(Command::Request("retry"), target), "kubectl crmferry retry migration/acme -n crm");
+        let target = Target {
+            name: "acme",
+            namespace: "crm",
+            laptop: false,
+        };
+        assert_eq!(
+            command(Command::Approve("mapping"), target),
+            "kubectl crmferry approve mapping migration/acme -n crm"
+        );
+        assert_eq!(
+            command(Command::Request("retry"), target),
+            "kubectl crmferry retry migration/acme -n crm"
+        );
         assert_eq!(
             command(Command::Request("retry from-extract"), target),
             "kubectl crmferry retry migration/acme from-extract -n crm"
         );
-        assert_eq!(command(Command::Push, target), "kubectl crmferry push DIR migration/acme -n crm");
+        assert_eq!(
+            command(Command::Push, target),
+            "kubectl crmferry push DIR migration/acme -n crm"
+        );
         let laptop = Target { laptop: true, ..target };
-        assert_eq!(command(Command::Approve("cutover"), laptop), "crmferry run <manifest> --approve cutover");
+        assert_eq!(
+            command(Command::Approve("cutover"), laptop),
+            "crmferry run <manifest> --approve cutover"
+        );
     }
 }

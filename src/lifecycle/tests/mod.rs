@@ -12,8 +12,8 @@ use super::{AttemptSeen, MappingSeen, Observed, PhaseRunSeen, evidence, names};
 use crate::api::{
     Book, Migration, MigrationSpec, MigrationStatus, Phase, PhaseRunStatus, Verification,
     migration::{
-        Attempt, Claim, Cutover, Destination, Ending, Files, Gate, GateState, LocalRef, Mode, ObjectState, ObjectStatus,
-        Odoo, PinnedPlan, PinnedWorker, Round, Source, Verdict, Workspace,
+        Attempt, Claim, Cutover, Destination, Ending, Files, Gate, GateState, LocalRef, Mode, ObjectState,
+        ObjectStatus, Odoo, PinnedPlan, PinnedWorker, Round, Source, Verdict, Workspace,
     },
     phase_run::{CutoverFacts, Delta, Failure, FailureReason, ObjectReport, Outcome, PlanReport, PlannedObject, Step},
 };
@@ -26,12 +26,27 @@ pub(super) fn a_migration() -> Migration {
     let mut migration = Migration::new(
         "acme",
         MigrationSpec {
-            mapping_spec_ref: LocalRef { name: "pipz-to-odoo".into() },
-            source: Source { account: "acme".into(), files: Files { path: "exports/".into() } },
-            destination: Destination {
-                odoo: Odoo { url: "https://acme.example".into(), database: "acme".into(), ..Odoo::default() },
+            mapping_spec_ref: LocalRef {
+                name: "pipz-to-odoo".into(),
             },
-            workspace: Workspace { persistent_volume_claim: Claim { claim_name: "ferry".into() } },
+            source: Source {
+                account: "acme".into(),
+                files: Files {
+                    path: "exports/".into(),
+                },
+            },
+            destination: Destination {
+                odoo: Odoo {
+                    url: "https://acme.example".into(),
+                    database: "acme".into(),
+                    ..Odoo::default()
+                },
+            },
+            workspace: Workspace {
+                persistent_volume_claim: Claim {
+                    claim_name: "ferry".into(),
+                },
+            },
             accept: crate::api::migration::Accept::default(),
             cutover: Cutover::default(),
             mode: Mode::Migrate,
@@ -47,7 +62,9 @@ pub(super) fn a_migration() -> Migration {
 pub(super) fn observed(migration: Migration) -> Observed {
     Observed {
         migration,
-        mapping: MappingSeen::Valid { digest: "sha256:m1".into() },
+        mapping: MappingSeen::Valid {
+            digest: "sha256:m1".into(),
+        },
         attempt: AttemptSeen::default(),
         guarded: Some(true),
         worker_image: "crmferry:1".into(),
@@ -58,11 +75,19 @@ pub(super) fn observed(migration: Migration) -> Observed {
 }
 
 pub(super) fn annotate(migration: &mut Migration, key: &str, value: impl Into<String>) {
-    migration.metadata.annotations.get_or_insert_default().insert(key.into(), value.into());
+    migration
+        .metadata
+        .annotations
+        .get_or_insert_default()
+        .insert(key.into(), value.into());
 }
 
 pub(super) fn approve(migration: &mut Migration, gate: &str, digest: &str) {
-    annotate(migration, &format!("approval.crmferry.io/{gate}"), format!("{digest} by anna"));
+    annotate(
+        migration,
+        &format!("approval.crmferry.io/{gate}"),
+        format!("{digest} by anna"),
+    );
 }
 
 /// An attempt that was begun a minute ago.
@@ -86,32 +111,57 @@ pub(super) fn attempt(step: Step, object: Option<&str>, number: i64) -> Attempt 
 
 pub(super) fn done(mut attempt: Attempt) -> Attempt {
     attempt.ended = Some(Time(at(0)));
-    attempt.ending = Some(Ending { verdict: Verdict::Done, reason: String::new(), message: String::new() });
+    attempt.ending = Some(Ending {
+        verdict: Verdict::Done,
+        reason: String::new(),
+        message: String::new(),
+    });
     attempt
 }
 
 pub(super) fn good_book() -> Book {
-    Book { read: 10, mapped: 10, created: 10, present: 10, balanced: true, ..Book::default() }
+    Book {
+        read: 10,
+        mapped: 10,
+        created: 10,
+        present: 10,
+        balanced: true,
+        ..Book::default()
+    }
 }
 
 pub(super) fn good_read_back() -> Verification {
-    Verification { matching: 10, verified: true, ..Verification::default() }
+    Verification {
+        matching: 10,
+        verified: true,
+        ..Verification::default()
+    }
 }
 
 const OBJECTS: [&str; 2] = ["contacts", "deals"];
 
 /// A status in which everything before the phase went well, and the attempt of the phase is under way.
 pub(super) fn status_in(phase: Phase) -> MigrationStatus {
-    let mut status = MigrationStatus { observed_generation: 1, phase, ..MigrationStatus::default() };
+    let mut status = MigrationStatus {
+        observed_generation: 1,
+        phase,
+        ..MigrationStatus::default()
+    };
     if phase > Phase::Pending {
         status.run = 1;
         status.started = Some(Time(at(-100)));
     }
     if phase > Phase::Validating {
-        status.worker = Some(PinnedWorker { version: "1".into(), image: "crmferry:1".into() });
+        status.worker = Some(PinnedWorker {
+            version: "1".into(),
+            image: "crmferry:1".into(),
+        });
     }
     if phase > Phase::Discovering {
-        status.plan = Some(PinnedPlan { digest: "sha256:p1".into(), mapping_digest: "sha256:m1".into() });
+        status.plan = Some(PinnedPlan {
+            digest: "sha256:p1".into(),
+            mapping_digest: "sha256:m1".into(),
+        });
         let state = match phase {
             Phase::Extracting | Phase::Rehearsing => ObjectState::Planned,
             Phase::AwaitingMapping | Phase::PreparingSchema | Phase::Loading => ObjectState::Rehearsed,
@@ -122,7 +172,11 @@ pub(super) fn status_in(phase: Phase) -> MigrationStatus {
                 name: name.into(),
                 model: "res.partner".into(),
                 state,
-                book: if state == ObjectState::Planned { Book::default() } else { good_book() },
+                book: if state == ObjectState::Planned {
+                    Book::default()
+                } else {
+                    good_book()
+                },
                 verification: (state == ObjectState::Verified).then(good_read_back),
                 phase_run: String::new(),
             })
@@ -134,9 +188,18 @@ pub(super) fn status_in(phase: Phase) -> MigrationStatus {
         status.objects[0].state = ObjectState::Loading;
         status.attempt = Some(attempt(Step::Load, Some("contacts"), 5));
     }
-    status.attempts = if status.attempt.is_some() || phase > Phase::Discovering { 5 } else { 0 };
+    status.attempts = if status.attempt.is_some() || phase > Phase::Discovering {
+        5
+    } else {
+        0
+    };
     if phase >= Phase::CuttingOver {
-        status.round = Some(Round { number: 1, ended: Time(at(0)), changed: 0, gone: 0 });
+        status.round = Some(Round {
+            number: 1,
+            ended: Time(at(0)),
+            changed: 0,
+            gone: 0,
+        });
     }
     status
 }
@@ -182,11 +245,19 @@ pub(super) fn good_report(step: Step, object: Option<&str>) -> PhaseRunStatus {
         plan: (step == Step::Discover).then(|| PlanReport {
             digest: "sha256:p1".into(),
             mapping_digest: "sha256:m1".into(),
-            objects: OBJECTS.map(|name| PlannedObject { name: name.into(), model: "res.partner".into() }).into(),
+            objects: OBJECTS
+                .map(|name| PlannedObject {
+                    name: name.into(),
+                    model: "res.partner".into(),
+                })
+                .into(),
             ..PlanReport::default()
         }),
-        delta: matches!(step, Step::Extract | Step::Delta | Step::Cutover)
-            .then(|| Delta { changed: 3, gone: 0, watermark: "sha256:w1".into() }),
+        delta: matches!(step, Step::Extract | Step::Delta | Step::Cutover).then(|| Delta {
+            changed: 3,
+            gone: 0,
+            watermark: "sha256:w1".into(),
+        }),
         cutover: fact.map(|time| CutoverFacts {
             drained: Some(time.clone()),
             frozen: Some(time.clone()),
@@ -201,18 +272,23 @@ pub(super) fn bad_report(outcome: Outcome, reason: FailureReason) -> PhaseRunSta
     PhaseRunStatus {
         heartbeat: Some(MicroTime(at(1))),
         outcome: Some(outcome),
-        failure: Some(Failure { reason, message: "it did not work".into() }),
+        failure: Some(Failure {
+            reason,
+            message: "it did not work".into(),
+        }),
         ..PhaseRunStatus::default()
     }
 }
 
-pub(super) fn reported(status: PhaseRunStatus) -> Option<PhaseRunSeen> {
-    Some(PhaseRunSeen { status, closed: false })
+pub(super) fn reported(status: PhaseRunStatus) -> PhaseRunSeen {
+    PhaseRunSeen { status, closed: false }
 }
 
 pub(super) fn condition<'a>(status: &'a MigrationStatus, type_: &str) -> (&'a str, &'a str) {
     let found = status.conditions.iter().find(|condition| condition.type_ == type_);
-    found.map_or(("", ""), |condition| (condition.status.as_str(), condition.reason.as_str()))
+    found.map_or(("", ""), |condition| {
+        (condition.status.as_str(), condition.reason.as_str())
+    })
 }
 
 /// Whether the table (or a verb) lets a phase lead to another, in one pass of several steps.

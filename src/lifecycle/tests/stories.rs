@@ -1,1 +1,575 @@
-//! x
+//! Single stories: what the table promises, one sentence each.
+
+use k8s_openapi::apimachinery::pkg::{apis::meta::v1::Time, util::intstr::IntOrString};
+
+use super::*;
+use crate::{
+    api::{PUSHED, PhaseRunSpec, REQUEST},
+    lifecycle::{Effect, JobSeen, Trouble, next},
+};
+
+/// A Migration that is looked at again and again.
+struct Story {
+    observed: Observed,
+    effects: Vec<Effect>,
+}
+
+impl Story {
+    fn of(migration: Migration, status: MigrationStatus) -> Self {
+        let mut observed = observed(migration);
+        observed.migration.status = Some(status);
+        Self {
+            observed,
+            effects: vec![],
+        }
+    }
+
+    fn in_phase(phase: Phase) -> Self {
+        Self::of(a_migration(), status_in(phase))
+    }
+
+    /// Waits for the gate of its phase, with good evidence.
+    fn at_gate(phase: Phase) -> (Self, String) {
+        let mut story = Self::in_phase(phase);
+        if phase == Phase::Synchronising {
+            story.status_mut().round = Some(Round {
+                number: 1,
+                ended: Time(at(0)),
+                changed: 0,
+                gone: 0,
+            });
+            story.status_mut().attempt = Some(done(attempt(Step::Delta, None, 5)));
+        }
+        let gate = if phase == Phase::AwaitingMapping {
+            "mapping"
+        } else {
+            "cutover"
+        };
+        let migration = story.observed.migration.clone();
+        let digest = with_gate(&migration, story.status_mut(), gate, GateState::Waiting);
+        (story, digest)
+    }
+
+    fn status(&self) -> &MigrationStatus {
+        self.observed.migration.status.as_ref().unwrap()
+    }
+
+    fn status_mut(&mut self) -> &mut MigrationStatus {
+        self.observed.migration.status.as_mut().unwrap()
+    }
+
+    fn sees(&mut self, job: JobSeen, report: Option<PhaseRunStatus>) -> &mut Self {
+        self.observed.attempt = AttemptSeen {
+            phase_run: report.map(reported),
+            job,
+            troubles: vec![],
+        };
+        self
+    }
+
+    /// One pass; the status is written.
+    fn pass(&mut self, second: i64) -> &MigrationStatus {
+        let decided = next(&self.observed, at(second));
+        let name = |status: &MigrationStatus| status.attempt.as_ref().map(|attempt| attempt.name.clone());
+        if name(&decided.status) != name(self.status()) {
+            self.observed.attempt = AttemptSeen::default();
+        }
+        *self.status_mut() = decided.status;
+        self.effects = decided.effects;
+        self.status()
+    }
+
+    fn ask(&mut self, request: &str) -> &mut Self {
+        annotate(&mut self.observed.migration, REQUEST, request);
+        self
+    }
+
+    fn edit(&mut self, change: impl FnOnce(&mut MigrationSpec)) -> &mut Self {
+        change(&mut self.observed.migration.spec);
+        *self.observed.migration.metadata.generation.get_or_insert_default() += 1;
+        self
+    }
+
+    fn started(&self) -> Option<&PhaseRunSpec> {
+        self.effects.iter().find_map(|effect| match effect {
+            Effect::Start { spec, .. } => Some(spec),
+            _ => None,
+        })
+    }
+
+    fn gate(&self) -> &Gate {
+        self.status().gates.last().unwrap()
+    }
+
+    fn waits_for(&self, what: &str) -> &str {
+        let wait = self.status().waiting_for.iter().find(|wait| wait.what == what);
+        wait.map_or("", |wait| wait.command.as_str())
+    }
+}
+
+#[test]
+fn a_book_over_accept_stalls_and_a_wider_accept_goes_on_without_another_attempt() {
+    let mut story = Story::in_phase(Phase::Loading);
+    let mut report = good_report(Step::Load, Some("contacts"));
+    report.objects[0].book.read += 2;
+    report.objects[0].book.rejected = 2;
+    story.sees(JobSeen::Complete, Some(report)).pass(10);
+    assert_eq!(condition(story.status(), "Stalled"), ("True", "Acceptance"));
+    assert_eq!(
+        story.waits_for("Acceptance"),
+        "kubectl crmferry retry migration/acme -n crm"
+    );
+    assert!(story.started().is_none());
+    story
+        .edit(|spec| spec.accept.rejected = Some(IntOrString::Int(2)))
+        .pass(20);
+    assert_eq!(story.status().objects[0].state, ObjectState::Verified);
+    assert_eq!(story.started().unwrap().object.as_deref(), Some("deals"));
+}
+
+#[test]
+fn a_load_that_stopped_short_over_accept_is_made_again_when_accept_is_wider() {
+    let mut story = Story::in_phase(Phase::Loading);
+    let mut report = good_report(Step::Load, Some("contacts"));
+    report.outcome = Some(Outcome::Partial);
+    report.failure = bad_report(Outcome::Partial, FailureReason::Acceptance).failure;
+    report.objects[0].book.created = 5;
+    report.objects[0].book.unprocessed = 5;
+    story.sees(JobSeen::Complete, Some(report)).pass(10);
+    assert_eq!(condition(story.status(), "Stalled").0, "True");
+    story
+        .edit(|spec| spec.accept.rejected = Some(IntOrString::Int(5)))
+        .pass(20);
+    let spec = story.started().unwrap();
+    assert_eq!((spec.object.as_deref(), spec.attempt), (Some("contacts"), 6));
+}
+
+#[test]
+fn a_load_that_reports_nothing_of_its_object_is_not_verified_by_its_prediction() {
+    let mut story = Story::in_phase(Phase::PreparingSchema);
+    story
+        .sees(JobSeen::Complete, Some(good_report(Step::Schema, None)))
+        .pass(10);
+    assert_eq!(story.status().phase, Phase::Loading);
+    let report = PhaseRunStatus {
+        objects: vec![],
+        ..good_report(Step::Load, None)
+    };
+    story.sees(JobSeen::Complete, Some(report)).pass(20);
+    assert_eq!(condition(story.status(), "Stalled").0, "True");
+    assert_eq!(story.status().objects[0].state, ObjectState::Loading);
+}
+
+#[test]
+fn an_approval_first_seen_unguarded_is_void_and_new_evidence_is_sealed() {
+    let (mut story, digest) = Story::at_gate(Phase::AwaitingMapping);
+    approve(&mut story.observed.migration, "mapping", &digest);
+    story.observed.guarded = Some(false);
+    story.pass(10);
+    assert_eq!(story.gate().state, GateState::Unguarded);
+    assert_ne!(story.gate().evidence_digest, digest);
+    assert_eq!(story.gate().void.as_deref(), Some(format!("{digest} by anna").as_str()));
+    assert!(matches!(&story.effects[0], Effect::Seal { name, .. } if name == "acme-evidence-mapping-2"));
+    story.observed.guarded = Some(true);
+    story.pass(20);
+    assert_eq!(
+        (story.status().phase, story.gate().state),
+        (Phase::AwaitingMapping, GateState::Waiting)
+    );
+}
+
+#[test]
+fn an_approval_heard_under_guard_outlives_a_gap_in_the_guard_but_is_not_carried_out_in_it() {
+    let (mut story, digest) = Story::at_gate(Phase::AwaitingMapping);
+    approve(&mut story.observed.migration, "mapping", &digest);
+    story.edit(|spec| spec.suspend = true).pass(10);
+    assert_eq!(story.gate().state, GateState::Approved);
+    story.observed.guarded = Some(false);
+    story.edit(|spec| spec.suspend = false).pass(20);
+    assert_eq!(
+        (story.status().phase, story.gate().state),
+        (Phase::AwaitingMapping, GateState::Unguarded)
+    );
+    story.observed.guarded = None;
+    assert_eq!(story.pass(25).phase, Phase::AwaitingMapping);
+    story.observed.guarded = Some(true);
+    assert_eq!(story.pass(30).phase, Phase::PreparingSchema);
+}
+
+#[test]
+fn a_laptop_has_no_guard_and_other_commands() {
+    let (mut story, digest) = Story::at_gate(Phase::AwaitingMapping);
+    (story.observed.laptop, story.observed.guarded) = (true, None);
+    story.pass(10);
+    assert_eq!(story.waits_for("Approval"), "crmferry run <manifest> --approve mapping");
+    approve(&mut story.observed.migration, "mapping", &digest);
+    assert_eq!(story.pass(20).phase, Phase::PreparingSchema);
+}
+
+#[test]
+fn evidence_is_sealed_anew_when_the_spec_it_stands_on_changes_and_not_for_limits() {
+    let (mut story, digest) = Story::at_gate(Phase::AwaitingMapping);
+    story
+        .edit(|spec| spec.destination.odoo.limits.connections = Some(4))
+        .pass(10);
+    assert_eq!(story.gate().evidence_digest, digest);
+    approve(&mut story.observed.migration, "mapping", &digest);
+    story.edit(|spec| spec.cutover.max_delta = 7).pass(20);
+    assert_eq!((story.gate().sealed, story.gate().state), (2, GateState::Waiting));
+    assert_eq!(
+        story.status().phase,
+        Phase::AwaitingMapping,
+        "the old approval names other evidence"
+    );
+}
+
+#[test]
+fn evidence_older_than_72_hours_is_sealed_anew() {
+    let (mut story, digest) = Story::at_gate(Phase::AwaitingMapping);
+    approve(&mut story.observed.migration, "mapping", &digest);
+    story.pass(72 * 3600 + 1);
+    assert_eq!((story.gate().sealed, story.gate().state), (2, GateState::Waiting));
+}
+
+#[test]
+fn a_number_taken_by_other_evidence_is_passed_over() {
+    let mut story = Story::in_phase(Phase::AwaitingMapping);
+    story.observed.taken = vec!["acme-evidence-mapping-1".into(), "acme-evidence-mapping-2".into()];
+    story.pass(10);
+    assert_eq!(
+        (story.gate().sealed, story.gate().evidence.as_str()),
+        (3, "acme-evidence-mapping-3")
+    );
+}
+
+#[test]
+fn a_round_over_max_delta_makes_the_gate_stale_and_the_next_round_seals_anew() {
+    let (mut story, digest) = Story::at_gate(Phase::Synchronising);
+    story.pass(901);
+    assert_eq!(
+        story.started().unwrap().phase,
+        Step::Delta,
+        "a round is due after 15 minutes"
+    );
+    let mut report = good_report(Step::Delta, None);
+    report.delta.as_mut().unwrap().changed = 1001;
+    approve(&mut story.observed.migration, "cutover", &digest);
+    story.sees(JobSeen::Complete, Some(report)).pass(910);
+    assert_eq!(
+        (story.status().phase, story.gate().state),
+        (Phase::Synchronising, GateState::Stale)
+    );
+    assert_eq!(story.started().unwrap().phase, Step::Delta, "another round at once");
+    story
+        .sees(JobSeen::Complete, Some(good_report(Step::Delta, None)))
+        .pass(920);
+    assert_eq!((story.gate().sealed, story.gate().state), (2, GateState::Waiting));
+}
+
+#[test]
+fn a_push_asks_for_a_round_once() {
+    let (mut story, _) = Story::at_gate(Phase::Synchronising);
+    assert!(story.pass(10).attempt.as_ref().unwrap().ended.is_some());
+    annotate(&mut story.observed.migration, PUSHED, at(100).to_string());
+    story.pass(50);
+    assert!(story.started().is_none(), "a time to come does not count yet");
+    story.pass(100);
+    assert!(story.started().is_some());
+    story
+        .sees(JobSeen::Complete, Some(good_report(Step::Delta, None)))
+        .pass(110);
+    assert!(story.started().is_none());
+}
+
+#[test]
+fn the_cutover_waits_for_its_window_and_goes_back_when_it_shuts() {
+    let (mut story, _) = Story::at_gate(Phase::Synchronising);
+    let window = crate::api::migration::Window {
+        not_before: Some(Time(at(200))),
+        not_after: Some(Time(at(300))),
+    };
+    story.edit(|spec| spec.cutover.window = Some(window)).pass(10);
+    let digest = story.gate().evidence_digest.clone();
+    approve(&mut story.observed.migration, "cutover", &digest);
+    story.pass(20);
+    assert_eq!(condition(story.status(), "Ready"), ("False", "AwaitingWindow"));
+    assert_eq!(story.pass(200).phase, Phase::CuttingOver);
+    assert_eq!(story.started().unwrap().phase, Step::Cutover);
+    story.sees(JobSeen::Running, None).pass(300);
+    assert_eq!(story.status().phase, Phase::CuttingOver, "not before its Job has ended");
+    assert!(matches!(story.effects[0], Effect::Stop { .. }));
+    story.sees(JobSeen::Failed(Some(75)), None).pass(310);
+    assert_eq!(
+        (story.status().phase, story.gate().state),
+        (Phase::Synchronising, GateState::Stale)
+    );
+}
+
+#[test]
+fn a_cutover_that_had_switched_before_it_could_be_stopped_has_happened() {
+    let (mut story, digest) = Story::at_gate(Phase::CuttingOver);
+    approve(&mut story.observed.migration, "cutover", &digest);
+    story.sees(JobSeen::Running, None).pass(5);
+    story.observed.migration.metadata.annotations = None;
+    story.sees(JobSeen::Running, None).pass(10);
+    assert!(
+        story.effects.iter().any(|effect| matches!(effect, Effect::Stop { .. })),
+        "revoking stops it"
+    );
+    story
+        .sees(JobSeen::Failed(Some(75)), Some(good_report(Step::Cutover, None)))
+        .pass(20);
+    assert_eq!(story.status().phase, Phase::Completed);
+    assert_eq!(condition(story.status(), "CutOver").0, "True");
+}
+
+#[test]
+fn a_source_that_is_not_quiet_sends_the_cutover_back() {
+    let (mut story, digest) = Story::at_gate(Phase::CuttingOver);
+    approve(&mut story.observed.migration, "cutover", &digest);
+    let report = bad_report(Outcome::Failed, FailureReason::NotQuiet);
+    story.sees(JobSeen::Failed(Some(20)), Some(report)).pass(10);
+    assert_eq!(
+        (story.status().phase, story.gate().state),
+        (Phase::Synchronising, GateState::Stale)
+    );
+    assert_eq!(story.status().cutover, None);
+    assert_eq!(story.started().unwrap().phase, Step::Delta);
+}
+
+#[test]
+fn the_lock_is_waited_for_and_unlock_takes_it_with_the_next_job() {
+    let mut story = Story::in_phase(Phase::PreparingSchema);
+    story.sees(JobSeen::Failed(Some(40)), None).pass(10);
+    assert_eq!(
+        story.waits_for("DestinationLock"),
+        "kubectl crmferry unlock migration/acme -n crm"
+    );
+    assert!(story.pass(24).attempt.as_ref().unwrap().ended.is_some());
+    story.ask("unlock 1").pass(24);
+    let spec = story.started().unwrap();
+    assert!(spec.orders.unlock && spec.attempt == 6);
+    story.sees(JobSeen::Failed(Some(40)), None).pass(30);
+    story.pass(45);
+    assert!(!story.started().unwrap().orders.unlock, "asked for once");
+}
+
+#[test]
+fn a_missing_export_waits_with_the_command_to_push_and_a_push_looks_at_once() {
+    let mut story = Story::in_phase(Phase::Discovering);
+    let report = bad_report(Outcome::Failed, FailureReason::ExportMissing);
+    story.sees(JobSeen::Failed(Some(30)), Some(report)).pass(10);
+    assert_eq!(condition(story.status(), "Ready"), ("False", "AwaitingExport"));
+    assert_eq!(condition(story.status(), "Stalled").0, "False");
+    assert_eq!(
+        story.waits_for("ExportMissing"),
+        "kubectl crmferry push DIR migration/acme -n crm"
+    );
+    annotate(&mut story.observed.migration, PUSHED, at(12).to_string());
+    story.pass(12);
+    assert!(story.started().is_some());
+}
+
+#[test]
+fn an_error_finding_stalls_discovery_and_a_retry_looks_again() {
+    let mut story = Story::in_phase(Phase::Discovering);
+    let mut report = good_report(Step::Discover, None);
+    report.plan.as_mut().unwrap().findings = vec![crate::api::mapping_spec::Finding {
+        severity: crate::api::mapping_spec::Severity::Error,
+        code: "UnknownField".into(),
+        path: String::new(),
+        message: "no such field".into(),
+    }];
+    story.sees(JobSeen::Complete, Some(report)).pass(10);
+    assert_eq!(condition(story.status(), "Stalled"), ("True", "Preflight"));
+    assert_eq!(story.status().plan, None);
+    story.ask("retry 1").pass(20);
+    assert_eq!(story.started().unwrap().attempt, 6);
+    story
+        .sees(JobSeen::Complete, Some(good_report(Step::Discover, None)))
+        .pass(30);
+    assert_eq!(story.status().phase, Phase::Extracting);
+}
+
+#[test]
+fn retry_from_extract_keeps_the_run_and_asks_for_a_rebuild_until_it_succeeded() {
+    let mut story = Story::in_phase(Phase::Loading);
+    story.sees(JobSeen::Running, None).ask("retry from-extract 1").pass(10);
+    assert_eq!((story.status().phase, story.status().run), (Phase::Extracting, 1));
+    assert!(story.started().is_none(), "the old Job has to end first");
+    story.sees(JobSeen::Failed(Some(75)), None).pass(20);
+    assert!(story.started().unwrap().orders.rebuild);
+    story.sees(JobSeen::Failed(Some(10)), None).pass(30);
+    story.pass(40);
+    let spec = story.started().unwrap();
+    assert!(spec.orders.rebuild && spec.attempt == 7);
+    story
+        .sees(JobSeen::Complete, Some(good_report(Step::Extract, None)))
+        .pass(50);
+    let spec = story.started().unwrap();
+    assert!(spec.phase == Step::Rehearse && spec.orders.is_none());
+}
+
+#[test]
+fn an_edited_mapping_only_shows_as_drift_until_replan_takes_it() {
+    let (mut story, _) = Story::at_gate(Phase::Synchronising);
+    story.pass(10);
+    let before = story.status().clone();
+    story.observed.mapping = MappingSeen::Valid {
+        digest: "sha256:m2".into(),
+    };
+    story.pass(10);
+    assert_eq!(condition(story.status(), "MappingDrifted"), ("True", "Drifted"));
+    assert_eq!(
+        (story.status().phase, &story.status().plan),
+        (before.phase, &before.plan)
+    );
+    story.ask("replan 1").pass(20);
+    assert_eq!(
+        (story.status().phase, story.gate().state),
+        (Phase::Discovering, GateState::Stale)
+    );
+    let spec = story.started().unwrap();
+    assert_eq!((spec.phase, spec.run, &spec.plan_digest), (Step::Discover, 1, &None));
+}
+
+#[test]
+fn a_pod_that_does_not_start_is_named_at_once_and_stalls_after_ten_minutes() {
+    let mut story = Story::in_phase(Phase::Extracting);
+    story.sees(JobSeen::Pending, None);
+    let trouble = Trouble {
+        reason: "FailedMount".into(),
+        message: "claim ferry".into(),
+        command: "kubectl get pvc".into(),
+    };
+    story.observed.attempt.troubles = vec![trouble];
+    story.pass(10);
+    assert_eq!(story.waits_for("FailedMount"), "kubectl get pvc");
+    assert_eq!(condition(story.status(), "Stalled").0, "False");
+    story.pass(600);
+    assert_eq!(condition(story.status(), "Stalled"), ("True", "FailedMount"));
+    assert_eq!(story.waits_for("Retry"), "kubectl crmferry retry migration/acme -n crm");
+    story.ask("retry 1").pass(610);
+    assert!(matches!(story.effects[0], Effect::Stop { .. }));
+}
+
+#[test]
+fn a_silent_worker_is_closed_and_its_successor_waits_until_that_is_seen() {
+    let mut story = Story::in_phase(Phase::Extracting);
+    let report = PhaseRunStatus {
+        heartbeat: Some(MicroTime(at(1))),
+        ..PhaseRunStatus::default()
+    };
+    story.sees(JobSeen::Running, Some(report)).pass(10);
+    story.pass(150);
+    assert!(story.effects.is_empty());
+    story.pass(151);
+    let stop = Effect::Stop {
+        name: "acme-extract-r1a5".into(),
+        close: true,
+    };
+    assert_eq!(story.effects, std::slice::from_ref(&stop));
+    story.observed.attempt.job = JobSeen::Ending;
+    story.pass(152);
+    assert_eq!(story.effects, [stop], "said again until it is seen");
+    story.observed.attempt.phase_run.as_mut().unwrap().closed = true;
+    story.pass(153);
+    let attempt = story.status().attempt.clone().unwrap();
+    assert_eq!(
+        (attempt.ending.unwrap().verdict, attempt.fruitless),
+        (Verdict::Retry, 1)
+    );
+    story.pass(155);
+    assert_eq!(story.started().unwrap().attempt, 6);
+}
+
+#[test]
+fn a_dry_run_is_completed_after_the_rehearsal_and_has_no_gate() {
+    let mut story = Story::in_phase(Phase::Rehearsing);
+    story.observed.migration.spec.mode = Mode::DryRun;
+    story
+        .sees(JobSeen::Complete, Some(good_report(Step::Rehearse, None)))
+        .pass(10);
+    assert_eq!(story.status().phase, Phase::Completed);
+    assert!(story.status().gates.is_empty());
+    assert_eq!(condition(story.status(), "Ready").0, "True");
+    assert_eq!(condition(story.status(), "CutOver").0, "False");
+}
+
+#[test]
+fn a_rerun_counts_on_and_seals_under_new_numbers() {
+    let mut story = Story::in_phase(Phase::Completed);
+    let migration = story.observed.migration.clone();
+    with_gate(&migration, story.status_mut(), "mapping", GateState::Passed);
+    story.observed.worker_image = "crmferry:2".into();
+    story.ask("rerun 1").pass(10);
+    let spec = story.started().unwrap();
+    assert_eq!((spec.run, spec.attempt, spec.image.as_str()), (2, 1, "crmferry:2"));
+    assert_eq!((story.gate().state, story.gate().sealed), (GateState::Stale, 1));
+    assert_eq!(condition(story.status(), "MappingConfirmed").0, "False");
+}
+
+#[test]
+fn a_verb_is_answered_once_per_value_and_an_unknown_one_is_refused() {
+    let mut story = Story::in_phase(Phase::Extracting);
+    story.sees(JobSeen::Failed(Some(20)), None).ask("retry 1").pass(10);
+    assert_eq!(story.started().unwrap().attempt, 6);
+    story.sees(JobSeen::Failed(Some(20)), None).pass(20);
+    assert!(story.started().is_none(), "the same value asks for nothing more");
+    story.ask("dance 2").pass(30);
+    assert!(!story.status().last_request.as_ref().unwrap().accepted);
+    story.ask("retry 3").pass(40);
+    assert_eq!(story.started().unwrap().attempt, 7);
+}
+
+#[test]
+fn a_cancel_releases_the_lock_and_gives_up_releasing_when_it_has_aged_out() {
+    let mut story = Story::in_phase(Phase::Loading);
+    story.sees(JobSeen::Running, None).ask("cancel 1").pass(10);
+    story.sees(JobSeen::Failed(Some(75)), None).pass(20);
+    assert_eq!(story.started().unwrap().phase, Step::Release);
+    story
+        .sees(JobSeen::Complete, Some(good_report(Step::Release, None)))
+        .pass(30);
+    assert_eq!(story.status().phase, Phase::Cancelled);
+    assert_eq!(story.status().history.len(), 1);
+
+    let mut stuck = Story::in_phase(Phase::Loading);
+    stuck.sees(JobSeen::Failed(Some(20)), None).ask("cancel 1").pass(10);
+    assert_eq!(stuck.sees(JobSeen::Pending, None).pass(300).phase, Phase::Loading);
+    stuck.pass(610);
+    assert_eq!(stuck.sees(JobSeen::Absent, None).pass(611).phase, Phase::Cancelled);
+}
+
+#[test]
+fn a_mapping_with_errors_stalls_and_any_edit_of_it_tries_again() {
+    let mut story = Story::in_phase(Phase::Pending);
+    story.observed.mapping = MappingSeen::Absent;
+    story.pass(1);
+    assert_eq!(condition(story.status(), "Ready"), ("False", "AwaitingMappingSpec"));
+    story.observed.mapping = MappingSeen::Invalid(vec![]);
+    story.pass(2);
+    assert_eq!(
+        (story.status().phase, condition(story.status(), "Stalled").1),
+        (Phase::Validating, "InvalidMapping")
+    );
+    story.observed.mapping = MappingSeen::Valid {
+        digest: "sha256:m1".into(),
+    };
+    assert_eq!(story.pass(3).phase, Phase::Discovering);
+}
+
+#[test]
+fn an_approved_gate_is_not_passed_while_nobody_knows_whether_it_is_guarded() {
+    for (phase, gate) in [(Phase::AwaitingMapping, "mapping"), (Phase::Synchronising, "cutover")] {
+        let (mut story, digest) = Story::at_gate(phase);
+        approve(&mut story.observed.migration, gate, &digest);
+        story.edit(|spec| spec.suspend = true).pass(10);
+        assert_eq!(story.gate().state, GateState::Approved);
+        story.observed.guarded = None;
+        story.edit(|spec| spec.suspend = false);
+        assert_eq!(story.pass(20).phase, phase);
+        story.observed.guarded = Some(true);
+        assert!(story.pass(30).phase > phase);
+    }
+}

@@ -57,9 +57,11 @@ fn every_cell() -> impl Iterator<Item = Cell> {
     use Meanwhile::{Cancelled, Deleted, Nothing, Suspended};
     Phase::ALL.into_iter().flat_map(|phase| {
         SEEN.into_iter().flat_map(move |seen| {
-            [Nothing, Suspended, Cancelled, Deleted].into_iter().flat_map(move |meanwhile| {
-                [GateIs::Approved, GateIs::Stale, GateIs::Unguarded].map(move |gate| (phase, seen, meanwhile, gate))
-            })
+            [Nothing, Suspended, Cancelled, Deleted]
+                .into_iter()
+                .flat_map(move |meanwhile| {
+                    [GateIs::Approved, GateIs::Stale, GateIs::Unguarded].map(move |gate| (phase, seen, meanwhile, gate))
+                })
         })
     })
 }
@@ -68,7 +70,12 @@ fn build((phase, seen, meanwhile, gate_is): Cell) -> Observed {
     let mut migration = a_migration();
     let mut status = status_in(phase);
     if seen == Seen::NoJob && phase == Phase::Synchronising {
-        status.round = Some(Round { number: 1, ended: Time(at(0)), changed: 0, gone: 0 });
+        status.round = Some(Round {
+            number: 1,
+            ended: Time(at(0)),
+            changed: 0,
+            gone: 0,
+        });
         status.attempt = Some(done(attempt(Step::Delta, None, 5)));
     }
     let kind = Kind::of(phase);
@@ -80,19 +87,24 @@ fn build((phase, seen, meanwhile, gate_is): Cell) -> Observed {
             status.gates[0].basis = "sha256:another".into();
         }
     }
-    let step = status.attempt.as_ref().map(|attempt| (attempt.step, attempt.object.clone()));
+    let step = status
+        .attempt
+        .as_ref()
+        .map(|attempt| (attempt.step, attempt.object.clone()));
     let (job, phase_run) = match seen {
         Seen::NoJob => (JobSeen::Absent, None),
-        Seen::Running => (JobSeen::Running, reported(beating())),
+        Seen::Running => (JobSeen::Running, Some(reported(beating()))),
         Seen::CompleteWithReport => {
-            let report = step.as_ref().map(|(step, object)| good_report(*step, object.as_deref()));
-            (JobSeen::Complete, report.and_then(reported))
+            let report = step
+                .as_ref()
+                .map(|(step, object)| good_report(*step, object.as_deref()));
+            (JobSeen::Complete, report.map(reported))
         }
-        Seen::CompleteWithout => (JobSeen::Complete, reported(beating())),
-        Seen::Failed(code) => (JobSeen::Failed(Some(code)), reported(beating())),
-        Seen::FailedUnknown => (JobSeen::Failed(None), reported(beating())),
-        Seen::Trouble => (JobSeen::Pending, reported(PhaseRunStatus::default())),
-        Seen::Ending => (JobSeen::Ending, reported(beating())),
+        Seen::CompleteWithout => (JobSeen::Complete, Some(reported(beating()))),
+        Seen::Failed(code) => (JobSeen::Failed(Some(code)), Some(reported(beating()))),
+        Seen::FailedUnknown => (JobSeen::Failed(None), Some(reported(beating()))),
+        Seen::Trouble => (JobSeen::Pending, Some(reported(PhaseRunStatus::default()))),
+        Seen::Ending => (JobSeen::Ending, Some(reported(beating()))),
     };
     match meanwhile {
         Meanwhile::Nothing => {}
@@ -103,7 +115,11 @@ fn build((phase, seen, meanwhile, gate_is): Cell) -> Observed {
     migration.status = Some(status);
     let mut observed = observed(migration);
     observed.guarded = Some(gate_is != GateIs::Unguarded);
-    observed.attempt = AttemptSeen { phase_run, job, troubles: vec![] };
+    observed.attempt = AttemptSeen {
+        phase_run,
+        job,
+        troubles: vec![],
+    };
     if seen == Seen::Trouble {
         observed.attempt.troubles = vec![Trouble {
             reason: "ImagePullBackOff".into(),
@@ -115,7 +131,10 @@ fn build((phase, seen, meanwhile, gate_is): Cell) -> Observed {
 }
 
 fn beating() -> PhaseRunStatus {
-    PhaseRunStatus { heartbeat: Some(MicroTime(at(9))), ..PhaseRunStatus::default() }
+    PhaseRunStatus {
+        heartbeat: Some(MicroTime(at(9))),
+        ..PhaseRunStatus::default()
+    }
 }
 
 fn decide(cell: Cell) -> (Observed, Next) {
@@ -146,13 +165,30 @@ fn in_every_cell_the_invariants_hold() {
         }
         if meanwhile == Meanwhile::Deleted {
             assert_eq!(*after, before, "{cell:?}");
-            assert!(decided.effects.iter().all(|effect| matches!(effect, Effect::Stop { .. })), "{cell:?}");
+            assert!(
+                decided
+                    .effects
+                    .iter()
+                    .all(|effect| matches!(effect, Effect::Stop { .. })),
+                "{cell:?}"
+            );
         }
         assert!(after.attempts >= before.attempts && after.run >= before.run, "{cell:?}");
-        assert!(may_lead(phase, after.phase, false), "{cell:?} leads to {:?}", after.phase);
+        assert!(
+            may_lead(phase, after.phase, false),
+            "{cell:?} leads to {:?}",
+            after.phase
+        );
         if gate_is != GateIs::Approved && phase == Phase::AwaitingMapping {
-            assert_eq!(after.phase == Phase::AwaitingMapping, !after.phase.is_over(), "{cell:?}");
-            assert!(after.gates.iter().all(|gate| gate.state != GateState::Passed), "{cell:?}");
+            assert_eq!(
+                after.phase == Phase::AwaitingMapping,
+                !after.phase.is_over(),
+                "{cell:?}"
+            );
+            assert!(
+                after.gates.iter().all(|gate| gate.state != GateState::Passed),
+                "{cell:?}"
+            );
         }
         if let Some(attempt) = after.attempt.as_ref().filter(|_| !started.is_empty()) {
             assert_eq!(started, [attempt.name.as_str()], "{cell:?}");
@@ -163,13 +199,27 @@ fn in_every_cell_the_invariants_hold() {
             assert!(started.is_empty(), "{cell:?}: a second writer");
         }
         if meanwhile != Meanwhile::Deleted {
-            for type_ in ["Ready", "Reconciling", "Stalled", "MappingConfirmed", "Reconciled", "CutOver", "Completed"] {
+            for type_ in [
+                "Ready",
+                "Reconciling",
+                "Stalled",
+                "MappingConfirmed",
+                "Reconciled",
+                "CutOver",
+                "Completed",
+            ] {
                 assert_ne!(condition(after, type_).0, "", "{cell:?}: {type_} is not set");
             }
             let exclusive = ["Ready", "Reconciling", "Stalled"];
-            let yes = exclusive.iter().filter(|type_| condition(after, type_).0 == "True").count();
+            let yes = exclusive
+                .iter()
+                .filter(|type_| condition(after, type_).0 == "True")
+                .count();
             assert!(yes <= 1, "{cell:?}");
-            assert!(after.waiting_for.iter().all(|wait| !wait.command.is_empty()), "{cell:?}");
+            assert!(
+                after.waiting_for.iter().all(|wait| !wait.command.is_empty()),
+                "{cell:?}"
+            );
         }
     }
 }
@@ -213,7 +263,11 @@ fn what_ends_well_leads_on_and_what_does_not_is_named() {
         ] {
             let (_, decided) = decide(cell(seen));
             assert_eq!(decided.status.phase, phase, "{seen:?}");
-            assert_eq!(condition(&decided.status, type_), ("True", reason.as_str()), "{phase:?} {seen:?}");
+            assert_eq!(
+                condition(&decided.status, type_),
+                ("True", reason.as_str()),
+                "{phase:?} {seen:?}"
+            );
         }
         let (_, held) = decide(cell(Seen::Failed(40)));
         assert_eq!(condition(&held.status, "Ready"), ("False", "AwaitingLock"));
@@ -230,7 +284,10 @@ fn a_suspended_or_cancelled_attempt_is_told_to_end() {
         for meanwhile in [Meanwhile::Suspended, Meanwhile::Cancelled, Meanwhile::Deleted] {
             let (observed, decided) = decide((phase, Seen::Running, meanwhile, GateIs::Approved));
             let name = observed.migration.status.unwrap().attempt.unwrap().name;
-            assert!(decided.effects.contains(&Effect::Stop { name, close: false }), "{phase:?} {meanwhile:?}");
+            assert!(
+                decided.effects.contains(&Effect::Stop { name, close: false }),
+                "{phase:?} {meanwhile:?}"
+            );
             assert_eq!(decided.status.phase, phase);
         }
     }
@@ -245,7 +302,8 @@ fn a_cancel_gives_the_lock_back_only_where_one_may_be_held() {
             assert!(!after.last_request.as_ref().unwrap().accepted);
         } else if phase.may_hold_lock() {
             assert_eq!(after.attempt.as_ref().unwrap().step, Step::Release, "{phase:?}");
-            let Some(Effect::Start { spec, .. }) = decided.effects.iter().find(|e| matches!(e, Effect::Start { .. })) else {
+            let Some(Effect::Start { spec, .. }) = decided.effects.iter().find(|e| matches!(e, Effect::Start { .. }))
+            else {
                 panic!("{phase:?}: {:?}", decided.effects);
             };
             assert!(spec.orders.release);
