@@ -79,7 +79,9 @@ pub(super) struct KeyPart {
 
 impl fmt::Debug for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Plan").field("object", &self.object).finish_non_exhaustive()
+        f.debug_struct("Plan")
+            .field("object", &self.object)
+            .finish_non_exhaustive()
     }
 }
 
@@ -231,7 +233,11 @@ impl Object {
     }
 
     fn failed(&self, seen: &Seen, field: &str, expression: &Expression, message: &str) -> Step {
-        let message = format!("{}.{field}: {message} in {}", self.name, shortened(expression.source(), 200));
+        let message = format!(
+            "{}.{field}: {message} in {}",
+            self.name,
+            shortened(expression.source(), 200)
+        );
         Step::Rejected {
             key: self.key(seen).ok(),
             rejection: Rejection::new("Expression", field, message),
@@ -285,7 +291,12 @@ impl Object {
 
     /// The values of Selection fields that are created without options: what the rehearsal collects as their options.
     pub fn options_met<'a>(&'a self, mapped: &'a Mapped) -> impl Iterator<Item = (&'a str, &'a str)> {
-        let open = |name: &str| self.plan.targets.iter().any(|target| target.name == name && target.collects);
+        let open = |name: &str| {
+            self.plan
+                .targets
+                .iter()
+                .any(|target| target.name == name && target.collects)
+        };
         mapped.values.iter().filter_map(move |(name, value)| match value {
             OdooValue::Text(text) if open(name) => Some((name.as_str(), text.as_str())),
             _ => None,
@@ -296,7 +307,11 @@ impl Object {
 /// The canonical key of a value; what `key([…])` gave is one already.
 pub(super) fn key_text(value: &Value, canonical: bool) -> SourceKey {
     let text = canonical_text(value);
-    if canonical && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+    if canonical
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    {
         SourceKey(text)
     } else {
         SourceKey::of_parts([text.as_str()])
