@@ -127,7 +127,11 @@ fn look(spec: &MappingSpecSpec) -> Look {
     Look {
         digest: Some(merged.digest.to_string()),
         platform: Some(format!("{:?}", merged.platform)),
-        objects: merged.spec.objects.as_ref().and_then(|objects| i64::try_from(objects.len()).ok()),
+        objects: merged
+            .spec
+            .objects
+            .as_ref()
+            .and_then(|objects| i64::try_from(objects.len()).ok()),
         compatibility: Some(format!("{kept} of {rows}")),
         grade: compiled.grade.map(String::from),
         findings: compiled.findings,
