@@ -26,7 +26,12 @@ use crate::{
 pub async fn run(job: &Job) -> Result<(), StepError> {
     let plan = job.plan().await?;
     let mapping = plan.compiled()?;
-    let mut facts = job.migration.status.as_ref().and_then(|status| status.cutover.clone()).unwrap_or_default();
+    let mut facts = job
+        .migration
+        .status
+        .as_ref()
+        .and_then(|status| status.cutover.clone())
+        .unwrap_or_default();
     if facts.switched.is_some() {
         return Ok(());
     }
@@ -89,7 +94,10 @@ fn sound(job: &Job) -> Result<(), StepError> {
     if unsound.is_empty() {
         return Ok(());
     }
-    let message = format!("the books or the read-back of {} are not right: see the report", unsound.join(", "));
+    let message = format!(
+        "the books or the read-back of {} are not right: see the report",
+        unsound.join(", ")
+    );
     Err(StepError::permanent(FailureReason::Verification, message))
 }
 
@@ -100,7 +108,10 @@ fn may_switch(migration: &Migration, now: jiff::Timestamp) -> Result<(), StepErr
         return Err(not_quiet("the gate cutover is gone"));
     };
     let annotation = format!("{APPROVAL_PREFIX}{}", gate.name);
-    let approval = migration.annotations().get(&annotation).and_then(|text| verbs::parse_approval(text));
+    let approval = migration
+        .annotations()
+        .get(&annotation)
+        .and_then(|text| verbs::parse_approval(text));
     let stands = matches!(gate.state, GateState::Approved | GateState::Passed);
     if !stands || approval.is_none_or(|approval| approval.digest != gate.evidence_digest) {
         return Err(not_quiet("the approval of the gate cutover was taken back"));
@@ -113,6 +124,7 @@ fn may_switch(migration: &Migration, now: jiff::Timestamp) -> Result<(), StepErr
 
 fn window_open(window: Option<&Window>, now: jiff::Timestamp) -> bool {
     window.is_none_or(|window| {
-        window.not_before.as_ref().is_none_or(|time| time.0 <= now) && window.not_after.as_ref().is_none_or(|time| now <= time.0)
+        window.not_before.as_ref().is_none_or(|time| time.0 <= now)
+            && window.not_after.as_ref().is_none_or(|time| now <= time.0)
     })
 }

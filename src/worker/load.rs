@@ -9,8 +9,8 @@ use super::{
     error::{StepError, of_rpc},
     index::{Index, Kind},
     lookups::{self, Finder, Known, Matched},
-    plan::Plan,
     outcome::Results,
+    plan::Plan,
     reader::{Met, Reader, postpone},
     stock::Stock,
     tally::{Fate, Tally, most_frequent, totals},
@@ -53,7 +53,10 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
     let manifest = job.snapshot().await?;
     let name = job.spec.object.clone().unwrap_or_default();
     let Some(object) = mapping.object(&name) else {
-        return Err(StepError::permanent(FailureReason::PlanMissing, format!("the plan has no object {name}")));
+        return Err(StepError::permanent(
+            FailureReason::PlanMissing,
+            format!("the plan has no object {name}"),
+        ));
     };
     let destination = job.destination().await?;
     let lock = destination.lock(job, &plan, &mapping).await?;
@@ -95,7 +98,11 @@ pub async fn object_into_odoo(
         index,
         tally: Tally::default(),
         results: Results::begin(&job.workspace, &object.name),
-        writer: Arc::new(Writer::new(rpc.clone(), object.model.clone(), plan.external_id_module.clone())),
+        writer: Arc::new(Writer::new(
+            rpc.clone(),
+            object.model.clone(),
+            plan.external_id_module.clone(),
+        )),
         rpc: rpc.clone(),
         uid: destination.uid,
         stock: stock.clone(),
@@ -112,7 +119,16 @@ pub async fn object_into_odoo(
     } = loader;
 
     tally.book.deleted = deleted(&mut index, object)?;
-    let verified = verify::object(job, destination, &plan.external_id_module, object, &mut index, lock, stock.mark).await?;
+    let verified = verify::object(
+        job,
+        destination,
+        &plan.external_id_module,
+        object,
+        &mut index,
+        lock,
+        stock.mark,
+    )
+    .await?;
     stock.after(&*rpc, plan, object, &mut tally.book).await?;
     tally.book.balanced = crate::lifecycle::book::balances(&tally.book);
     let files = results.finish().await?;
@@ -144,7 +160,11 @@ async fn prepare_lookups(
     object: &Object,
     manifest: &Manifest,
 ) -> Result<(), StepError> {
-    for target in object.lookup_objects().into_iter().filter_map(|name| mapping.object(name)) {
+    for target in object
+        .lookup_objects()
+        .into_iter()
+        .filter_map(|name| mapping.object(name))
+    {
         if target.name != object.name {
             lookups::load_identities(index, rpc, &plan.external_id_module, target).await?;
         }
@@ -161,7 +181,9 @@ pub async fn own_keys(job: &Job, index: &mut Index, object: &Object, manifest: &
     use futures::StreamExt;
     let mut lines = job.workspace.read_object(manifest, &object.source_object);
     while let Some(line) = lines.next().await {
-        let crate::workspace::Line::Record(record) = line? else { continue };
+        let crate::workspace::Line::Record(record) = line? else {
+            continue;
+        };
         for step in object.items(&Arc::new(record)) {
             if let crate::mapping::Step::Item(item) = step {
                 index.put(Kind::Own, &object.name, item.key.0.as_bytes(), Vec::new())?;
@@ -227,7 +249,11 @@ struct Prepared {
 enum Todo {
     Create,
     Adopt(i64),
-    Compare { known: Known, id: i64, entry: Option<Entry> },
+    Compare {
+        known: Known,
+        id: i64,
+        entry: Option<Entry>,
+    },
 }
 
 /// A record that was written, or refused.
@@ -301,7 +327,11 @@ impl Loader<'_> {
             Met::Duplicate(key, differs) => {
                 self.tally.count(Fate::Deduplicated);
                 if differs {
-                    let note = Rejection::new("DuplicateDiffers", "", "a later record with this key differs from the first");
+                    let note = Rejection::new(
+                        "DuplicateDiffers",
+                        "",
+                        "a later record with this key differs from the first",
+                    );
                     self.tally.reason(&note, Some(&key));
                     self.results.note(&key, &note).await?;
                 }
@@ -361,7 +391,8 @@ impl Loader<'_> {
 
     async fn decide(&mut self, key: SourceKey, values: Vec<(String, OdooValue)>) -> Result<(), StepError> {
         let external_id = ExternalId::of(self.module, &self.object.name, &key);
-        self.index.put(Kind::Name, &self.object.name, external_id.name.as_bytes(), Vec::new())?;
+        self.index
+            .put(Kind::Name, &self.object.name, external_id.name.as_bytes(), Vec::new())?;
         let digest = content_digest(&values)?;
         let known = lookups::known(&self.index, &self.object.name, &external_id.name)?;
         let entry = ledger_entry(&self.index, &self.object.name, &key)?;
@@ -376,13 +407,18 @@ impl Loader<'_> {
                 Matched::One(id) => Todo::Adopt(id),
                 Matched::Nothing { ambiguous } => {
                     for entry in ambiguous {
-                        let note = Rejection::new("Ambiguous", entry, "several records in Odoo agree: none was adopted");
+                        let note =
+                            Rejection::new("Ambiguous", entry, "several records in Odoo agree: none was adopted");
                         self.tally.reason(&note, Some(&key));
                         self.results.note(&key, &note).await?;
                     }
                     if self.object.on_new == crate::api::mapping_spec::OnNew::Reject {
                         let fields: Vec<_> = self.object.match_on.iter().map(|entry| entry.join("+")).collect();
-                        let rejection = Rejection::new("NotFound", fields.join(", "), "nothing in Odoo matches, and onNew is Reject");
+                        let rejection = Rejection::new(
+                            "NotFound",
+                            fields.join(", "),
+                            "nothing in Odoo matches, and onNew is Reject",
+                        );
                         return self.reject(Some(&key), &rejection).await;
                     }
                     Todo::Create
@@ -412,7 +448,10 @@ impl Loader<'_> {
         entry: &Entry,
         values: &[(String, OdooValue)],
     ) -> Result<(), StepError> {
-        let fate = self.stock.fate(known, entry.run == self.job.spec.run && entry.outcome == Settled::Updated);
+        let fate = self.stock.fate(
+            known,
+            entry.run == self.job.spec.run && entry.outcome == Settled::Updated,
+        );
         self.tally.count(fate);
         self.want(key, id, values, &entry.fields)?;
         self.results.succeeded(key, external_id, id, fate).await?;
@@ -429,11 +468,16 @@ impl Loader<'_> {
     ) -> Result<(), StepError> {
         let wanted = verify::Wanted {
             key: key.clone(),
-            values: values.iter().filter(|(field, _)| ours.contains_key(field)).cloned().collect(),
+            values: values
+                .iter()
+                .filter(|(field, _)| ours.contains_key(field))
+                .cloned()
+                .collect(),
             kept: values.len() - values.iter().filter(|(field, _)| ours.contains_key(field)).count(),
         };
         let bytes = serde_json::to_vec(&wanted).expect("wanted values are plain data");
-        self.index.put(Kind::Wanted, &self.object.name, &id.to_be_bytes(), bytes)?;
+        self.index
+            .put(Kind::Wanted, &self.object.name, &id.to_be_bytes(), bytes)?;
         Ok(())
     }
 
@@ -530,7 +574,9 @@ impl Loader<'_> {
         };
         lookups::note(&mut self.index, &self.object.name, &prepared.external_id.name, known)?;
         self.want(&prepared.key, id, &prepared.values, &ours(self.object, &done))?;
-        self.results.succeeded(&prepared.key, &prepared.external_id, id, fate).await?;
+        self.results
+            .succeeded(&prepared.key, &prepared.external_id, id, fate)
+            .await?;
         Ok(())
     }
 
@@ -558,7 +604,10 @@ impl Loader<'_> {
 
 fn joined(done: Result<Result<Vec<Done>, StepError>, tokio::task::JoinError>) -> Result<Vec<Done>, StepError> {
     done.unwrap_or_else(|error| {
-        Err(StepError::retry(FailureReason::Internal, format!("a writer ended: {error}")))
+        Err(StepError::retry(
+            FailureReason::Internal,
+            format!("a writer ended: {error}"),
+        ))
     })
 }
 
@@ -575,8 +624,8 @@ fn untouched(todo: &Todo, run: i64) -> Settled {
 /// # Errors
 /// Never for values, which are plain data.
 pub fn content_digest(values: &[(String, OdooValue)]) -> Result<String, StepError> {
-    let json = serde_json::to_vec(values)
-        .map_err(|error| StepError::permanent(FailureReason::Internal, error.to_string()))?;
+    let json =
+        serde_json::to_vec(values).map_err(|error| StepError::permanent(FailureReason::Internal, error.to_string()))?;
     Ok(Digest::of(&json).to_string())
 }
 
@@ -590,9 +639,7 @@ fn shard_of(values: &[(String, OdooValue)], model: &str, shards: usize) -> usize
         return 0;
     }
     match get("parent_id").or_else(|| get("partner_id")) {
-        Some(OdooValue::Link(reference)) => {
-            usize::try_from(reference.id().unwrap_or(0)).unwrap_or(0) % shards
-        }
+        Some(OdooValue::Link(reference)) => usize::try_from(reference.id().unwrap_or(0)).unwrap_or(0) % shards,
         _ => 0,
     }
 }
@@ -613,7 +660,10 @@ fn links(done: &Done) -> BTreeMap<String, Vec<i64>> {
     let values = done.prepared.values.iter();
     values
         .filter_map(|(field, value)| match value {
-            OdooValue::Links(links) => Some((field.clone(), links.iter().filter_map(crate::model::Reference::id).collect())),
+            OdooValue::Links(links) => Some((
+                field.clone(),
+                links.iter().filter_map(crate::model::Reference::id).collect(),
+            )),
             _ => None,
         })
         .collect()
@@ -682,10 +732,7 @@ impl Sender {
             .collect())
     }
 
-    async fn current(
-        &self,
-        batch: &[Prepared],
-    ) -> Result<BTreeMap<i64, crate::odoo::verify::ReadRecord>, StepError> {
+    async fn current(&self, batch: &[Prepared]) -> Result<BTreeMap<i64, crate::odoo::verify::ReadRecord>, StepError> {
         let ids: Vec<i64> = batch
             .iter()
             .filter_map(|prepared| match prepared.todo {
@@ -722,7 +769,14 @@ impl Sender {
             return (Some(Op::Create(prepared.values.clone())), Vec::new());
         };
         let (last, adopted) = written_last(prepared, now, self.uid);
-        let merge = keep_theirs(&self.model, &self.targets, &now.values, &prepared.values, &last, adopted);
+        let merge = keep_theirs(
+            &self.model,
+            &self.targets,
+            &now.values,
+            &prepared.values,
+            &last,
+            adopted,
+        );
         if adopt {
             undo.push(Former {
                 key: prepared.key.clone(),
@@ -736,13 +790,22 @@ impl Sender {
             return (None, merge.kept);
         }
         let Merge { send, unlink, kept } = merge;
-        (Some(Op::Update { id, values: send, unlink }), kept)
+        (
+            Some(Op::Update {
+                id,
+                values: send,
+                unlink,
+            }),
+            kept,
+        )
     }
 }
 
 /// Values as Odoo gave them, for the undo log.
 fn former(values: &BTreeMap<String, OdooValue>) -> crate::model::Record {
-    let wire = values.iter().filter_map(|(field, value)| Some((field.clone(), value.to_wire()?)));
+    let wire = values
+        .iter()
+        .filter_map(|(field, value)| Some((field.clone(), value.to_wire()?)));
     wire.collect()
 }
 
@@ -761,7 +824,11 @@ fn written_last(
     uid: i64,
 ) -> (BTreeMap<String, String>, bool) {
     match &prepared.todo {
-        Todo::Compare { entry: Some(entry), known, .. } => (entry.fields.clone(), known.noupdate),
+        Todo::Compare {
+            entry: Some(entry),
+            known,
+            ..
+        } => (entry.fields.clone(), known.noupdate),
         Todo::Compare { entry: None, known, .. } => (BTreeMap::new(), known.noupdate || now.write_uid != uid),
         Todo::Adopt(_) | Todo::Create => (BTreeMap::new(), true),
     }

@@ -10,8 +10,8 @@ use super::{
     index::Index,
     load::{content_digest, ledger_entry, read_ledger},
     lookups::{self, Finder, Known, Matched},
-    plan::Plan,
     outcome::Results,
+    plan::Plan,
     reader::{Met, Reader, postpone},
     schema::{OPTIONS, Options},
     tally::{Fate, Tally, most_frequent, totals},
@@ -77,7 +77,9 @@ pub async fn options(job: &Job, mapping: &Mapping, manifest: &Manifest) -> Resul
             let Line::Record(record) = line? else { continue };
             for step in object.items(&Arc::new(record)) {
                 let Step::Item(item) = step else { continue };
-                let Outcome::Mapped(mapped) = object.map(&item, &AnyRecord) else { continue };
+                let Outcome::Mapped(mapped) = object.map(&item, &AnyRecord) else {
+                    continue;
+                };
                 for (field, value) in object.options_met(&mapped) {
                     let of = options.entry(format!("{}.{field}", object.model)).or_default();
                     of.entry(value.to_owned()).or_insert_with(|| value.to_owned());
@@ -215,7 +217,8 @@ impl Rehearsal<'_> {
         let known = lookups::known(&self.index, &object.name, &external.name)?;
         if known.is_some_and(|known| known.id.is_some()) {
             let digest = content_digest(values)?;
-            let same = ledger_entry(&self.index, &object.name, key)?.is_some_and(|e| e.digest.as_deref() == Some(&digest));
+            let same =
+                ledger_entry(&self.index, &object.name, key)?.is_some_and(|e| e.digest.as_deref() == Some(&digest));
             run.tally.count(if same { Fate::Unchanged } else { Fate::Updated });
             return Ok(());
         }
@@ -227,13 +230,21 @@ impl Rehearsal<'_> {
             }
             Matched::Nothing { ambiguous } => {
                 for entry in ambiguous {
-                    let note = Rejection::new("Ambiguous", entry, "several records in Odoo agree: none will be adopted");
+                    let note = Rejection::new(
+                        "Ambiguous",
+                        entry,
+                        "several records in Odoo agree: none will be adopted",
+                    );
                     run.tally.reason(&note, Some(key));
                     run.results.note(key, &note).await?;
                 }
                 if object.on_new == OnNew::Reject {
                     let fields: Vec<_> = object.match_on.iter().map(|entry| entry.join("+")).collect();
-                    let why = Rejection::new("NotFound", fields.join(", "), "nothing in Odoo matches, and onNew is Reject");
+                    let why = Rejection::new(
+                        "NotFound",
+                        fields.join(", "),
+                        "nothing in Odoo matches, and onNew is Reject",
+                    );
                     return run.reject(Some(key), &why).await;
                 }
                 run.tally.count(Fate::Created);
@@ -246,7 +257,13 @@ impl Rehearsal<'_> {
         Ok(())
     }
 
-    fn note(&mut self, object: &Object, external: &ExternalId, id: Option<i64>, noupdate: bool) -> Result<(), StepError> {
+    fn note(
+        &mut self,
+        object: &Object,
+        external: &ExternalId,
+        id: Option<i64>,
+        noupdate: bool,
+    ) -> Result<(), StepError> {
         let known = Known {
             id,
             data_id: i64::MAX,
@@ -285,4 +302,3 @@ impl Run {
         });
     }
 }
-

@@ -117,10 +117,16 @@ async fn compare_page(
     let found = read_back(&*destination.rpc, &object.model.0, &object.targets, &ids).await?;
     let mut doubtful = Vec::new();
     for (id, wanted) in wanted {
-        match found.get(id).map(|found| judge(object, wanted, found, destination.uid, &mut verified.tally)) {
+        match found
+            .get(id)
+            .map(|found| judge(object, wanted, found, destination.uid, &mut verified.tally))
+        {
             None => {
                 verified.counts.missing_in_destination += 1;
-                verified.tally.reason(&Rejection::new("Missing", "", "not in Odoo any more"), Some(&wanted.key));
+                verified.tally.reason(
+                    &Rejection::new("Missing", "", "not in Odoo any more"),
+                    Some(&wanted.key),
+                );
             }
             Some(Judged::Matching) => verified.counts.matching += 1,
             Some(Judged::Edited) => verified.counts.edited_by_user += 1,
@@ -191,7 +197,11 @@ fn judge(object: &Object, wanted: &Wanted, found: &ReadRecord, uid: i64, tally: 
         return if theirs { Judged::Edited } else { Judged::Matching };
     }
     // a person's edit is theirs; what the migration user left differently is our fault
-    if found.write_uid == uid { Judged::Mismatched(differences) } else { Judged::Edited }
+    if found.write_uid == uid {
+        Judged::Mismatched(differences)
+    } else {
+        Judged::Edited
+    }
 }
 
 /// External ids of the object that appeared in this run and that neither the ledger nor this pass knows. (Older ones are
@@ -233,7 +243,12 @@ async fn sweep_orphans(
         destination.uid,
     )
     .await?;
-    tracing::warn!(model, removed = swept.removed.len(), left = swept.left.len(), "records without an external id");
+    tracing::warn!(
+        model,
+        removed = swept.removed.len(),
+        left = swept.left.len(),
+        "records without an external id"
+    );
     verified.counts.orphans = i64::try_from(swept.left.len()).unwrap_or(i64::MAX);
     Ok(())
 }

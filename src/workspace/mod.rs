@@ -331,7 +331,9 @@ impl Workspace {
             return Ok(None);
         };
         let read = serde_json::from_slice(&bytes);
-        Ok(Some(read.map_err(|_| WorkspaceError::damaged(&location, "it is not what was kept there"))?))
+        Ok(Some(read.map_err(|_| {
+            WorkspaceError::damaged(&location, "it is not what was kept there")
+        })?))
     }
 
     /// The bytes of a file.

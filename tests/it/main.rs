@@ -3,4 +3,3 @@
 mod crds;
 mod odoo_parity;
 mod odoo_records;
-mod operator;
