@@ -177,6 +177,10 @@ async fn prepare_lookups(
     Ok(())
 }
 
+/// Every key of an object that refers to itself: what may still come.
+///
+/// # Errors
+/// When the snapshot or the scratch disk fails.
 pub async fn own_keys(job: &Job, index: &mut Index, object: &Object, manifest: &Manifest) -> Result<(), StepError> {
     use futures::StreamExt;
     let mut lines = job.workspace.read_object(manifest, &object.source_object);

@@ -3,3 +3,4 @@
 mod crds;
 mod odoo_parity;
 mod odoo_records;
+mod steps;
