@@ -134,7 +134,7 @@ impl Record {
         if let Some((_, other, _)) = known.filter(|(_, other, _)| *other != model) {
             return Err(Misfit::plain(format!("the external id belongs to a record of {other}")));
         }
-        if let Some(id) = self.id.or(known.map(|(_, _, id)| id)) {
+        if let Some(id) = self.id.or_else(|| known.map(|(_, _, id)| id)) {
             write(store, call, model, &[id], &Value::Object(self.vals)).map_err(Misfit::from)?;
             return Ok(id);
         }

@@ -72,10 +72,22 @@ pub(super) fn after_write(store: &mut Store, call: &Call, model: &str, id: i64, 
     }
 }
 
-/// Refuses to delete, or clears away what goes with the records.
-pub(super) fn before_unlink(store: &mut Store, _call: &Call, model: &str, ids: &[i64]) -> Outcome<()> {
+/// Clears away what goes with the records.
+pub(super) fn before_unlink(store: &mut Store, model: &str, ids: &[i64]) {
     if model != "ir.model.fields" {
-        return Ok(());
+        return;
+    }
+    let options: Vec<i64> = store
+        .rows("ir.model.fields.selection")
+        .filter(|(_, row)| {
+            row.get("field_id")
+                .and_then(Value::as_i64)
+                .is_some_and(|id| ids.contains(&id))
+        })
+        .map(|(id, _)| id)
+        .collect();
+    for option in options {
+        store.remove("ir.model.fields.selection", option);
     }
     for id in ids {
         let text = |field| store.stored(model, *id, field).as_str().unwrap_or_default().to_owned();
@@ -90,7 +102,6 @@ pub(super) fn before_unlink(store: &mut Store, _call: &Call, model: &str, ids: &
         }
         store.set_custom(&owner, &field, None);
     }
-    Ok(())
 }
 
 fn full_name(vals: &Row) -> String {
