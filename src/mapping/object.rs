@@ -155,7 +155,7 @@ impl Item {
             return Order::Nothing;
         }
         let text = canonical_text(&value);
-        if let Ok(number) = text.trim().parse::<f64>() {
+        if let Some(number) = text.trim().parse::<f64>().ok().filter(|number| number.is_finite()) {
             return Order::Number(sorting_bits(number));
         }
         match read("datetime", &[], &self.plan.formats, &value) {
