@@ -251,7 +251,7 @@ class Install(unittest.TestCase):
         kubectl("create", "namespace", NS + "-install")
         try:
             kubectl("label", "namespace", NS + "-install", "pod-security.kubernetes.io/warn=restricted")
-            done = kubectl("apply", "--dry-run=server", "-f", "-", text=template(namespace=NS + "-install"))
+            done = kubectl("apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-", text=template(namespace=NS + "-install"))
             self.assertNotIn("Warning", done.stderr)
         finally:
             kubectl("delete", "namespace", NS + "-install", "--wait=false")
@@ -312,8 +312,8 @@ class Policies(unittest.TestCase):
                          "workspace": {"persistentVolumeClaim": {"claimName": "ferry"}}}}
 
     @classmethod
-    def gates(cls, name, mapping):
-        gates = [{"name": "mapping", "state": mapping, "evidenceDigest": DIGEST}, {"name": "cutover", "state": "Stale", "evidenceDigest": DIGEST}]
+    def gates(cls, name, mapping, cutover="Stale"):
+        gates = [{"name": "mapping", "state": mapping, "evidenceDigest": DIGEST}, {"name": "cutover", "state": cutover, "evidenceDigest": DIGEST}]
         kubectl("-n", NS, "patch", "migration", name, "--subresource=status", "--type=merge", "-p", json.dumps({"status": {"gates": gates}}))
 
     @classmethod
@@ -329,7 +329,7 @@ class Policies(unittest.TestCase):
     def token(cls, name):
         account = "policytest-crmferry-worker"
         cls.apply([{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": NS},
-                    "spec": {"serviceAccountName": account, "nodeName": "nowhere", "terminationGracePeriodSeconds": 0,
+                    "spec": {"serviceAccountName": account, "schedulingGates": [{"name": "crmferry.io/never"}],
                              "containers": [{"name": "c", "image": "localhost/pause:1"}]}}])
         token = kubectl("-n", NS, "create", "token", account, "--bound-object-kind=Pod", "--bound-object-name=" + name).stdout.strip()
         return cls.identity(name, token)
@@ -412,7 +412,12 @@ class Policies(unittest.TestCase):
 
     def test_without_the_right_nobody_approves(self):
         self.refused(self.approve("carla"), "crmferry-approval", "carla may not approve mapping: needs the verb approve on migrations/mapping")
-        self.refused(self.approve("ana", gate="cutover"), "crmferry-approval", "needs the verb approve on migrations/cutover")
+        self.gates("acme", "Waiting", cutover="Waiting")
+        try:
+            self.refused(self.approve("ana", gate="cutover"), "crmferry-approval", "needs the verb approve on migrations/cutover")
+            self.let_in(self.approve("bruno", gate="cutover"))
+        finally:
+            self.gates("acme", "Waiting")
         self.refused(self.approve("bruno"), "crmferry-approval", "crmferry-approver-mapping gives it")
 
     def test_whoever_may_approve_can_ask_first(self):

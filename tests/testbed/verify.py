@@ -1,0 +1,495 @@
+#!/usr/bin/env python3
+"""Reads an export folder and an Odoo, and says whether the one arrived in the other. Shares no code with the project.
+
+    verify.py EXPORTS --url http://127.0.0.1:8069 --db crm --key KEY [--write-dates FILE | --same-dates FILE]
+
+Everything is found by its name, never by its external id: so twins, orphans and records under a wrong id show. What must be
+true is worked out here, from the rows, after the catalogue entry `pipz-to-odoo` and the sample's mapping.yaml. The Odoo is
+one that held nothing but its own data and its users before. Prints a table and the first 20 differences; exits 1 if any.
+"""
+
+import argparse
+import collections
+import csv
+import datetime
+import html
+import io
+import json
+import math
+import os
+import re
+import sys
+import urllib.error
+import urllib.request
+import zoneinfo
+
+ZONE = zoneinfo.ZoneInfo("America/Sao_Paulo")
+LANGUAGES = {"pt-br": "pt_BR", "pt": "pt_BR", "en": "en_US", "es": "es_ES"}
+WON, LOST = ("won", "ganho", "ganha"), ("lost", "perdido", "perdida")
+
+
+class Reject(Exception):
+    """The row must not arrive."""
+
+
+# ---- reading the export ------------------------------------------------------------------------------------------------
+def decoded(data):
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def read_rows(folder, name):
+    """The rows of one source object; a line that is none is given as None."""
+    for ending in "csv", "jsonl":
+        path = os.path.join(folder, f"{name}.{ending}")
+        if os.path.exists(path):
+            with open(path, "rb") as file:
+                text = decoded(file.read())
+            return list(from_csv(text) if ending == "csv" else from_lines(text))
+    return []
+
+
+def from_csv(text):
+    header = text.split("\n", 1)[0]
+    delimiter = max(",;\t", key=header.count)
+    for row in csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter):
+        yield {k: (v if v and v.strip() else None) for k, v in row.items()}
+
+
+def from_lines(text):
+    for line in filter(None, text.split("\n")):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            yield None
+            continue
+        yield {k: (None if v is None or v in ([], {}) or isinstance(v, str) and not v.strip() else v) for k, v in row.items()}
+
+
+def text(value):
+    return None if value is None else str(value)
+
+
+def number(value):
+    if value is None or isinstance(value, (int, float)):
+        return value
+    plain = value.strip()
+    if re.fullmatch(r"-?\d{1,3}(\.\d{3})*,\d+|-?\d+,\d+|-?\d{1,3}(\.\d{3})+", plain):
+        plain = plain.replace(".", "").replace(",", ".")
+    if not re.fullmatch(r"-?\d+(\.\d+)?", plain):
+        raise Reject(f"not a number: {value}")
+    return float(plain)
+
+
+def integer(value):
+    found = number(value)
+    if found is not None and found != int(found):
+        raise Reject(f"not whole: {value}")
+    return None if found is None else int(found)
+
+
+def moment(value):
+    if value is None:
+        return None
+    for form in "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d", "%d/%m/%Y":
+        try:
+            return datetime.datetime.strptime(value, form).replace(tzinfo=ZONE)
+        except ValueError:
+            continue
+    raise Reject(f"no time: {value}")
+
+
+def stamp(value):
+    found = moment(value)
+    return None if found is None else found.astimezone(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def day(value):
+    found = moment(value)
+    return None if found is None else found.strftime("%Y-%m-%d")
+
+
+def or_empty(read, value):
+    try:
+        return read(value)
+    except Reject:
+        return None
+
+
+def yes(value):
+    return str(value).strip().lower() in ("true", "1", "yes", "y", "on", "sim")
+
+
+def items(value):
+    return [] if value is None else value if isinstance(value, list) else [v for v in (p.strip() for p in value.split(",")) if v]
+
+
+def first(*values):
+    return next((v for v in values if v is not None), None)
+
+
+def required(value, what):
+    if value is None:
+        raise Reject(f"no {what}")
+    return value
+
+
+# ---- what must be in Odoo ----------------------------------------------------------------------------------------------
+class Text(str):
+    """Compared after HTML is taken off and white space is folded."""
+
+
+class Host(str):
+    """Compared by the host of an address."""
+
+
+class Choice(str):
+    """Compared with the label or the value of a selection."""
+
+
+class Expected:
+    """Every record that must be there, by object: name to fields. A reference is the name of what it refers to."""
+
+    def __init__(self, folder, odoo):
+        self.odoo = odoo
+        self.rows = {name: read_rows(folder, name) for name in ("user", "pipeline", "stage", "company", "contact", "deal")}
+        self.read = collections.Counter()
+        self.rejected = collections.Counter()
+        self.records = collections.defaultdict(list)
+        self.key = collections.defaultdict(dict)          # object to source key to name in Odoo
+        for step in "users teams stages tags companies named_companies contacts deals".split():
+            getattr(self, step)()
+
+    def each(self, label, source, key, make):
+        """One record for every key, made from its first row; what `make` refuses is rejected."""
+        seen = set()
+        for row in self.rows[source]:
+            self.read[label] += 1
+            try:
+                ident = text(required(key(row) if row else None, "key"))
+                if ident in seen:
+                    continue
+                seen.add(ident)                           # a rejected row keeps its key: the next one with it is a repetition
+                record = make(row)
+            except Reject:
+                self.rejected[label] += 1
+                continue
+            self.records[label].append(record)
+            self.key[label][ident] = record["name"]
+
+    def users(self):
+        """Accounts that Odoo has, by login or e-mail; none is made."""
+        def make(row):
+            login = self.odoo.logins.get(required(row["email"], "e-mail").lower())
+            return {"name": required(login, "account")}
+        self.each("users", "user", lambda r: r["id"], make)
+        self.user_by_email = {r["email"]: self.key["users"][r["id"]] for r in self.rows["user"] if r["id"] in self.key["users"]}
+
+    def owner(self, ident, mail=None):
+        return first(self.key["users"].get(text(ident)), self.user_by_email.get(mail))
+
+    def teams(self):
+        self.each("teams", "pipeline", lambda r: r["id"], lambda r: {"name": required(r["name"], "name")})
+        named = {r["pipeline"]: r["pipeline"] for r in self.rows["deal"] if r and r["pipeline"] and not r["pipeline_id"]}
+        have = {n.lower() for n in self.key["teams"].values()}
+        self.records["teams"] += [{"name": n} for n in named if n.lower() not in have]
+        self.key["named teams"] = named
+
+    def stages(self):
+        def make(row):
+            team = self.key["teams"].get(row["pipeline_id"])
+            return {"name": required(row["name"], "name"), "team_ids": {team} if team else set(), "sequence": integer(row["position"]),
+                    "is_won": row["type"] in WON, "x_pipz_probability": number(row["probability"])}
+        self.each("stages", "stage", lambda r: r["id"], make)
+        self.stage = {r["id"]: (r["name"], self.key["teams"].get(r["pipeline_id"]), r["type"]) for r in self.rows["stage"]}
+        self.named_stage = {}
+        for row in filter(None, self.rows["deal"]):
+            if row["stage"] and not row["stage_id"]:
+                self.named_stage[row["pipeline"] or "-", row["stage"]] = (row["stage"], row["pipeline"])
+        self.records["stages"] += [{"name": n, "team_ids": {t} if t else set(), "is_won": False} for n, t in self.named_stage.values()]
+
+    def tags(self):
+        for label, sources in ("contact tags", ("contact", "company")), ("deal tags", ("deal",)):
+            names = {t for s in sources for r in self.rows[s] if r for t in items(r["tags"])}
+            self.records[label] = [{"name": n} for n in sorted(names)]
+        reasons = {r["lost_reason"] for r in self.rows["deal"] if r and r["lost_reason"]}
+        self.records["lost reasons"] = [{"name": n} for n in sorted(reasons)]
+
+    def address(self, row):
+        country = row["country_code"] if row["country_code"] in self.odoo.countries else None
+        state = (country, row["state"]) if (country, row["state"]) in self.odoo.states else None
+        return {"city": row["city_name"], "zip": row["postal_code"], "country_id": country, "state_id": state}
+
+    def companies(self):
+        def make(row):
+            return {"name": required(first(row["name"], row["website"]), "name"), "is_company": True, "website": Host(row["website"] or ""), "email": row["email"],
+                    "phone": row["phone"], "street": row["address_1"], "street2": row["address_2"], **self.address(row), "ref": row["remote_id"],
+                    "category_id": set(items(row["tags"])), "x_pipz_employees": or_empty(integer, row["number_of_employees"]), "x_pipz_industry": row["industry"],
+                    "x_pipz_plan": row["plan"], "x_pipz_monthly_spend": or_empty(number, row["monthly_spend"]), "x_pipz_created": stamp(row["creation_date"]),
+                    "x_pipz_cnpj": row["company_custom_cnpj"]}
+        self.each("companies", "company", lambda r: r["id"], make)
+
+    def named_companies(self):
+        """Companies that contacts only name; one that is known already is taken."""
+        known = collections.Counter(n.lower() for n in self.key["companies"].values())
+        spelled = {n.lower(): n for n in self.key["companies"].values()}
+        for row in filter(None, self.rows["contact"]):
+            if row["company"] and row["company_id"] is None:
+                name = row["company"].strip().lower()
+                if name not in self.key["named"]:
+                    if known[name] == 1:
+                        self.key["named"][name] = spelled[name]
+                        continue
+                    self.key["named"][name] = row["company"]
+                    self.records["named companies"].append({"name": row["company"], "is_company": True})
+
+    def contacts(self):
+        def make(row):
+            parent = first(self.key["companies"].get(text(row["company_id"])), self.key["named"].get((row["company"] or "").strip().lower()))
+            address = self.address(row)
+            linked = first(row["company_id"], row["company"]) is not None and first(row["city_name"], row["postal_code"], row["country_code"], row["state"]) is not None
+            language = LANGUAGES.get(row["language"])
+            return {"name": required(first(row["name"], row["email"]), "name"), "is_company": False, "type": "other" if linked else "contact", "email": row["email"],
+                    "phone": first(row["phone"], row["mobile_phone"]), "x_pipz_mobile": row["mobile_phone"], "function": row["job_title"], "website": Host(row["website"] or ""),
+                    **address, "parent_id": parent, "user_id": self.owner(row["owner_id"]), "category_id": set(items(row["tags"])), "ref": row["remote_id"],
+                    "lang": language if language in self.odoo.languages else None, "tz": row["timezone"],
+                    "x_pipz_lifecycle_stage": Choice(row["lifecycle_stage"] or ""), "x_customer_engagement_index": or_empty(number, row["score"]),
+                    "x_pipz_birthdate": or_empty(day, row["birthdate"]), "x_pipz_gender": Choice(row["gender"] or ""), "x_pipz_optin": yes(row["optin"]),
+                    "x_pipz_source": " / ".join(filter(None, [row["utm_source"], row["utm_medium"], row["utm_campaign"]])) or None,
+                    "x_pipz_created": stamp(row["creation_date"]),
+                    "x_pipz_codigo_alumni": row["contact_custom_codigo_alumni"]}
+        self.each("contacts", "contact", lambda r: r["id"], make)
+        self.by_email = {}
+        for row in filter(None, self.rows["contact"]):
+            if row["email"] and text(row["id"]) in self.key["contacts"]:
+                self.by_email.setdefault(row["email"], self.key["contacts"][text(row["id"])])
+
+    def deals(self):
+        self.each("deals", "deal", lambda r: r["id"], self.deal)
+
+    def deal(self, row):
+        status = (row["status"] or "").strip().lower()
+        outcome = "won" if status in WON else "lost" if status in LOST else None
+        contact = first(self.key["contacts"].get(row["contact_id"]), self.by_email.get(row["contact_email"]),
+                        self.key["companies"].get(row["company_id"]), self.company_called(row["company_name"]))
+        team = first(self.key["teams"].get(row["pipeline_id"]), self.key["named teams"].get(row["pipeline"]))
+        return {"name": required(row["name"], "name"), "type": "opportunity", "expected_revenue": number(row["value"]), "partner_id": contact, "team_id": team,
+                "stage_id": self.deal_stage(row, outcome), "probability": 100 if outcome == "won" else 0 if outcome == "lost" else number(row["probability"]),
+                "active": outcome != "lost", "lost_reason_id": row["lost_reason"], "won_status": outcome or "pending", "user_id": self.owner(row["owner_id"], row["owner"]),
+                "date_deadline": day(row["expected_close_date"]), "date_closed": stamp(row["close_date"]), "tag_ids": set(items(row["tags"])),
+                "description": Text(row["description"] or ""), "x_pipz_deal_id": row["id"], "x_pipz_pipeline": first(row["pipeline"], row["pipeline_id"]), "x_pipz_stage": first(row["stage"], row["stage_id"]), "x_pipz_status": row["status"],
+                "x_pipz_created": stamp(row["creation_date"]), "x_pipz_contract": row["contract_no"]}
+
+    def deal_stage(self, row, outcome):
+        """A won deal stands in a won stage, any other in none: its own, else Odoo's Won or New."""
+        name, team, kind = self.stage.get(row["stage_id"], (None, None, None))
+        if name and (kind in WON) == (outcome == "won"):
+            return (name, frozenset([team] if team else []))
+        if outcome == "won":
+            return ("Won", frozenset())
+        name, team = self.named_stage.get((row["pipeline"] or "-", row["stage"]), ("New", None))
+        return (name, frozenset([team] if team else []))
+
+    def company_called(self, name):
+        return name if name in self.key["companies"].values() else None
+
+
+# ---- what is in Odoo ---------------------------------------------------------------------------------------------------
+class Odoo:
+    """The JSON-2 API, and what references are called."""
+
+    def __init__(self, url, database, key):
+        self.url, self.headers = url.rstrip("/"), {"Authorization": "bearer " + key, "Content-Type": "application/json", "X-Odoo-Database": database}
+        self.countries = {r["code"]: r["id"] for r in self.all("res.country", ["code"])}
+        code = {v: k for k, v in self.countries.items()}
+        self.states = {(code[r["country_id"][0]], r["code"]): r["id"] for r in self.all("res.country.state", ["code", "country_id"])}
+        self.languages = {r["code"] for r in self.all("res.lang", ["code"], [["active", "=", True]])}
+        users = self.all("res.users", ["login", "email", "partner_id"])
+        self.logins = {w.lower(): u["login"] for u in users for w in (u["email"], u["login"]) if w}
+        self.internal = {u["partner_id"][0] for u in users}
+        names = collections.defaultdict(dict)
+        for row in self.all("ir.model.data", ["module", "model", "res_id"]):
+            names[row["model"]].setdefault(row["res_id"], set()).add(row["module"])
+        self.modules = names
+        teams = self.called("crm.team")
+        self.called_by = {
+            "country_id": {v: k for k, v in self.countries.items()}, "state_id": {v: k for k, v in self.states.items()},
+            "parent_id": self.called("res.partner"), "category_id": self.called("res.partner.category"), "user_id": {u["id"]: u["login"] for u in users},
+            "team_id": teams, "team_ids": teams, "tag_ids": self.called("crm.tag"), "lost_reason_id": self.called("crm.lost.reason"),
+            "stage_id": {s["id"]: (s["name"], frozenset(teams[t] for t in s["team_ids"])) for s in self.all("crm.stage", ["name", "team_ids"])},
+        }
+        self.called_by["partner_id"] = self.called_by["parent_id"]
+
+    def call(self, model, method, **arguments):
+        request = urllib.request.Request(f"{self.url}/json/2/{model}/{method}", json.dumps(arguments).encode(), self.headers)
+        try:
+            with urllib.request.urlopen(request, timeout=300) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            raise SystemExit(f"{model}.{method}: {error.code}: {error.read()[:600].decode(errors='replace')}") from error
+
+    def all(self, model, fields, domain=()):
+        found, last = [], 0
+        while True:
+            page = self.call(model, "search_read", domain=[["id", ">", last], *domain], fields=fields, limit=5000, order="id",
+                             context={"active_test": False, "lang": "en_US"})
+            if not page:
+                return found
+            found += page
+            last = page[-1]["id"]
+
+    def called(self, model):
+        return {r["id"]: r["name"] for r in self.all(model, ["name"])}
+
+    def own(self, model, ident):
+        """Whether the record came with Odoo itself: a module made it."""
+        return any(not m.startswith(("crmferry_", "__")) for m in self.modules[model].get(ident, ()))
+
+    def ferried(self, model, ident):
+        return any(m.startswith("crmferry_") for m in self.modules[model].get(ident, ()))
+
+
+# ---- the comparison ----------------------------------------------------------------------------------------------------
+SHAPES = [  # label of the table, objects, model, further domain, field that names a record
+    ("users", ("users",), "res.users", [], "login"),
+    ("teams", ("teams",), "crm.team", [], "name"),
+    ("stages", ("stages",), "crm.stage", [], "name"),
+    ("contact tags", ("contact tags",), "res.partner.category", [], "name"),
+    ("deal tags", ("deal tags",), "crm.tag", [], "name"),
+    ("lost reasons", ("lost reasons",), "crm.lost.reason", [], "name"),
+    ("companies", ("companies", "named companies"), "res.partner", [["is_company", "=", True]], "name"),
+    ("contacts", ("contacts",), "res.partner", [["is_company", "=", False]], "name"),
+    ("deals", ("deals",), "crm.lead", [], "name"),
+]
+
+
+def same(wanted, found, names, options):
+    if isinstance(wanted, set):
+        return wanted == {names[i] for i in found or []}
+    if isinstance(found, list):                                   # many2one: [id, name]
+        found = found[0]
+    if names is not None:
+        return wanted == (names[found] if found else None)
+    if isinstance(wanted, Text):
+        return folded(wanted) == folded(plain(found or ""))
+    if isinstance(wanted, Host):
+        return host(wanted) == host(found or "")
+    if isinstance(wanted, Choice):
+        return wanted in (found or "", options.get(found, ""))
+    if isinstance(wanted, bool) or isinstance(found, bool) and found:
+        return wanted == found
+    if isinstance(wanted, (int, float)):
+        return found is not False and math.isclose(wanted, found, abs_tol=0.005)
+    if wanted is None:
+        return found in (False, None, "", 0)
+    return wanted == found
+
+
+def plain(markup):
+    return html.unescape(re.sub(r"<[^>]*>", " ", markup))
+
+
+def folded(words):
+    return " ".join(words.split())
+
+
+def host(address):
+    return re.sub(r"^(https?://)?(www\.)?", "", address.strip().lower()).split("/")[0]
+
+
+def compare(shape, expected, odoo):
+    label, objects, model, domain, naming = shape
+    records = [r for o in objects for r in expected.records[o]]
+    fields = sorted({f for r in records for f in r if f != "name"})
+    described = odoo.call(model, "fields_get", allfields=fields, attributes=["type", "selection"]) if fields else {}
+    problems = [f"{label}: the field {f} of {model} is not there" for f in fields if f not in described]
+    fields = [f for f in fields if f in described]
+    options = {f: dict(described[f].get("selection") or []) for f in fields}
+
+    def identity(name, team):
+        return (name, frozenset(team)) if label == "stages" else name
+    found, orphans = collections.defaultdict(list), 0
+    wanted = collections.Counter(identity(r["name"], r.get("team_ids", ())) for r in records)
+    for row in odoo.all(model, sorted({naming, *fields}), domain):
+        name = identity(row[naming], {odoo.called_by["team_ids"][t] for t in row.get("team_ids", ())})
+        if odoo.own(model, row["id"]) or model == "res.partner" and row["id"] in odoo.internal:
+            continue
+        if label == "users" and not odoo.ferried(model, row["id"]):
+            continue                                              # accounts that people made, and nobody in the export has
+        if not odoo.ferried(model, row["id"]):
+            orphans += 1
+            problems.append(f"{label}: orphan {row['id']}, {name!r}: no external id of ours")
+        found[name].append(row)
+    missing = twice = extra = differing = compared = 0
+    for name in {**wanted, **found}:
+        have, want = len(found.get(name, ())), wanted.get(name, 0)
+        if have < want:
+            missing += want - have
+            problems.append(f"{label}: lost {name!r}: {want} expected, {have} there")
+        elif have > want:
+            twice, extra = (twice + have - want, extra) if want else (twice, extra + have)
+            problems.append(f"{label}: {name!r} is there {have} times, {want} expected")
+    for record in records:
+        name = identity(record["name"], record.get("team_ids", ()))
+        rows = found.get(name) or []
+        wrong = min(([f for f in fields if f in record and not same(record[f], row[f], odoo.called_by.get(f), options[f])] for row in rows), key=len, default=[])
+        compared += len([f for f in fields if f in record]) if rows else 0
+        differing += len(wrong)
+        for field in wrong:
+            problems.append(f"{label}: {name!r}: {field} should be {record[field]!r}, is {rows[0][field]!r}")
+    counts = [sum(expected.read[o] for o in objects) or "", sum(expected.rejected[o] for o in objects), len(records),
+              sum(map(len, found.values())), missing, twice, extra, orphans, compared, differing]
+    return [label, *counts], problems
+
+
+def write_dates(odoo):
+    dates = {}
+    for model in sorted({s[2] for s in SHAPES}):
+        rows = odoo.all(model, ["write_date"])
+        dates[model] = {str(r["id"]): r["write_date"] for r in rows if odoo.ferried(model, r["id"])}
+    return dates
+
+
+def moved(before, after):
+    for model in sorted({*before, *after}):
+        old, new = before.get(model, {}), after.get(model, {})
+        for ident in sorted({*old, *new}, key=int):
+            if old.get(ident) != new.get(ident):
+                yield f"{model} {ident}: write_date was {old.get(ident)}, is {new.get(ident)}"
+
+
+def main():
+    cli = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    cli.add_argument("exports")
+    for name in "url", "db", "key":
+        cli.add_argument("--" + name, required=True)
+    cli.add_argument("--write-dates", metavar="FILE", help="keeps the write_date of every migrated record")
+    cli.add_argument("--same-dates", metavar="FILE", help="and this says which of them moved since")
+    given = cli.parse_args()
+    odoo = Odoo(given.url, given.db, given.key)
+    expected = Expected(given.exports, odoo)
+    table, problems = [], []
+    for shape in SHAPES:
+        line, found = compare(shape, expected, odoo)
+        table.append(line)
+        problems += found
+    if given.write_dates:
+        with open(given.write_dates, "w", encoding="utf-8") as file:
+            json.dump(write_dates(odoo), file)
+    if given.same_dates:
+        with open(given.same_dates, encoding="utf-8") as file:
+            problems += moved(json.load(file), write_dates(odoo))
+    heads = ["object", "rows", "rejected", "expected", "in Odoo", "lost", "twice", "extra", "orphans", "compared", "differing"]
+    widths = [max(len(str(line[i])) for line in [heads, *table]) for i in range(len(heads))]
+    for line in [heads, *table]:
+        print("  ".join(str(v).ljust(w) if i == 0 else str(v).rjust(w) for i, (v, w) in enumerate(zip(line, widths))))
+    for one in problems[:20]:
+        print("-", one)
+    print(f"{len(problems)} differences" if problems else "no difference")
+    sys.exit(1 if problems else 0)
+
+
+if __name__ == "__main__":
+    main()

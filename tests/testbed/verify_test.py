@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""Proves that verify.py sees: it passes over an Odoo that is right, and names each single thing that is wrong.
+
+    ODOO_URL=… ODOO_DB=… ODOO_API_KEY=… verify_test.py      an Odoo of its own: the sample is put into it and stays
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import verify
+
+BED = os.path.dirname(os.path.abspath(__file__))
+EXPORTS = os.path.join(os.path.dirname(os.path.dirname(BED)), "deploy", "samples", "pipz-to-odoo", "exports")
+PEOPLE = ["amelia.prado@vendas.example", "otto.brandao@vendas.example", "zuleica.neri@vendas.example"]
+MODULE = "crmferry_pipz_acme"
+QUIET = {"tracking_disable": True, "no_reset_password": True, "_partners_skip_fields_sync": True, "active_test": False}
+KINDS = {str: "char", bool: "boolean", int: "integer", float: "float", verify.Choice: "char", verify.Text: "text"}
+
+
+def invert(names):
+    return {name: ident for ident, name in names.items()}
+
+
+class Loader:
+    """Makes what is expected, in the bluntest way there is."""
+
+    def __init__(self, odoo, expected):
+        self.odoo, self.expected, self.count = odoo, expected, 0
+
+    def load(self):
+        for shape in verify.SHAPES:
+            for source in shape[1]:
+                self.fields(shape[2], self.expected.records[source])
+                self.create(shape, self.expected.records[source])
+
+    def fields(self, model, records):
+        there = self.odoo.call(model, "fields_get", attributes=["type"])
+        model_id = self.odoo.call("ir.model", "search", domain=[["model", "=", model]])[0]
+        for name in sorted({f for r in records for f in r if f.startswith("x_") and f not in there}):
+            kind = next((KINDS[type(r[name])] for r in records if r.get(name) is not None), "char")
+            kind = "datetime" if name.endswith(("_created", "_at")) else "date" if name.endswith("birthdate") else "float" if "probability" in name or "index" in name else kind
+            self.odoo.call("ir.model.fields", "create", vals_list=[{"name": name, "model_id": model_id, "field_description": name, "ttype": kind, "state": "manual"}])
+
+    def create(self, shape, records):
+        label, _, model, _, naming = shape
+        names = verify.Odoo(*self.odoo.given)
+        if label == "users":                                       # they are there already: adopted
+            self.odoo.call("ir.model.data", "create", vals_list=[
+                {"module": MODULE, "name": "users_" + r["name"], "model": model, "res_id": invert(names.called_by["user_id"])[r["name"]]} for r in records])
+            return
+        values = []
+        for record in records:
+            row = {naming: record["name"], **{f: self.value(f, v, names) for f, v in record.items() if f not in ("name", "won_status")}}
+            values.append(row)
+        for row in values:
+            self.count += 1
+            if model == "crm.team":                                # makes no external id on the way
+                ident = self.odoo.call(model, "create", vals_list=[row], context=QUIET)[0]
+                self.odoo.call("ir.model.data", "create", vals_list=[{"module": MODULE, "name": f"r{self.count}", "model": model, "res_id": ident}])
+            else:
+                row["id"] = f"r{self.count}"
+        if model != "crm.team" and values:
+            self.odoo.call(model, "create", vals_list=values, context={**QUIET, "_import_current_module": MODULE})
+
+    @staticmethod
+    def value(field, wanted, names):
+        called = names.called_by.get(field)
+        if isinstance(wanted, set):
+            return [[6, 0, sorted(invert(called)[w] for w in wanted)]]
+        if called is not None:
+            return invert(called)[wanted] if wanted else False
+        if isinstance(wanted, verify.Text):
+            return wanted.replace("&", "&amp;").replace("<", "&lt;")
+        return False if wanted is None else wanted
+
+
+class Verify(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        given = [os.environ[n] for n in ("ODOO_URL", "ODOO_DB", "ODOO_API_KEY")]
+        url, database, key = given
+        subprocess.run([sys.executable, os.path.join(BED, "odoo", "users.py"), "--url", url, "--db", database, "--key", key, *PEOPLE], check=True)
+        cls.odoo = verify.Odoo(*given)
+        cls.odoo.given = given
+        Loader(cls.odoo, verify.Expected(EXPORTS, cls.odoo)).load()
+
+    def verify(self, *more):
+        url, database, key = self.odoo.given
+        return subprocess.run([sys.executable, os.path.join(BED, "verify.py"), EXPORTS, "--url", url, "--db", database, "--key", key, *more], capture_output=True, text=True)
+
+    def seen(self, sentence):
+        done = self.verify()
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertIn(sentence, done.stdout)
+
+    def find(self, model, name, field="name"):
+        return self.odoo.call(model, "search_read", domain=[[field, "=like", name]], fields=["name"], context={"active_test": False}, limit=1, order="id")[0]["id"]
+
+    def written(self, model, ident, field, value, sentence):
+        before = self.odoo.call(model, "read", ids=[ident], fields=[field])[0][field]
+        if isinstance(before, list):
+            before = [[6, 0, before]] if value == [[5]] else before[0]
+        self.odoo.call(model, "write", ids=[ident], vals={field: value}, context=QUIET)
+        try:
+            self.seen(sentence)
+        finally:
+            self.odoo.call(model, "write", ids=[ident], vals={field: before}, context=QUIET)
+
+    def made(self, model, values, sentence, named=False):
+        values = {**values, "id": "surplus"} if named else values
+        ident = self.odoo.call(model, "create", vals_list=[values], context={**QUIET, "_import_current_module": MODULE})
+        try:
+            self.seen(sentence)
+        finally:
+            self.odoo.call(model, "unlink", ids=ident)
+
+    def test_what_is_right_passes(self):
+        done = self.verify()
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("no difference", done.stdout)
+
+    def test_each_kind_of_wrong_value_is_named(self):
+        deal, contact = self.find("crm.lead", "Proposta%"), self.find("res.partner", "Zoë%")
+        company = self.find("res.partner", "%Ltda")
+        for model, ident, field, value in [("crm.lead", deal, "expected_revenue", 1.25), ("crm.lead", deal, "description", "other"), ("crm.lead", deal, "date_deadline", "2030-01-01"),
+                                           ("crm.lead", deal, "x_pipz_created", "2020-01-01 00:00:00"), ("crm.lead", deal, "partner_id", False), ("crm.lead", deal, "lost_reason_id", False), ("crm.lead", deal, "tag_ids", [[5]]),
+                                           ("res.partner", company, "category_id", [[5]]),
+                                           ("res.partner", contact, "function", "Outra"), ("res.partner", contact, "x_pipz_birthdate", False), ("res.partner", contact, "x_pipz_optin", False),
+                                           ("res.partner", company, "website", "https://www.other.example"), ("res.partner", company, "x_pipz_monthly_spend", 0.01), ("res.partner", company, "country_id", 1)]:
+            with self.subTest(field):
+                self.written(model, ident, field, value, f": {field} should be ")
+
+    def test_a_twin_is_seen(self):
+        name = self.odoo.call("crm.lead", "read", ids=[self.find("crm.lead", "Proposta%")], fields=["name"])[0]["name"]
+        self.made("crm.lead", {"name": name}, "is there 2 times, 1 expected", named=True)
+
+    def test_an_orphan_is_seen(self):
+        self.made("res.partner", {"name": "Sem dono"}, "'Sem dono': no external id of ours")
+
+    def test_a_record_that_should_have_been_rejected_is_seen(self):
+        self.made("res.partner", {"name": "Nobody", "is_company": True}, "'Nobody' is there 1 times, 0 expected", named=True)
+
+    def test_a_lost_record_is_seen(self):
+        ident = self.find("crm.tag", "urgente")
+        self.odoo.call("crm.tag", "write", ids=[ident], vals={"name": "urgent"})
+        try:
+            self.seen("deal tags: lost 'urgente'")
+        finally:
+            self.odoo.call("crm.tag", "write", ids=[ident], vals={"name": "urgente"})
+
+    def test_a_write_date_that_moved_is_seen(self):
+        with tempfile.NamedTemporaryFile() as file:
+            self.assertEqual(self.verify("--write-dates", file.name).returncode, 0)
+            self.assertEqual(self.verify("--same-dates", file.name).returncode, 0)
+            ident = self.find("crm.tag", "urgente")
+            before = self.odoo.call("crm.tag", "read", ids=[ident], fields=["write_date"])
+            while self.odoo.call("crm.tag", "read", ids=[ident], fields=["write_date"]) == before:
+                self.odoo.call("crm.tag", "write", ids=[ident], vals={"color": 3})
+            done = self.verify("--same-dates", file.name)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(f"crm.tag {ident}: write_date was", done.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()
