@@ -1,6 +1,4 @@
 //! The one integration test binary.
 
 mod crds;
-//! Tests of more than one module, in one binary.
-
 mod odoo_parity;
