@@ -1,7 +1,6 @@
 //! The one integration test binary.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod crds;
 mod odoo_parity;
