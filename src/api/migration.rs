@@ -364,7 +364,7 @@ pub struct MigrationStatus {
     /// Where the Migration is; conditions say how it fares.
     #[serde(default)]
     pub phase: Phase,
-    /// Ready, Reconciling, Stalled, MappingConfirmed, Reconciled, CutOver, Completed, MappingDrifted.
+    /// Ready, Reconciling, Stalled, `MappingConfirmed`, Reconciled, `CutOver`, Completed, `MappingDrifted`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

@@ -45,15 +45,14 @@ pub fn judge(attempt: &Attempt, seen: &AttemptSeen, now: Timestamp) -> Judged {
     let silent_at = fence::silent_at(last_sign(attempt));
     match seen.job {
         JobSeen::Absent if !(began || closed || attempt.stopped.is_some()) => Judged::Missing,
-        JobSeen::Absent => Judged::Over(end(attempt, report, None)),
         JobSeen::Complete => Judged::Over(end(attempt, report, Some(0))),
         JobSeen::Failed(code) => Judged::Over(end(attempt, report, Some(code.unwrap_or(-1)))),
-        JobSeen::Running if now >= silent_at => Judged::Silent,
-        JobSeen::Ending if now >= silent_at && shut => Judged::Over(end(attempt, report, None)),
-        JobSeen::Ending if now >= silent_at => Judged::Silent,
-        JobSeen::Running | JobSeen::Ending => Judged::Alive {
+        JobSeen::Running | JobSeen::Ending if now < silent_at => Judged::Alive {
             silent_at: Some(silent_at),
         },
+        JobSeen::Running => Judged::Silent,
+        JobSeen::Ending if !shut => Judged::Silent,
+        JobSeen::Absent | JobSeen::Ending => Judged::Over(end(attempt, report, None)),
         JobSeen::Pending => Judged::Alive { silent_at: None },
     }
 }

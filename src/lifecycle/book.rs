@@ -121,11 +121,7 @@ fn thousandths_of_percent(share: &str) -> Option<i64> {
 /// With what is wrong.
 pub fn judge_prediction(object: &ObjectStatus, accept: &Accept) -> Result<(), Fault> {
     if object.state == ObjectState::Planned {
-        return fault(
-            FailureReason::Internal,
-            object,
-            "the rehearsal has not reported it".into(),
-        );
+        return fault(FailureReason::Internal, object, "the rehearsal has not reported it");
     }
     if !flow_holds(&object.book) || !no_count_is_negative(&object.book) {
         return fault(FailureReason::BookUnbalanced, object, flow_text(&object.book));
@@ -156,7 +152,7 @@ pub fn judge(object: &ObjectStatus, accept: &Accept) -> Result<(), Fault> {
     if let Some(verification) = &object.verification {
         judge_verification(object, verification, accept)?;
     } else if object.state != ObjectState::Verified {
-        return fault(FailureReason::Verification, object, "nothing was read back".into());
+        return fault(FailureReason::Verification, object, "nothing was read back");
     }
     judge_acceptance(object, accept)
 }
@@ -236,7 +232,7 @@ pub fn totals(objects: &[ObjectStatus]) -> Totals {
     })
 }
 
-fn fault(reason: FailureReason, object: &ObjectStatus, text: String) -> Result<(), Fault> {
+fn fault(reason: FailureReason, object: &ObjectStatus, text: impl std::fmt::Display) -> Result<(), Fault> {
     Err(Fault {
         reason,
         message: format!("{}: {text}", object.name),

@@ -67,6 +67,9 @@ struct Bounds<'a> {
 }
 
 /// Seals the evidence of a gate: the same Migration, status, gate and number give the same bytes.
+///
+/// # Panics
+/// Never: everything in it can be serialised.
 #[must_use]
 pub fn seal(gate: &str, number: i64, migration: &Migration, status: &MigrationStatus) -> Sealed {
     let (plan, worker) = (status.plan.as_ref(), status.worker.as_ref());

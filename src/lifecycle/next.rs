@@ -159,9 +159,9 @@ impl Pass<'_> {
     fn succeed(&mut self) -> Mood {
         let to = self.status.phase.on_success(self.seen.migration.spec.mode);
         if to == Phase::Completed {
-            self.end_run(to)
+            self.end_run(to);
         } else {
-            self.enter(to)
+            self.enter(to);
         }
         Mood::working("Working", "")
     }

@@ -54,7 +54,7 @@ impl Pass<'_> {
         }
         match verb {
             Verb::Retry => self.retry(),
-            Verb::RetryFromExtract => self.from_extract(),
+            Verb::RetryFromExtract => self.back_to_extract(),
             Verb::Cancel => self.start_cancelling(),
             Verb::Rerun => self.rerun(),
             Verb::Replan => self.replan(),
@@ -78,7 +78,7 @@ impl Pass<'_> {
         Ok("a new attempt follows")
     }
 
-    fn from_extract(&mut self) -> Answered {
+    fn back_to_extract(&mut self) -> Answered {
         self.may_go_back()?;
         if self.status.plan.is_none() || self.status.phase < Phase::Extracting {
             return Err("nothing was extracted yet: retry".into());

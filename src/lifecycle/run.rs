@@ -6,19 +6,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::{
     Effect, JobSeen, Observed, Trouble,
     attempt::{self, Judged},
-    book,
     conditions::Mood,
     names,
     verbs::{self, Command, Target},
 };
 use crate::api::{
-    PhaseRunSpec, PhaseRunStatus,
-    mapping_spec::Severity,
-    migration::{
-        Attempt, Beat, Ending, MigrationStatus, ObjectState, ObjectStatus, PastRun, Phase, PinnedPlan, Round, Verdict,
-        Waiting,
-    },
-    phase_run::{CutoverFacts, FailureReason, ObjectReport, Orders, PlanReport, Step},
+    PhaseRunSpec,
+    migration::{Attempt, Beat, Ending, MigrationStatus, ObjectState, PastRun, Phase, Verdict, Waiting},
+    phase_run::{FailureReason, Orders, Step},
 };
 
 /// How long a heartbeat in status may lag behind, so that status is not written with every beat.
@@ -293,130 +288,6 @@ impl<'a> Pass<'a> {
         self.status.attempt = Some(attempt);
     }
 
-    /// Takes over what an attempt reports.
-    fn take(&mut self, report: &PhaseRunStatus, attempt: &Attempt, verdict: Verdict) {
-        let in_order = verdict != Verdict::Stalled;
-        if let Some(plan) = report.plan.as_ref().filter(|_| attempt.step == Step::Discover) {
-            self.take_plan(plan, in_order);
-        }
-        if let Some(delta) = report.delta.as_ref().filter(|_| in_order) {
-            self.status.watermark = Some(delta.watermark.clone());
-        }
-        match attempt.step {
-            Step::Rehearse => {
-                for object in &mut self.status.objects {
-                    if let Some(told) = told(report, &object.name) {
-                        object.book = told.book;
-                        object.verification = None;
-                        object.state = ObjectState::Rehearsed;
-                        object.phase_run.clone_from(&attempt.name);
-                    }
-                }
-            }
-            Step::Load => self.take_load(report, attempt),
-            Step::Delta | Step::Cutover => {
-                for object in &mut self.status.objects {
-                    if let Some(told) = told(report, &object.name) {
-                        object.book = told.book;
-                        object.verification = told.verification.or(object.verification);
-                        object.phase_run.clone_from(&attempt.name);
-                    }
-                }
-                self.settle_objects();
-            }
-            Step::Discover | Step::Extract | Step::Schema | Step::Release => {}
-        }
-        if attempt.step == Step::Delta && in_order {
-            let delta = report.delta.clone().unwrap_or_default();
-            self.status.round = Some(Round {
-                number: self.round_number() + 1,
-                ended: self.time(),
-                changed: delta.changed,
-                gone: delta.gone,
-            });
-        }
-    }
-
-    fn take_load(&mut self, report: &PhaseRunStatus, attempt: &Attempt) {
-        let own = attempt.object.as_deref().unwrap_or_default();
-        let object = self.status.objects.iter_mut().find(|object| object.name == own);
-        if let (Some(object), Some(told)) = (object, told(report, own)) {
-            object.book = told.book;
-            object.verification = told.verification;
-            object.phase_run.clone_from(&attempt.name);
-        }
-    }
-
-    fn take_plan(&mut self, plan: &PlanReport, in_order: bool) {
-        self.status.findings.clone_from(&plan.findings);
-        if !in_order || self.has_error_finding() {
-            return;
-        }
-        self.status.plan = Some(PinnedPlan {
-            digest: plan.digest.clone(),
-            mapping_digest: plan.mapping_digest.clone(),
-        });
-        self.status.estimate_seconds = Some(plan.estimate_seconds);
-        self.status.objects = plan
-            .objects
-            .iter()
-            .map(|object| ObjectStatus {
-                name: object.name.clone(),
-                model: object.model.clone(),
-                ..ObjectStatus::default()
-            })
-            .collect();
-    }
-
-    pub fn has_error_finding(&self) -> bool {
-        self.status
-            .findings
-            .iter()
-            .any(|finding| finding.severity == Severity::Error)
-    }
-
-    /// Facts of the cutover only ever come to be.
-    fn take_facts(&mut self, told: Option<&CutoverFacts>) {
-        let Some(told) = told.filter(|told| **told != CutoverFacts::default()) else {
-            return;
-        };
-        let facts = self.status.cutover.get_or_insert_default();
-        for (fact, told) in [
-            (&mut facts.drained, &told.drained),
-            (&mut facts.frozen, &told.frozen),
-            (&mut facts.verified, &told.verified),
-            (&mut facts.switched, &told.switched),
-        ] {
-            if fact.is_none() {
-                fact.clone_from(told);
-            }
-        }
-    }
-
-    pub fn switched(&self) -> bool {
-        self.status
-            .cutover
-            .as_ref()
-            .is_some_and(|facts| facts.switched.is_some())
-    }
-
-    pub fn round_number(&self) -> i64 {
-        self.status.round.as_ref().map_or(0, |round| round.number)
-    }
-
-    /// Once everything was loaded: an object is Verified as long as its book and its read-back say so.
-    pub fn settle_objects(&mut self) {
-        let accept = &self.seen.migration.spec.accept;
-        for object in &mut self.status.objects {
-            let good = book::judge(object, accept).is_ok();
-            object.state = if good {
-                ObjectState::Verified
-            } else {
-                ObjectState::Loading
-            };
-        }
-    }
-
     /// Tells the attempt under way to end. It is over when it is seen to be.
     pub fn stop(&mut self) {
         let Some(mut attempt) = self.status.attempt.take() else {
@@ -665,8 +536,4 @@ impl<'a> Pass<'a> {
 
 fn retrying(ending: &Ending) -> Mood {
     Mood::working("Retrying", format!("{}: {}", ending.reason, ending.message))
-}
-
-fn told<'r>(report: &'r PhaseRunStatus, object: &str) -> Option<&'r ObjectReport> {
-    report.objects.iter().find(|told| told.name == object)
 }

@@ -37,10 +37,8 @@ pub fn fit(mut status: MigrationStatus) -> MigrationStatus {
         |status| bound(status, 256, 10),
         |status| status.objects.iter_mut().for_each(|object| object.phase_run.clear()),
         |status| {
-            status
-                .objects
-                .iter_mut()
-                .for_each(|object| object.model = cut(std::mem::take(&mut object.model), 32))
+            let models = status.objects.iter_mut().map(|object| &mut object.model);
+            models.for_each(|model| *model = cut(std::mem::take(model), 32));
         },
         |status| bound(status, 96, 3),
         |status| {

@@ -21,7 +21,17 @@ const LISTED_MAX: usize = 20;
 const fn documented(platform: Platform) -> &'static [&'static str] {
     match platform {
         Platform::Pipz => &[
-            "contact", "company", "user", "pipeline", "stage", "deal", "event", "list", "list_member", "campaign", "segment",
+            "contact",
+            "company",
+            "user",
+            "pipeline",
+            "stage",
+            "deal",
+            "event",
+            "list",
+            "list_member",
+            "campaign",
+            "segment",
             "automation",
         ],
     }
@@ -47,7 +57,9 @@ fn matching(compiler: &mut Compiler<'_>, draft: &Draft<'_>) {
         if !draft.spec.fields.iter().flatten().any(|entry| entry.to == *field) {
             let near = hint(field, object.targets.iter().map(|target| target.name.as_str()));
             let message = format!("match names {field}, which is not mapped{near}");
-            compiler.findings.error("MatchUnmapped", &format!("{}.match", draft.path), message);
+            compiler
+                .findings
+                .error("MatchUnmapped", &format!("{}.match", draft.path), message);
         }
     }
 }
@@ -64,18 +76,32 @@ fn names_of_source(compiler: &mut Compiler<'_>, draft: &Draft<'_>) {
         if !known.contains(&name) {
             let near = hint(name, known.iter().copied());
             let platform = compiler.merged.platform;
-            compiler.findings.warning("UnknownSource", &path, format!("{platform:?} has no source object {name} by its documents{near}"));
+            compiler.findings.warning(
+                "UnknownSource",
+                &path,
+                format!("{platform:?} has no source object {name} by its documents{near}"),
+            );
         }
         return;
     };
     let Some(shape) = source.get(name) else {
         let near = hint(name, source.keys().map(String::as_str));
-        compiler.findings.warning("UnknownSource", &path, format!("the source has no object {name}{near}: there is nothing to do"));
+        compiler.findings.warning(
+            "UnknownSource",
+            &path,
+            format!("the source has no object {name}{near}: there is nothing to do"),
+        );
         return;
     };
-    for name in draft.lets.keys().filter(|name| shape.fields.iter().any(|field| field == *name)) {
+    for name in draft
+        .lets
+        .keys()
+        .filter(|name| shape.fields.iter().any(|field| field == *name))
+    {
         let message = format!("the let {name} hides a source field of that name: call it another");
-        compiler.findings.error("HiddenField", &format!("{}.let.{name}", draft.path), message);
+        compiler
+            .findings
+            .error("HiddenField", &format!("{}.let.{name}", draft.path), message);
     }
     for (place, fields) in &draft.sources {
         unknown_fields(compiler, draft, shape, place, fields);
@@ -85,10 +111,16 @@ fn names_of_source(compiler: &mut Compiler<'_>, draft: &Draft<'_>) {
 /// A path or expression none of whose fields the source has.
 fn unknown_fields(compiler: &mut Compiler<'_>, draft: &Draft<'_>, shape: &SourceShape, place: &str, fields: &[String]) {
     let known = |name: &String| draft.lets.contains_key(name.as_str()) || shape.fields.contains(name);
-    let Some(first) = fields.first().filter(|_| !fields.iter().any(known)) else { return };
+    let Some(first) = fields.first().filter(|_| !fields.iter().any(known)) else {
+        return;
+    };
     let near = hint(first, shape.fields.iter().map(String::as_str));
     let names = fields.join(", ");
-    compiler.findings.warning("UnknownSource", place, format!("{} has no field {names}{near}", draft.source_object));
+    compiler.findings.warning(
+        "UnknownSource",
+        place,
+        format!("{} has no field {names}{near}", draft.source_object),
+    );
 }
 
 /// Fields of the source that no object reads and none ignores.
@@ -100,26 +132,39 @@ fn unmapped(compiler: &mut Compiler<'_>, drafts: &[Draft<'_>]) {
     }
     for (name, readers) in objects {
         let Some(shape) = source.get(name) else { continue };
-        let mut used: BTreeSet<&str> = readers.iter().flat_map(|draft| &draft.used).map(String::as_str).collect();
+        let mut used: BTreeSet<&str> = readers
+            .iter()
+            .flat_map(|draft| &draft.used)
+            .map(String::as_str)
+            .collect();
         let by = looked_up_by(drafts, &readers);
         used.extend(by.iter().map(String::as_str));
-        let ignored: Vec<&String> = readers.iter().flat_map(|draft| draft.spec.ignore.iter().flatten()).collect();
+        let ignored: Vec<&String> = readers
+            .iter()
+            .flat_map(|draft| draft.spec.ignore.iter().flatten())
+            .collect();
         let left: Vec<&str> = shape
             .fields
             .iter()
             .map(String::as_str)
             .filter(|field| !used.contains(field) && !ignored.iter().any(|pattern| covers(pattern, field)))
             .collect();
-        let Some(first) = readers.first().filter(|_| !left.is_empty()) else { continue };
+        let Some(first) = readers.first().filter(|_| !left.is_empty()) else {
+            continue;
+        };
         let message = format!("fields of {name} that nothing maps or ignores: {}", listed(&left));
         compiler.findings.warning("UnmappedSource", &first.path, message);
     }
     for draft in drafts {
-        let Some(shape) = source.get(draft.source_object) else { continue };
+        let Some(shape) = source.get(draft.source_object) else {
+            continue;
+        };
         for pattern in draft.spec.ignore.iter().flatten() {
             if !shape.fields.iter().any(|field| covers(pattern, field)) {
                 let message = format!("{} has no field that ignore {pattern} covers", draft.source_object);
-                compiler.findings.info("Unused", &format!("{}.ignore", draft.path), message);
+                compiler
+                    .findings
+                    .info("Unused", &format!("{}.ignore", draft.path), message);
             }
         }
     }
@@ -127,10 +172,15 @@ fn unmapped(compiler: &mut Compiler<'_>, drafts: &[Draft<'_>]) {
 
 /// Fields that lookups of any object read in the records of these.
 fn looked_up_by(drafts: &[Draft<'_>], readers: &[&Draft<'_>]) -> Vec<String> {
-    let lookups = drafts.iter().filter_map(|draft| draft.object.as_ref()).flat_map(|object| &object.lookups);
+    let lookups = drafts
+        .iter()
+        .filter_map(|draft| draft.object.as_ref())
+        .flat_map(|object| &object.lookups);
     lookups
         .filter_map(|lookup| match &lookup.target {
-            LookupTarget::Object { object, by: Some(by) } if readers.iter().any(|reader| reader.spec.name == *object) => {
+            LookupTarget::Object { object, by: Some(by) }
+                if readers.iter().any(|reader| reader.spec.name == *object) =>
+            {
                 Path::parse(by).ok()
             }
             _ => None,
@@ -140,7 +190,9 @@ fn looked_up_by(drafts: &[Draft<'_>], readers: &[&Draft<'_>]) -> Vec<String> {
 }
 
 fn covers(pattern: &str, field: &str) -> bool {
-    pattern.strip_suffix('*').map_or(pattern == field, |stem| field.starts_with(stem))
+    pattern
+        .strip_suffix('*')
+        .map_or(pattern == field, |stem| field.starts_with(stem))
 }
 
 fn listed(names: &[&str]) -> String {
@@ -153,12 +205,21 @@ fn listed(names: &[&str]) -> String {
 
 /// Objects that write one model must be ordered where one of them matches what is there.
 fn order(compiler: &mut Compiler<'_>, drafts: &[Draft<'_>]) {
-    let place = |name: &str| compiler.spec.objects.iter().flatten().position(|object| object.name == name);
+    let place = |name: &str| {
+        compiler
+            .spec
+            .objects
+            .iter()
+            .flatten()
+            .position(|object| object.name == name)
+    };
     let matches = |draft: &Draft<'_>| draft.spec.match_on.as_ref().is_some_and(|entries| !entries.is_empty());
     let mut found = Vec::new();
     for (at, one) in drafts.iter().enumerate() {
         for other in &drafts[at + 1..] {
-            let (Some(a), Some(b)) = (place(&one.spec.name), place(&other.spec.name)) else { continue };
+            let (Some(a), Some(b)) = (place(&one.spec.name), place(&other.spec.name)) else {
+                continue;
+            };
             let shared = !one.model.is_empty() && one.model == other.model && (matches(one) || matches(other));
             if !shared || compiler.graph.reaches(a, b) || compiler.graph.reaches(b, a) {
                 continue;
@@ -176,9 +237,16 @@ fn order(compiler: &mut Compiler<'_>, drafts: &[Draft<'_>]) {
         compiler.findings.error("OrderMissing", &path, message);
     }
     for draft in drafts.iter().filter(|draft| draft.model == "mail.message") {
-        if draft.spec.source.as_ref().is_none_or(|source| source.order_by.is_none()) {
+        if draft
+            .spec
+            .source
+            .as_ref()
+            .is_none_or(|source| source.order_by.is_none())
+        {
             let message = "Odoo shows messages in the order they are made: say source.orderBy";
-            compiler.findings.error("HistoryUnordered", &format!("{}.source.orderBy", draft.path), message);
+            compiler
+                .findings
+                .error("HistoryUnordered", &format!("{}.source.orderBy", draft.path), message);
         }
     }
 }
@@ -187,14 +255,17 @@ fn order(compiler: &mut Compiler<'_>, drafts: &[Draft<'_>]) {
 fn ambiguous(compiler: &mut Compiler<'_>, drafts: &[Draft<'_>]) {
     for object in drafts.iter().filter_map(|draft| draft.object.as_ref()) {
         for lookup in &object.lookups {
-            let LookupTarget::Model { model, by, within } = &lookup.target else { continue };
+            let LookupTarget::Model { model, by, within } = &lookup.target else {
+                continue;
+            };
             let maker = drafts
                 .iter()
                 .find(|draft| draft.model == model.0 && draft.spec.on_new.unwrap_or_default() == OnNew::Create)
                 .filter(|_| by != "id" && within.is_empty());
             if let Some(maker) = maker {
                 let name = &maker.spec.name;
-                let message = format!("{name} makes records of {model} too, so {by} may name several: look it up in {name}");
+                let message =
+                    format!("{name} makes records of {model} too, so {by} may name several: look it up in {name}");
                 let path = format!("objects[{}].fields[{}].lookup", object.name, lookup.field);
                 compiler.findings.warning("Ambiguous", &path, message);
             }
@@ -209,28 +280,42 @@ fn traps(compiler: &mut Compiler<'_>, draft: &Draft<'_>) {
     let target = |name: &str| targets.iter().find(|target| target.name == name);
     let has = |name: &str| target(name).is_some();
     let mut trap = |field: &str, message: &str| {
-        compiler.findings.warning("Trap", &format!("{}.fields[{field}]", draft.path), message);
+        compiler
+            .findings
+            .warning("Trap", &format!("{}.fields[{field}]", draft.path), message);
     };
     match draft.model {
         "crm.lead" => {
-            for field in ["email_from", "phone"].into_iter().filter(|field| has(field) && has("partner_id")) {
+            for field in ["email_from", "phone"]
+                .into_iter()
+                .filter(|field| has(field) && has("partner_id"))
+            {
                 let message = "Odoo writes it over the contact of the lead: keep it in an x_ field";
                 trap(field, message);
             }
             if has("stage_id") && !has("probability") {
-                trap("stage_id", "Odoo refuses a lead in a won stage without probability 100: map probability");
+                trap(
+                    "stage_id",
+                    "Odoo refuses a lead in a won stage without probability 100: map probability",
+                );
             }
         }
         "res.partner" => {
-            let address = ["street", "street2", "city", "zip", "state_id", "country_id"].into_iter().find(|field| has(field));
+            let address = ["street", "street2", "city", "zip", "state_id", "country_id"]
+                .into_iter()
+                .find(|field| has(field));
             let contact = target("type").is_none_or(|target| always(target, "contact"));
             if let Some(address) = address.filter(|_| has("parent_id") && contact) {
-                let message = "below a company Odoo keeps one address for both: map type to other where the contact has its own";
+                let message =
+                    "below a company Odoo keeps one address for both: map type to other where the contact has its own";
                 trap(address, message);
             }
         }
         "sale.order" if !has("validity_date") => {
-            trap("validity_date", "Odoo sets it to 30 days from now: map it, or empty it with an entry without a source");
+            trap(
+                "validity_date",
+                "Odoo sets it to 30 days from now: map it, or empty it with an entry without a source",
+            );
         }
         _ => {}
     }
@@ -239,7 +324,10 @@ fn traps(compiler: &mut Compiler<'_>, draft: &Draft<'_>) {
 
 /// Whether the field is this constant and nothing else.
 fn always(target: &Target, text: &str) -> bool {
-    target.parts.iter().all(|part| matches!(&part.source, Source::Constant(Value::String(constant)) if constant == text))
+    target
+        .parts
+        .iter()
+        .all(|part| matches!(&part.source, Source::Constant(Value::String(constant)) if constant == text))
 }
 
 /// A state in which Odoo would send something.
@@ -249,36 +337,74 @@ fn may_send(compiler: &mut Compiler<'_>, draft: &Draft<'_>, targets: &[Target]) 
         "mail.mail" | "sms.sms" => &["outgoing", "pending", "process"],
         _ => return,
     };
-    for part in targets.iter().filter(|target| target.name == "state").flat_map(|target| &target.parts) {
+    for part in targets
+        .iter()
+        .filter(|target| target.name == "state")
+        .flat_map(|target| &target.parts)
+    {
         let constant = match &part.source {
             Source::Constant(value) => Some(value),
             _ => None,
         };
-        let mapped = part.values.iter().flat_map(|values| values.known.values().chain(&values.any_other));
-        for text in constant.into_iter().chain(&part.default).chain(mapped).filter_map(Value::as_str) {
+        let mapped = part
+            .values
+            .iter()
+            .flat_map(|values| values.known.values().chain(&values.any_other));
+        for text in constant
+            .into_iter()
+            .chain(&part.default)
+            .chain(mapped)
+            .filter_map(Value::as_str)
+        {
             if sending.contains(&text) {
                 let message = format!("a {} in the state {text} would be sent", draft.model);
-                compiler.findings.error("MaySend", &format!("{}.fields[{}]", draft.path, part.label), message);
+                compiler
+                    .findings
+                    .error("MaySend", &format!("{}.fields[{}]", draft.path, part.label), message);
             }
         }
     }
 }
 
 fn rows(compiler: &mut Compiler<'_>) {
-    let known: Vec<&str> = compiler.spec.objects.iter().flatten().map(|object| object.name.as_str()).collect();
+    let known: Vec<&str> = compiler
+        .spec
+        .objects
+        .iter()
+        .flatten()
+        .map(|object| object.name.as_str())
+        .collect();
     for row in compiler.spec.rows.iter().flatten() {
         let path = format!("rows[{}]", row.name);
-        for name in row.objects.iter().flatten().filter(|name| !known.contains(&name.as_str())) {
+        for name in row
+            .objects
+            .iter()
+            .flatten()
+            .filter(|name| !known.contains(&name.as_str()))
+        {
             let near = hint(name, known.iter().copied());
-            compiler.findings.error("UnknownObject", &path, format!("there is no object {name}{near}"));
+            compiler
+                .findings
+                .error("UnknownObject", &path, format!("there is no object {name}{near}"));
         }
         if row.fidelity.is_none() {
-            let all = [Fidelity::OneToOne, Fidelity::OneToMany, Fidelity::Lossy, Fidelity::Inventory];
+            let all = [
+                Fidelity::OneToOne,
+                Fidelity::OneToMany,
+                Fidelity::Lossy,
+                Fidelity::Inventory,
+            ];
             let all = all.map(|fidelity| format!("{fidelity:?}")).join(", ");
-            compiler.findings.error("Incomplete", &path, format!("the row {} has no fidelity: say one of {all}", row.name));
+            compiler.findings.error(
+                "Incomplete",
+                &path,
+                format!("the row {} has no fidelity: say one of {all}", row.name),
+            );
         }
         if row.objects.as_deref().unwrap_or_default().is_empty() {
-            compiler.findings.info("Unused", &path, format!("no object keeps the row {}", row.name));
+            compiler
+                .findings
+                .info("Unused", &path, format!("no object keeps the row {}", row.name));
         }
     }
 }
@@ -286,7 +412,9 @@ fn rows(compiler: &mut Compiler<'_>) {
 fn unused_lets(compiler: &mut Compiler<'_>, draft: &Draft<'_>) {
     for name in draft.lets.keys().filter(|name| !draft.used.contains(**name)) {
         let message = format!("nothing uses the let {name}");
-        compiler.findings.info("Unused", &format!("{}.let.{name}", draft.path), message);
+        compiler
+            .findings
+            .info("Unused", &format!("{}.let.{name}", draft.path), message);
     }
 }
 
@@ -294,7 +422,9 @@ fn unused_parameters(compiler: &mut Compiler<'_>) {
     for parameter in compiler.spec.parameters.iter().flatten() {
         if !compiler.used_params.contains(&parameter.name) {
             let message = format!("nothing uses the parameter {}", parameter.name);
-            compiler.findings.info("Unused", &format!("parameters[{}]", parameter.name), message);
+            compiler
+                .findings
+                .info("Unused", &format!("parameters[{}]", parameter.name), message);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use super::{
     Compiled, Mapping, Merged, World,
     cel::{Environment, Expression},
-    check, fields,
+    check, created, fields,
     findings::{Findings, hint},
     graph::{Graph, Need},
     names,
@@ -59,7 +59,11 @@ pub fn compile(merged: &Merged, world: World<'_>) -> Compiled {
 fn check_size(spec: &MappingSpecSpec, findings: &mut Findings) {
     let bytes = canonical_json(spec).map_or(0, |text| text.len());
     if bytes > SPEC_MAX {
-        findings.error("TooLarge", "", format!("the merged spec has {bytes} bytes; {SPEC_MAX} are the most"));
+        findings.error(
+            "TooLarge",
+            "",
+            format!("the merged spec has {bytes} bytes; {SPEC_MAX} are the most"),
+        );
     }
 }
 
@@ -67,7 +71,8 @@ fn check_size(spec: &MappingSpecSpec, findings: &mut Findings) {
 fn rows_kept(spec: &MappingSpecSpec, active: &BTreeSet<&str>) -> (usize, usize) {
     let rows = spec.rows.as_deref().unwrap_or_default();
     let kept = |row: &&api::Row| {
-        row.fidelity == Some(Fidelity::OneToOne) && row.objects.iter().flatten().any(|name| active.contains(name.as_str()))
+        row.fidelity == Some(Fidelity::OneToOne)
+            && row.objects.iter().flatten().any(|name| active.contains(name.as_str()))
     };
     (rows.iter().filter(kept).count(), rows.len())
 }
@@ -150,8 +155,11 @@ impl<'a> Compiler<'a> {
             let stays = self.when(object);
             self.standing.insert(&object.name, stays);
         }
-        let active: Vec<&api::Object> = objects.iter().filter(|object| self.standing[object.name.as_str()]).collect();
-        let created = fields::created(&active, self.world.models, &mut self.findings);
+        let active: Vec<&api::Object> = objects
+            .iter()
+            .filter(|object| self.standing[object.name.as_str()])
+            .collect();
+        let created = created::collect(&active, self.world.models, &mut self.findings);
         let mut drafts: Vec<Draft<'a>> = Vec::with_capacity(active.len());
         for object in &active {
             let draft = self.object(object, &created);
@@ -164,7 +172,13 @@ impl<'a> Compiler<'a> {
         let mapping = order.map(|order| Mapping {
             objects: order
                 .into_iter()
-                .filter_map(|at| drafts.iter().find(|draft| draft.spec.name == objects[at].name)?.object.clone())
+                .filter_map(|at| {
+                    drafts
+                        .iter()
+                        .find(|draft| draft.spec.name == objects[at].name)?
+                        .object
+                        .clone()
+                })
                 .collect(),
         });
         (mapping, active)
@@ -174,7 +188,9 @@ impl<'a> Compiler<'a> {
     fn when(&mut self, object: &api::Object) -> bool {
         let Some(text) = &object.when else { return true };
         let path = format!("objects[{}].when", object.name);
-        let Some(expression) = self.expression(text, &path, Sees::Run) else { return true };
+        let Some(expression) = self.expression(text, &path, Sees::Run) else {
+            return true;
+        };
         if !self.world.odoo_known {
             return true;
         }
@@ -199,13 +215,17 @@ impl<'a> Compiler<'a> {
         };
         for name in &expression.variables() {
             let problem = match (name.as_str(), sees) {
-                ("params", _) | ("record", Sees::Record { .. }) => continue,
-                ("item" | "parent" | "index", Sees::Record { each: true }) => continue,
+                ("params", _)
+                | ("record", Sees::Record { .. })
+                | ("item" | "parent" | "index", Sees::Record { each: true }) => continue,
                 ("item" | "parent" | "index", Sees::Record { .. }) => format!("{name} is only there with each"),
                 ("record" | "item" | "parent" | "index", Sees::Run) => {
                     format!("when sees params and installed(module), and {name} is of a record")
                 }
-                _ => format!("there is no variable {name}{}", hint(name, ["record", "params", "item", "parent", "index"])),
+                _ => format!(
+                    "there is no variable {name}{}",
+                    hint(name, ["record", "params", "item", "parent", "index"])
+                ),
             };
             self.findings.error("CelName", path, problem);
         }
@@ -214,10 +234,17 @@ impl<'a> Compiler<'a> {
         }
         for name in &expression.params() {
             self.used_params.insert(name.clone());
-            let known = || self.spec.parameters.iter().flatten().map(|parameter| parameter.name.as_str());
+            let known = || {
+                self.spec
+                    .parameters
+                    .iter()
+                    .flatten()
+                    .map(|parameter| parameter.name.as_str())
+            };
             if !known().any(|parameter| parameter == name) {
                 let near = hint(name, known());
-                self.findings.error("UnknownParameter", path, format!("there is no parameter {name}{near}"));
+                self.findings
+                    .error("UnknownParameter", path, format!("there is no parameter {name}{near}"));
             }
         }
         Some(expression)
@@ -233,7 +260,11 @@ impl<'a> Compiler<'a> {
             Ok(path) => {
                 for name in names::reserved(text) {
                     if name == "line" || !each {
-                        let with = if name == "line" { "in lines of a one2many" } else { "with each" };
+                        let with = if name == "line" {
+                            "in lines of a one2many"
+                        } else {
+                            "with each"
+                        };
                         let message = format!("{name} is only there {with}; a field of that name is record.{name}");
                         self.findings.error("BadPath", place, message);
                     }
@@ -243,13 +274,17 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn object(&mut self, spec: &'a api::Object, created: &fields::Created) -> Draft<'a> {
+    fn object(&mut self, spec: &'a api::Object, created: &created::Created) -> Draft<'a> {
         let path = format!("objects[{}]", spec.name);
         let source = spec.source.as_ref();
         let mut draft = Draft {
             spec,
             source_object: source.and_then(|source| source.object.as_deref()).unwrap_or_default(),
-            model: spec.destination.as_ref().and_then(|to| to.model.as_deref()).unwrap_or_default(),
+            model: spec
+                .destination
+                .as_ref()
+                .and_then(|to| to.model.as_deref())
+                .unwrap_or_default(),
             each: source.is_some_and(|source| source.each.is_some()),
             lets: BTreeMap::new(),
             used: BTreeSet::new(),
@@ -291,22 +326,38 @@ impl<'a> Compiler<'a> {
     fn incomplete(&mut self, draft: &Draft<'_>) {
         let name = &draft.spec.name;
         let mut say = |what: &str, path: &str, why: String| {
-            self.findings.error("Incomplete", &format!("{}.{path}", draft.path), format!("{name} has no {what}: {why}"));
+            self.findings.error(
+                "Incomplete",
+                &format!("{}.{path}", draft.path),
+                format!("{name} has no {what}: {why}"),
+            );
         };
         if draft.source_object.is_empty() {
-            say("source", "source.object", "say source.object, the source object it reads".into());
+            say(
+                "source",
+                "source.object",
+                "say source.object, the source object it reads".into(),
+            );
         }
         if draft.spec.key.as_deref().unwrap_or_default().is_empty() {
             say("key", "key", "say key, the paths that identify a record".into());
         }
         if draft.model.is_empty() {
-            say("destination", "destination.model", "say destination.model, the Odoo model its records become".into());
+            say(
+                "destination",
+                "destination.model",
+                "say destination.model, the Odoo model its records become".into(),
+            );
         }
         if draft.spec.fields.as_deref().unwrap_or_default().is_empty() {
             say("fields", "fields", "say what is written".into());
         }
         if draft.spec.on_new == Some(OnNew::Reject) && draft.spec.match_on.as_deref().unwrap_or_default().is_empty() {
-            say("match", "match", "with onNew: Reject only records that match are taken".into());
+            say(
+                "match",
+                "match",
+                "with onNew: Reject only records that match are taken".into(),
+            );
         }
     }
 
@@ -347,7 +398,8 @@ impl<'a> Compiler<'a> {
             draft.lets.insert(name, names::calls_key(text));
             if !names::is_identifier(name) {
                 let path = format!("{}.let.{name}", draft.path);
-                self.findings.error("CelName", &path, format!("{name} is no name that CEL can say"));
+                self.findings
+                    .error("CelName", &path, format!("{name} is no name that CEL can say"));
             }
             if let Some(expression) = self.used_expression(draft, text, &format!("let.{name}")) {
                 open.push((name, expression));
@@ -355,12 +407,18 @@ impl<'a> Compiler<'a> {
         }
         while !open.is_empty() {
             let ready = open.iter().position(|(_, expression)| {
-                !open.iter().any(|(other, _)| expression.record_fields().contains(other.as_str()))
+                !open
+                    .iter()
+                    .any(|(other, _)| expression.record_fields().contains(other.as_str()))
             });
             let Some(ready) = ready else {
                 let names: Vec<&str> = open.iter().map(|(name, _)| name.as_str()).collect();
                 let path = format!("{}.let", draft.path);
-                self.findings.error("Cycle", &path, format!("these lets need each other: {}", names.join(", ")));
+                self.findings.error(
+                    "Cycle",
+                    &path,
+                    format!("these lets need each other: {}", names.join(", ")),
+                );
                 return;
             };
             let (name, expression) = open.remove(ready);
@@ -397,7 +455,8 @@ impl<'a> Compiler<'a> {
         }
         let (Need::After(path) | Need::Lookup(path)) = &need;
         let near = hint(name, objects.iter().map(|object| object.name.as_str()));
-        self.findings.error("UnknownObject", path, format!("there is no object {name}{near}"));
+        self.findings
+            .error("UnknownObject", path, format!("there is no object {name}{near}"));
         false
     }
 
@@ -418,8 +477,15 @@ impl<'a> Compiler<'a> {
             })
             .collect();
         let first = cycle.first().map_or("", |(at, _)| name(*at));
-        let path = drafts.iter().find(|draft| draft.spec.name == first).map_or("objects", |draft| &draft.path);
-        self.findings.error("Cycle", path, format!("these objects need each other: {}", steps.join(", ")));
+        let path = drafts
+            .iter()
+            .find(|draft| draft.spec.name == first)
+            .map_or("objects", |draft| &draft.path);
+        self.findings.error(
+            "Cycle",
+            path,
+            format!("these objects need each other: {}", steps.join(", ")),
+        );
         None
     }
 }
@@ -432,13 +498,17 @@ impl Draft<'_> {
 
     /// Whether the path leads to a let that is what `key([…])` gave.
     pub fn gives_key(&self, path: &Path) -> bool {
-        path.record_fields().into_iter().any(|name| self.lets.get(name) == Some(&true))
+        path.record_fields()
+            .into_iter()
+            .any(|name| self.lets.get(name) == Some(&true))
     }
 }
 
 fn match_on(spec: &api::Object) -> Vec<Vec<String>> {
     let entries = spec.match_on.iter().flatten();
-    entries.map(|entry| entry.split('+').map(|field| field.trim().to_owned()).collect()).collect()
+    entries
+        .map(|entry| entry.split('+').map(|field| field.trim().to_owned()).collect())
+        .collect()
 }
 
 fn parameters(spec: &MappingSpecSpec, findings: &mut Findings) -> BTreeMap<String, Value> {
@@ -459,11 +529,17 @@ fn parameters(spec: &MappingSpecSpec, findings: &mut Findings) -> BTreeMap<Strin
 
 fn parameter_value(parameter: &Parameter) -> Result<Value, (&'static str, String)> {
     let Some(type_) = parameter.type_ else {
-        return Err(("Incomplete", "has no type: say String, Integer, Decimal, Boolean or Map".into()));
+        return Err((
+            "Incomplete",
+            "has no type: say String, Integer, Decimal, Boolean or Map".into(),
+        ));
     };
     if type_ == ParameterType::Map {
         return match (&parameter.entries, &parameter.value) {
-            (Some(entries), None) => Ok(entries.iter().map(|(key, value)| (key.clone(), Value::from(value.as_str()))).collect()),
+            (Some(entries), None) => Ok(entries
+                .iter()
+                .map(|(key, value)| (key.clone(), Value::from(value.as_str())))
+                .collect()),
             _ => Err(("Incomplete", "is a Map: say entries, and no value".into())),
         };
     }
@@ -473,7 +549,11 @@ fn parameter_value(parameter: &Parameter) -> Result<Value, (&'static str, String
     let value = match type_ {
         ParameterType::String | ParameterType::Map => Some(Value::from(text.as_str())),
         ParameterType::Integer => text.parse::<i64>().ok().map(Value::from),
-        ParameterType::Decimal => text.parse::<f64>().ok().and_then(serde_json::Number::from_f64).map(Value::Number),
+        ParameterType::Decimal => text
+            .parse::<f64>()
+            .ok()
+            .and_then(serde_json::Number::from_f64)
+            .map(Value::Number),
         ParameterType::Boolean => text.parse::<bool>().ok().map(Value::from),
     };
     value.ok_or_else(|| ("TypeMismatch", format!("is a {type_:?}, and {text:?} is none")))

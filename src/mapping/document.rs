@@ -40,7 +40,11 @@ pub enum Document {
 /// Everything that is wrong with them: syntax, unknown fields, values out of bounds, keys that some parsers change.
 pub fn parse(text: &str, place: &str) -> Result<Vec<Document>, Vec<Finding>> {
     let nodes = yaml::documents(text).map_err(|broken| {
-        vec![finding("Syntax", "", format!("{place}:{}: {}", broken.line, broken.message))]
+        vec![finding(
+            "Syntax",
+            "",
+            format!("{place}:{}: {}", broken.line, broken.message),
+        )]
     })?;
     let mut reading = Reading {
         place,
@@ -59,8 +63,8 @@ fn finding(code: &str, path: &str, message: String) -> Finding {
     super::findings::bounded(Severity::Error, code, path, message)
 }
 
-static MAPPING_SPEC: LazyLock<Option<JSONSchemaProps>> = LazyLock::new(|| schema::<MappingSpec>());
-static MIGRATION: LazyLock<Option<JSONSchemaProps>> = LazyLock::new(|| schema::<Migration>());
+static MAPPING_SPEC: LazyLock<Option<JSONSchemaProps>> = LazyLock::new(schema::<MappingSpec>);
+static MIGRATION: LazyLock<Option<JSONSchemaProps>> = LazyLock::new(schema::<Migration>);
 
 fn schema<K: CustomResourceExt>() -> Option<JSONSchemaProps> {
     let version = K::crd().spec.versions.into_iter().next()?;
@@ -78,7 +82,11 @@ impl Reading<'_> {
     fn document(&mut self, node: &Node) -> Option<Document> {
         let text = |key: &str| node.get(key).and_then(Node::text).unwrap_or_default().to_owned();
         let kind = text("kind");
-        let name = node.get("metadata").and_then(|m| m.get("name")).and_then(Node::text).unwrap_or_default();
+        let name = node
+            .get("metadata")
+            .and_then(|m| m.get("name"))
+            .and_then(Node::text)
+            .unwrap_or_default();
         if kind.is_empty() {
             self.say("Syntax", "", node.line, "a document needs apiVersion and kind");
             return None;
@@ -95,10 +103,20 @@ impl Reading<'_> {
             }
         };
         if api_version != ours {
-            self.say("Syntax", "apiVersion", node.line, format!("apiVersion of a {kind} is {ours}"));
+            self.say(
+                "Syntax",
+                "apiVersion",
+                node.line,
+                format!("apiVersion of a {kind} is {ours}"),
+            );
         }
         if name.is_empty() {
-            self.say("Syntax", "metadata.name", node.line, format!("a {kind} needs metadata.name"));
+            self.say(
+                "Syntax",
+                "metadata.name",
+                node.line,
+                format!("a {kind} needs metadata.name"),
+            );
         }
         self.prefix = if kind == "MappingSpec" { "spec." } else { "" };
         let before = self.findings.len();
@@ -111,7 +129,8 @@ impl Reading<'_> {
         if kind == "MappingSpec" {
             self.typed(node).map(|spec| Document::MappingSpec(Box::new(spec)))
         } else {
-            self.typed(node).map(|migration| Document::Migration(Box::new(migration)))
+            self.typed(node)
+                .map(|migration| Document::Migration(Box::new(migration)))
         }
     }
 
@@ -127,7 +146,11 @@ impl Reading<'_> {
 
     fn say(&mut self, code: &str, path: &str, line: usize, message: impl AsRef<str>) {
         let path = path.strip_prefix(self.prefix).unwrap_or(path);
-        self.findings.push(finding(code, path, format!("{}:{line}: {}", self.place, message.as_ref())));
+        self.findings.push(finding(
+            code,
+            path,
+            format!("{}:{line}: {}", self.place, message.as_ref()),
+        ));
     }
 
     fn root(&mut self, node: &Node, schema: &JSONSchemaProps) {
@@ -148,13 +171,23 @@ impl Reading<'_> {
     fn unknown<'k>(&mut self, key: &Key, path: &str, known: impl Iterator<Item = &'k str>) {
         let path = join(path, &key.text);
         let hint = nearest(&key.text, known).map_or_else(String::new, |name| format!("; did you mean {name}?"));
-        self.say("UnknownField", &path, key.line, format!("unknown field {}{hint}", key.text));
+        self.say(
+            "UnknownField",
+            &path,
+            key.line,
+            format!("unknown field {}{hint}", key.text),
+        );
     }
 
     fn value(&mut self, node: &Node, schema: &JSONSchemaProps, path: &str) {
         match &node.shape {
             Shape::Scalar(Value::Null) => {
-                self.say("Syntax", path, node.line, format!("{path} has no value: leave it out, or write \"\" for empty text"));
+                self.say(
+                    "Syntax",
+                    path,
+                    node.line,
+                    format!("{path} has no value: leave it out, or write \"\" for empty text"),
+                );
             }
             Shape::Scalar(value) => self.scalar(value, node.line, schema, path),
             Shape::List(items) => self.list(items, node.line, schema, path),
@@ -173,7 +206,12 @@ impl Reading<'_> {
         if !fits {
             let hint = if wanted == "string" { ": quote it" } else { "" };
             let is = wording(wanted);
-            self.say("Syntax", path, line, format!("{path} is {is}, and {value} is not{hint}"));
+            self.say(
+                "Syntax",
+                path,
+                line,
+                format!("{path} is {is}, and {value} is not{hint}"),
+            );
             return;
         }
         if let Some(options) = &schema.enum_ {
@@ -181,8 +219,13 @@ impl Reading<'_> {
             let text = value.as_str().unwrap_or_default();
             if !options.contains(&text) {
                 let all = options.join(", ");
-                let hint = nearest(text, options.into_iter()).map_or_else(String::new, |name| format!("; did you mean {name}?"));
-                self.say("Syntax", path, line, format!("{path} is one of {all}, and {text} is not{hint}"));
+                let hint = nearest(text, options).map_or_else(String::new, |name| format!("; did you mean {name}?"));
+                self.say(
+                    "Syntax",
+                    path,
+                    line,
+                    format!("{path} is one of {all}, and {text} is not{hint}"),
+                );
             }
             return;
         }
@@ -218,10 +261,20 @@ impl Reading<'_> {
     fn count(&mut self, count: usize, (min, max): (Option<i64>, Option<i64>), what: &str, line: usize, path: &str) {
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         if max.is_some_and(|max| count > max) {
-            self.say("Syntax", path, line, format!("{path} has {count} {what}; {} are the most", max.unwrap_or_default()));
+            self.say(
+                "Syntax",
+                path,
+                line,
+                format!("{path} has {count} {what}; {} are the most", max.unwrap_or_default()),
+            );
         }
         if min.is_some_and(|min| count < min) {
-            self.say("Syntax", path, line, format!("{path} has {count} {what}; {} are the least", min.unwrap_or_default()));
+            self.say(
+                "Syntax",
+                path,
+                line,
+                format!("{path} has {count} {what}; {} are the least", min.unwrap_or_default()),
+            );
         }
     }
 
@@ -256,13 +309,23 @@ impl Reading<'_> {
 
 /// What names an entry of a list: its name, or `to` and `part`.
 fn identity(item: &Node, keys: &[String]) -> Option<String> {
-    let mut parts = keys.iter().map(|key| item.get(key).and_then(Node::text).unwrap_or_default());
+    let mut parts = keys
+        .iter()
+        .map(|key| item.get(key).and_then(Node::text).unwrap_or_default());
     let first = parts.next().filter(|name| !name.is_empty())?;
-    Some(parts.filter(|part| !part.is_empty()).fold(first.to_owned(), |id, part| format!("{id}/{part}")))
+    Some(
+        parts
+            .filter(|part| !part.is_empty())
+            .fold(first.to_owned(), |id, part| format!("{id}/{part}")),
+    )
 }
 
 fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+    if path.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{path}.{name}")
+    }
 }
 
 fn wording(type_: &str) -> &'static str {
@@ -283,7 +346,10 @@ fn out_of_bounds(value: &Value, schema: &JSONSchemaProps) -> Option<String> {
         if let Some(max) = schema.maximum.filter(|max| number > *max) {
             return Some(format!("is at most {max}, and {value} is not"));
         }
-        return schema.minimum.filter(|min| number < *min).map(|min| format!("is at least {min}, and {value} is not"));
+        return schema
+            .minimum
+            .filter(|min| number < *min)
+            .map(|min| format!("is at least {min}, and {value} is not"));
     }
     let text = value.as_str()?;
     let length = i64::try_from(text.chars().count()).unwrap_or(i64::MAX);

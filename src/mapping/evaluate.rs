@@ -105,11 +105,17 @@ impl<'a> Evaluation<'a> {
 
     /// The value of a field; `None`: it is left alone.
     pub fn target(&mut self, target: &Target) -> Result<Option<OdooValue>, Stop> {
-        let value = if target.ttype == "many2many" { self.union(target)? } else { self.first(target)? };
+        let value = if target.ttype == "many2many" {
+            self.union(target)?
+        } else {
+            self.first(target)?
+        };
         if value.is_some() {
             return Ok(value);
         }
-        let Some(last) = target.parts.last() else { return Ok(None) };
+        let Some(last) = target.parts.last() else {
+            return Ok(None);
+        };
         match last.on_empty {
             OnEmpty::Skip => Ok(None),
             OnEmpty::Reject => {
@@ -205,7 +211,11 @@ impl<'a> Evaluation<'a> {
                         part.label,
                         shortened(expression.source(), QUOTED_MAX)
                     );
-                    return Err(Stop::Rejected(Rejection::new("Expression", part.label.as_str(), message)));
+                    return Err(Stop::Rejected(Rejection::new(
+                        "Expression",
+                        part.label.as_str(),
+                        message,
+                    )));
                 }
             },
         })
@@ -221,7 +231,10 @@ impl<'a> Evaluation<'a> {
             if is_empty(Some(&value)) {
                 continue;
             }
-            let to = values.known.get(canonical_text(&value).as_str()).or(values.any_other.as_ref());
+            let to = values
+                .known
+                .get(canonical_text(&value).as_str())
+                .or(values.any_other.as_ref());
             match to {
                 Some(to) if is_empty(Some(to)) => {}
                 Some(to) => mapped.push(to.clone()),
@@ -235,7 +248,11 @@ impl<'a> Evaluation<'a> {
 
     fn find(&mut self, part: &Part, value: &Value) -> Result<Option<Reference>, Stop> {
         let Some(lookup) = &part.lookup else { return Ok(None) };
-        let text = if lookup.by_key { key_text(value, lookup.canonical).0 } else { canonical_text(value) };
+        let text = if lookup.by_key {
+            key_text(value, lookup.canonical).0
+        } else {
+            canonical_text(value)
+        };
         let within: Vec<Option<String>> = lookup
             .within
             .iter()
@@ -248,11 +265,19 @@ impl<'a> Evaluation<'a> {
             Found::One(reference) => Ok(Some(reference)),
             Found::Later => Err(Stop::Later),
             Found::None => {
-                self.missing(part, "NotFound", &format!("{} is not in {}", quoted(value), lookup.words))?;
+                self.missing(
+                    part,
+                    "NotFound",
+                    &format!("{} is not in {}", quoted(value), lookup.words),
+                )?;
                 Ok(None)
             }
             Found::Several => {
-                self.missing(part, "Ambiguous", &format!("{} is there several times in {}", quoted(value), lookup.words))?;
+                self.missing(
+                    part,
+                    "Ambiguous",
+                    &format!("{} is there several times in {}", quoted(value), lookup.words),
+                )?;
                 Ok(None)
             }
         }
@@ -269,7 +294,11 @@ impl<'a> Evaluation<'a> {
         if let (Some(size), OdooValue::Text(text)) = (target.size, &done.value)
             && text.chars().count() > size
         {
-            self.missing(part, "TooLong", &format!("{} has more than {size} characters", quoted(value)))?;
+            self.missing(
+                part,
+                "TooLong",
+                &format!("{} has more than {size} characters", quoted(value)),
+            )?;
             return Ok(None);
         }
         if let Some(note) = done.note {

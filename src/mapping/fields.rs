@@ -5,40 +5,45 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     CustomField, LookupSpec, LookupTarget, TargetField,
     compile::{Compiler, Draft},
+    created::{Created, CreatedField},
     evaluate::{Lookup, Part, Source, Target, Values},
-    findings::{Findings, hint},
-    graph::Need,
+    findings::hint,
+    lookups::lookup,
     merge::field_id,
     names,
     read::{canonical_text, read},
 };
 use crate::{
-    api::mapping_spec::{self as api, FieldType, OnEmpty, OnMissing, OnNew},
+    api::mapping_spec::{self as api, OnEmpty, OnMissing, OnNew},
     model::{OdooModel, Value, record::is_empty},
-    odoo::models::Models,
+    odoo::models::Field,
 };
 
 /// Types of fields that can be written.
 const WRITABLE: [&str; 12] = [
-    "char", "text", "html", "integer", "float", "monetary", "boolean", "date", "datetime", "selection", "many2one", "many2many",
+    "char",
+    "text",
+    "html",
+    "integer",
+    "float",
+    "monetary",
+    "boolean",
+    "date",
+    "datetime",
+    "selection",
+    "many2one",
+    "many2many",
 ];
 /// Kept by Odoo itself: sent values are ignored without a word.
-const KEPT_BY_ODOO: [&str; 7] = ["id", "create_date", "create_uid", "write_date", "write_uid", "display_name", "__last_update"];
-/// Longest name of a custom field.
-const NAME_MAX: usize = 63;
-
-/// Custom fields of all objects, by model and name.
-pub(super) type Created = BTreeMap<(String, String), CreatedField>;
-
-/// A custom field as all its entries together describe it.
-pub(super) struct CreatedField {
-    type_: FieldType,
-    label: String,
-    help: String,
-    options: BTreeMap<String, String>,
-    /// Where it was said first.
-    path: String,
-}
+const KEPT_BY_ODOO: [&str; 7] = [
+    "id",
+    "create_date",
+    "create_uid",
+    "write_date",
+    "write_uid",
+    "display_name",
+    "__last_update",
+];
 
 /// What compiling the fields of an object gives.
 #[derive(Default)]
@@ -51,79 +56,14 @@ pub(super) struct Fields {
 
 /// What a field of the destination takes.
 #[derive(Clone)]
-struct Shape {
+pub(super) struct Shape {
     ttype: String,
-    relation: Option<String>,
+    pub relation: Option<String>,
     options: Vec<(String, String)>,
     collects: bool,
     size: Option<usize>,
     required: bool,
     has_default: bool,
-}
-
-/// Collects the custom fields of all objects: entries of one field must agree, their options add up.
-pub(super) fn created(objects: &[&api::Object], models: &Models, findings: &mut Findings) -> Created {
-    let mut created = Created::new();
-    for object in objects {
-        let model = object.destination.as_ref().and_then(|to| to.model.as_deref()).unwrap_or_default();
-        for field in object.fields.iter().flatten() {
-            let Some(create) = &field.create else { continue };
-            let path = format!("objects[{}].fields[{}].create", object.name, field_id(field));
-            check_create(field, create, model, models, &path, findings);
-            let options = create.options.clone().unwrap_or_default();
-            match created.get_mut(&(model.to_owned(), field.to.clone())) {
-                Some(known) => agree(known, create, options, &field.to, &path, findings),
-                None => {
-                    let label = create.label.clone().unwrap_or_else(|| field.to.clone());
-                    let help = create.help.clone().unwrap_or_default();
-                    let type_ = create.type_;
-                    created.insert((model.to_owned(), field.to.clone()), CreatedField { type_, label, help, options, path });
-                }
-            }
-        }
-    }
-    created
-}
-
-fn agree(
-    known: &mut CreatedField,
-    create: &api::CreateField,
-    options: BTreeMap<String, String>,
-    to: &str,
-    path: &str,
-    findings: &mut Findings,
-) {
-    if known.type_ != create.type_ {
-        let message = format!("{to} is created as {:?} here and as {:?} in {}", create.type_, known.type_, known.path);
-        findings.error("FieldClash", path, message);
-    } else if known.options.is_empty() != options.is_empty() {
-        let message = format!("{to} has options in one of {path} and {}, and takes those of the source in the other", known.path);
-        findings.error("FieldClash", path, message);
-    }
-    known.options.extend(options);
-}
-
-fn check_create(field: &api::Field, create: &api::CreateField, model: &str, models: &Models, path: &str, findings: &mut Findings) {
-    let to = &field.to;
-    let good = to.strip_prefix("x_").is_some_and(|rest| {
-        !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-    });
-    if !good || to.len() > NAME_MAX {
-        let message = format!("{to} is no name for a custom field: x_, then a to z, 0 to 9 and _, {NAME_MAX} characters at most");
-        findings.error("FieldClash", path, message);
-    }
-    let ttype = create.type_.ttype();
-    if let Some(existing) = models.field(model, to).filter(|existing| existing.ttype != ttype) {
-        let message = format!("{model} has a field {to} already, of type {} and not {ttype}: take another name", existing.ttype);
-        findings.error("FieldClash", path, message);
-    }
-    if create.options.is_some() && create.type_ != FieldType::Selection {
-        findings.error("TypeMismatch", path, format!("options are those of a Selection, and {to} is a {:?}", create.type_));
-    }
-    let has_currency = || ["currency_id", "x_currency_id", "company_currency"].iter().any(|name| models.field(model, name).is_some());
-    if create.type_ == FieldType::Monetary && models.models.contains_key(model) && !has_currency() {
-        findings.error("TypeMismatch", path, format!("{model} has no currency, which a Monetary field needs: create a Float"));
-    }
 }
 
 /// Compiles every entry of the object.
@@ -133,28 +73,35 @@ pub(super) fn compile<'a>(compiler: &mut Compiler<'a>, draft: &mut Draft<'a>, cr
     if !model_known && !draft.model.is_empty() {
         let near = hint(draft.model, compiler.world.models.models.keys().map(String::as_str));
         let path = format!("{}.destination.model", draft.path);
-        compiler.findings.error("UnknownModel", &path, format!("Odoo has no model {}{near}", draft.model));
+        compiler.findings.error(
+            "UnknownModel",
+            &path,
+            format!("Odoo has no model {}{near}", draft.model),
+        );
     }
     for entry in draft.spec.fields.iter().flatten() {
         let path = format!("{}.fields[{}]", draft.path, field_id(entry));
-        let Some(shape) = shape(compiler, draft, entry, created, &path) else { continue };
-        let Some(part) = part(compiler, draft, entry, &shape, &mut fields.lookups, &path) else { continue };
-        match fields.plans.iter_mut().find(|target| target.name == entry.to) {
-            Some(target) => target.parts.push(part),
-            None => {
-                fields.targets.push(TargetField {
-                    name: entry.to.clone(),
-                    ttype: shape.ttype.clone(),
-                });
-                fields.plans.push(Target {
-                    name: entry.to.clone(),
-                    ttype: shape.ttype,
-                    options: shape.options,
-                    collects: shape.collects,
-                    size: shape.size,
-                    parts: vec![part],
-                });
-            }
+        let Some(shape) = shape(compiler, draft, entry, created, &path) else {
+            continue;
+        };
+        let Some(part) = part(compiler, draft, entry, &shape, &mut fields.lookups, &path) else {
+            continue;
+        };
+        if let Some(target) = fields.plans.iter_mut().find(|target| target.name == entry.to) {
+            target.parts.push(part);
+        } else {
+            fields.targets.push(TargetField {
+                name: entry.to.clone(),
+                ttype: shape.ttype.clone(),
+            });
+            fields.plans.push(Target {
+                name: entry.to.clone(),
+                ttype: shape.ttype,
+                options: shape.options,
+                collects: shape.collects,
+                size: shape.size,
+                parts: vec![part],
+            });
         }
     }
     fields.custom = custom(draft, created);
@@ -166,7 +113,12 @@ pub(super) fn compile<'a>(compiler: &mut Compiler<'a>, draft: &mut Draft<'a>, cr
 
 fn custom(draft: &Draft<'_>, created: &Created) -> Vec<CustomField> {
     let mut names = BTreeSet::new();
-    let entries = draft.spec.fields.iter().flatten().filter(|entry| entry.create.is_some());
+    let entries = draft
+        .spec
+        .fields
+        .iter()
+        .flatten()
+        .filter(|entry| entry.create.is_some());
     entries
         .filter(|entry| names.insert(entry.to.as_str()))
         .filter_map(|entry| {
@@ -184,52 +136,90 @@ fn custom(draft: &Draft<'_>, created: &Created) -> Vec<CustomField> {
 }
 
 /// What the field takes; `None`, and a finding, where it cannot be written.
-fn shape(compiler: &mut Compiler<'_>, draft: &Draft<'_>, entry: &api::Field, created: &Created, path: &str) -> Option<Shape> {
+fn shape(
+    compiler: &mut Compiler<'_>,
+    draft: &Draft<'_>,
+    entry: &api::Field,
+    created: &Created,
+    path: &str,
+) -> Option<Shape> {
     let model = compiler.world.models.models.get(draft.model)?;
     let made = created.get(&(draft.model.to_owned(), entry.to.clone()));
-    let Some(field) = model.fields.get(&entry.to) else {
-        if let Some(made) = made {
-            return Some(Shape {
-                ttype: made.type_.ttype().to_owned(),
-                relation: None,
-                collects: made.type_ == FieldType::Selection && made.options.is_empty(),
-                options: made.options.clone().into_iter().collect(),
-                size: None,
-                required: false,
-                has_default: false,
-            });
+    let problem = match (model.fields.get(&entry.to), made) {
+        (Some(field), made) => match unwritable(&entry.to, field) {
+            None => return Some(Shape::existing(field, made)),
+            Some(problem) => problem,
+        },
+        (None, Some(made)) => return Some(Shape::made(made)),
+        (None, None) => {
+            let made = created.keys().filter(|(of, _)| of == draft.model);
+            let known = model.fields.keys().chain(made.map(|(_, name)| name));
+            let near = hint(&entry.to, known.map(String::as_str));
+            (
+                "UnknownField",
+                format!("{} has no field {}{near}", draft.model, entry.to),
+            )
         }
-        let known = model.fields.keys().map(String::as_str);
-        let near = hint(&entry.to, known.chain(created.keys().filter(|(of, _)| of == draft.model).map(|(_, name)| name.as_str())));
-        compiler.findings.error("UnknownField", path, format!("{} has no field {}{near}", draft.model, entry.to));
-        return None;
     };
-    if KEPT_BY_ODOO.contains(&entry.to.as_str()) {
-        let message = format!("{} is kept by Odoo itself: create a field x_… for the value of the source", entry.to);
-        compiler.findings.error("NotWritable", path, message);
-        return None;
+    compiler.findings.error(problem.0, path, problem.1);
+    None
+}
+
+/// Why a field cannot be written.
+fn unwritable(name: &str, field: &Field) -> Option<(&'static str, String)> {
+    if KEPT_BY_ODOO.contains(&name) {
+        let message = format!("{name} is kept by Odoo itself: create a field x_… for the value of the source");
+        return Some(("NotWritable", message));
     }
     if field.readonly {
-        compiler.findings.error("NotWritable", path, format!("{} is computed by Odoo and cannot be written", entry.to));
-        return None;
+        return Some((
+            "NotWritable",
+            format!("{name} is computed by Odoo and cannot be written"),
+        ));
     }
-    if !WRITABLE.contains(&field.ttype.as_str()) {
-        compiler.findings.error("TypeMismatch", path, format!("{} is a {} field, which a mapping cannot write", entry.to, field.ttype));
-        return None;
-    }
-    let mut options = field.selection.clone();
-    options.extend(made.iter().flat_map(|made| made.options.clone()));
-    Some(Shape {
-        ttype: field.ttype.clone(),
-        relation: field.relation.clone(),
-        // options that nobody could tell (a selection by a method) are Odoo's to refuse
-        collects: field.ttype == "selection" && options.is_empty()
-            || made.is_some_and(|made| made.type_ == FieldType::Selection && made.options.is_empty()),
-        options,
-        size: field.size.and_then(|size| usize::try_from(size).ok()).filter(|size| *size > 0),
-        required: field.required && field.ttype != "boolean",
-        has_default: field.has_default,
+    let ttype = &field.ttype;
+    (!WRITABLE.contains(&ttype.as_str())).then(|| {
+        (
+            "TypeMismatch",
+            format!("{name} is a {ttype} field, which a mapping cannot write"),
+        )
     })
+}
+
+impl Shape {
+    fn made(made: &CreatedField) -> Self {
+        Self {
+            ttype: made.type_.ttype().to_owned(),
+            relation: None,
+            collects: made.collects(),
+            options: made.options.clone().into_iter().collect(),
+            size: None,
+            required: false,
+            has_default: false,
+        }
+    }
+
+    fn existing(field: &Field, made: Option<&CreatedField>) -> Self {
+        let mut options = field.selection.clone();
+        options.extend(made.iter().flat_map(|made| made.options.clone()));
+        Self {
+            ttype: field.ttype.clone(),
+            relation: field.relation.clone(),
+            collects: made.is_some_and(CreatedField::collects),
+            // where the options are those of the source, reading takes any
+            options: if made.is_some_and(CreatedField::collects) {
+                Vec::new()
+            } else {
+                options
+            },
+            size: field
+                .size
+                .and_then(|size| usize::try_from(size).ok())
+                .filter(|size| *size > 0),
+            required: field.required && field.ttype != "boolean",
+            has_default: field.has_default,
+        }
+    }
 }
 
 fn part<'a>(
@@ -250,7 +240,9 @@ fn part<'a>(
     let on_missing = entry.on_missing.unwrap_or_default();
     if on_missing == OnMissing::Keep && (entry.values.is_none() || entry.lookup.is_some()) {
         let message = "onMissing: Keep keeps the text that values does not know: it needs values, and no lookup";
-        compiler.findings.error("Incomplete", &format!("{path}.onMissing"), message);
+        compiler
+            .findings
+            .error("Incomplete", &format!("{path}.onMissing"), message);
     }
     let lookup = match &entry.lookup {
         None => None,
@@ -288,14 +280,20 @@ fn part<'a>(
 /// What Odoo requires is rejected when it is empty, unless Odoo fills it and that was asked for.
 fn on_empty(entry: &api::Field, shape: &Shape) -> OnEmpty {
     let said = entry.on_empty.unwrap_or_default();
-    if shape.required && !(shape.has_default && said == OnEmpty::Skip) { OnEmpty::Reject } else { said }
+    if shape.required && !(shape.has_default && said == OnEmpty::Skip) {
+        OnEmpty::Reject
+    } else {
+        said
+    }
 }
 
 fn source<'a>(compiler: &mut Compiler<'a>, draft: &mut Draft<'a>, entry: &'a api::Field, path: &str) -> Option<Source> {
     let place = |word: &str| format!("fields[{}].{word}", field_id(entry));
     match (&entry.from, &entry.cel, &entry.constant) {
         (None, None, None) => Some(Source::Nothing),
-        (Some(from), None, None) => compiler.used_path(draft, from, &place("from"), draft.each).map(Source::Path),
+        (Some(from), None, None) => compiler
+            .used_path(draft, from, &place("from"), draft.each)
+            .map(Source::Path),
         (None, Some(cel), None) => compiler.used_expression(draft, cel, &place("cel")).map(Source::Cel),
         (None, None, Some(constant)) => Some(Source::Constant(cell(constant))),
         _ => {
@@ -338,119 +336,10 @@ fn check_reference(compiler: &mut Compiler<'_>, entry: &api::Field, shape: &Shap
     }
     if !refers && entry.lookup.is_some() {
         let message = format!("{} is a {} field: a lookup gives a record", entry.to, shape.ttype);
-        compiler.findings.error("TypeMismatch", &format!("{path}.lookup"), message);
+        compiler
+            .findings
+            .error("TypeMismatch", &format!("{path}.lookup"), message);
     }
-}
-
-fn lookup(
-    compiler: &mut Compiler<'_>,
-    draft: &mut Draft<'_>,
-    entry: &api::Field,
-    said: &api::Lookup,
-    shape: &Shape,
-    path: &str,
-) -> Option<(LookupSpec, Vec<super::path::Path>)> {
-    let path = format!("{path}.lookup");
-    let target = match (&said.object, &said.model) {
-        (Some(object), None) => object_lookup(compiler, draft, said, object, shape, &path)?,
-        (None, Some(model)) => model_lookup(compiler, said, model, shape, &path)?,
-        _ => {
-            compiler.findings.error("Incomplete", &path, "a lookup has exactly one of object, model");
-            return None;
-        }
-    };
-    if said.object.is_some() && said.within.is_some() {
-        compiler.findings.error("Incomplete", &path, "within narrows a lookup into a model");
-    }
-    let mut within = Vec::new();
-    for (field, from) in said.within.iter().flatten() {
-        let place = format!("fields[{}].lookup.within.{field}", field_id(entry));
-        within.push(compiler.used_path(draft, from, &place, draft.each)?);
-    }
-    let spec = LookupSpec {
-        field: entry.to.clone(),
-        target,
-    };
-    Some((spec, within))
-}
-
-fn object_lookup(
-    compiler: &mut Compiler<'_>,
-    draft: &mut Draft<'_>,
-    said: &api::Lookup,
-    object: &str,
-    shape: &Shape,
-    path: &str,
-) -> Option<LookupTarget> {
-    if compiler.standing.get(object) == Some(&false) {
-        let message = format!("{object} stands down, so this entry is left out");
-        compiler.findings.info("StandsDown", path, message);
-        return None;
-    }
-    if !compiler.need(draft, object, Need::Lookup(path.to_owned())) {
-        return None;
-    }
-    let target = compiler.spec.objects.iter().flatten().find(|candidate| candidate.name == object)?;
-    let model = target.destination.as_ref().and_then(|to| to.model.as_deref()).unwrap_or_default();
-    if let Some(relation) = shape.relation.as_deref().filter(|relation| *relation != model && !model.is_empty()) {
-        let message = format!("the field refers to {relation}, and {object} makes records of {model}");
-        compiler.findings.error("TypeMismatch", path, message);
-    }
-    if let Some(by) = &said.by {
-        let each = target.source.as_ref().is_some_and(|source| source.each.is_some());
-        compiler.path(by, &format!("{path}.by"), each)?;
-    }
-    Some(LookupTarget::Object {
-        object: object.to_owned(),
-        by: said.by.clone(),
-    })
-}
-
-fn model_lookup(compiler: &mut Compiler<'_>, said: &api::Lookup, model: &str, shape: &Shape, path: &str) -> Option<LookupTarget> {
-    let models = compiler.world.models;
-    if !models.models.contains_key(model) {
-        let near = hint(model, models.models.keys().map(String::as_str));
-        compiler.findings.error("UnknownModel", path, format!("Odoo has no model {model}{near}"));
-        return None;
-    }
-    if let Some(relation) = shape.relation.as_deref().filter(|relation| *relation != model) {
-        compiler.findings.error("TypeMismatch", path, format!("the field refers to {relation}, and the lookup to {model}"));
-    }
-    let by = said.by.clone().unwrap_or_else(|| "name".into());
-    let within: Vec<String> = said.within.iter().flatten().map(|(field, _)| field.clone()).collect();
-    let walked = std::iter::once(&by).filter(|by| *by != "id").chain(&within);
-    let mut good = true;
-    for field in walked {
-        if let Err(message) = walk(models, model, field) {
-            compiler.findings.error("UnknownField", path, message);
-            good = false;
-        }
-    }
-    good.then(|| LookupTarget::Model {
-        model: OdooModel(model.to_owned()),
-        by,
-        within,
-    })
-}
-
-/// Follows a dotted field through the models.
-fn walk(models: &Models, model: &str, dotted: &str) -> Result<(), String> {
-    let mut at = model;
-    let steps: Vec<&str> = dotted.split('.').collect();
-    for (place, name) in steps.iter().enumerate() {
-        let Some(known) = models.models.get(at) else {
-            // the description need not hold every model
-            return Ok(());
-        };
-        let Some(field) = known.fields.get(*name) else {
-            let near = hint(name, known.fields.keys().map(String::as_str));
-            return Err(format!("{at} has no field {name}{near}"));
-        };
-        if place + 1 < steps.len() {
-            at = field.relation.as_deref().ok_or_else(|| format!("{name} of {at} leads to no other model"))?;
-        }
-    }
-    Ok(())
 }
 
 /// Constants, defaults and mapped values must be readable as the field's type.
@@ -463,18 +352,32 @@ fn constants(compiler: &mut Compiler<'_>, entry: &api::Field, part: &Part, shape
         if is_empty(Some(value)) {
             return None;
         }
-        read(&shape.ttype, &shape.options, &formats, value).err().map(|error| format!("{:?}: {}", canonical_text(value), error.message))
+        read(&shape.ttype, &shape.options, &formats, value)
+            .err()
+            .map(|error| format!("{:?}: {}", canonical_text(value), error.message))
     };
     if let Source::Constant(value) = &part.source
         && part.values.is_none()
         && let Some(message) = unreadable(value)
     {
-        compiler.findings.error("TypeMismatch", &format!("{path}.constant"), format!("{} cannot take {message}", entry.to));
+        compiler.findings.error(
+            "TypeMismatch",
+            &format!("{path}.constant"),
+            format!("{} cannot take {message}", entry.to),
+        );
     }
     if let Some(message) = part.default.as_ref().and_then(unreadable) {
-        compiler.findings.error("TypeMismatch", &format!("{path}.default"), format!("{} cannot take {message}", entry.to));
+        compiler.findings.error(
+            "TypeMismatch",
+            &format!("{path}.default"),
+            format!("{} cannot take {message}", entry.to),
+        );
     }
-    let mapped: Vec<&Value> = part.values.iter().flat_map(|values| values.known.values().chain(&values.any_other)).collect();
+    let mapped: Vec<&Value> = part
+        .values
+        .iter()
+        .flat_map(|values| values.known.values().chain(&values.any_other))
+        .collect();
     let wrong: BTreeSet<String> = mapped.into_iter().filter_map(unreadable).collect();
     if wrong.is_empty() {
         return;
@@ -482,9 +385,13 @@ fn constants(compiler: &mut Compiler<'_>, entry: &api::Field, part: &Part, shape
     let all = wrong.into_iter().collect::<Vec<_>>().join("; ");
     let path = format!("{path}.values");
     if shape.ttype == "selection" {
-        compiler.findings.warning("OptionUnavailable", &path, format!("{} cannot take {all}", entry.to));
+        compiler
+            .findings
+            .warning("OptionUnavailable", &path, format!("{} cannot take {all}", entry.to));
     } else {
-        compiler.findings.error("TypeMismatch", &path, format!("{} cannot take {all}", entry.to));
+        compiler
+            .findings
+            .error("TypeMismatch", &path, format!("{} cannot take {all}", entry.to));
     }
 }
 
@@ -493,13 +400,17 @@ fn required(compiler: &mut Compiler<'_>, draft: &Draft<'_>) {
     if draft.spec.on_new == Some(OnNew::Reject) {
         return;
     }
-    let Some(model) = compiler.world.models.models.get(draft.model) else { return };
+    let Some(model) = compiler.world.models.models.get(draft.model) else {
+        return;
+    };
     for (name, field) in &model.fields {
         let filled = field.has_default || field.readonly || field.ttype == "boolean";
         let mapped = draft.spec.fields.iter().flatten().any(|entry| entry.to == *name);
         if field.required && !filled && !mapped {
             let message = format!("Odoo requires {name} of {} and gives no default: map it", draft.model);
-            compiler.findings.error("RequiredMissing", &format!("{}.fields", draft.path), message);
+            compiler
+                .findings
+                .error("RequiredMissing", &format!("{}.fields", draft.path), message);
         }
     }
 }

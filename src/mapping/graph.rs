@@ -120,7 +120,9 @@ mod tests {
 
     #[test]
     fn the_shortest_cycle_is_named_and_nothing_that_only_leads_to_it() {
-        let cycle = graph(5, &[(0, 1), (1, 2), (2, 3), (3, 1), (3, 2), (4, 0)]).order().unwrap_err();
+        let cycle = graph(5, &[(0, 1), (1, 2), (2, 3), (3, 1), (3, 2), (4, 0)])
+            .order()
+            .unwrap_err();
         assert_eq!(cycle.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [2, 3]);
     }
 

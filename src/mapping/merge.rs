@@ -10,7 +10,9 @@ use super::{
     findings::{Findings, hint},
 };
 use crate::{
-    api::mapping_spec::{Destination, Field, Finding, Formats, MappingSpecSpec, Object, ObjectSource, Parameter, Row, SourcePlatform},
+    api::mapping_spec::{
+        Destination, Field, Finding, Formats, MappingSpecSpec, Object, ObjectSource, Parameter, Row, SourcePlatform,
+    },
     model::Digest,
 };
 
@@ -43,14 +45,23 @@ fn base(spec: &MappingSpecSpec, findings: &mut Findings) -> MappingSpecSpec {
     };
     catalogue::entry(name).unwrap_or_else(|| {
         let near = hint(name, catalogue::names().iter().copied());
-        findings.error("UnknownEntry", "extends", format!("the catalogue has no entry {name}{near}"));
+        findings.error(
+            "UnknownEntry",
+            "extends",
+            format!("the catalogue has no entry {name}{near}"),
+        );
         MappingSpecSpec::default()
     })
 }
 
 fn laid_over(base: MappingSpecSpec, over: MappingSpecSpec, findings: &mut Findings) -> MappingSpecSpec {
-    let dropped: Vec<String> =
-        over.objects.iter().flatten().filter(|object| object.is_removed()).map(|object| object.name.clone()).collect();
+    let dropped: Vec<String> = over
+        .objects
+        .iter()
+        .flatten()
+        .filter(|object| object.is_removed())
+        .map(|object| object.name.clone())
+        .collect();
     let extends = over.extends.is_some();
     let mut rows = list(base.rows, over.rows, extends, "rows", findings);
     for names in rows.iter_mut().flatten().filter_map(|row| row.objects.as_mut()) {
@@ -86,7 +97,10 @@ fn source(base: SourcePlatform, over: SourcePlatform) -> SourcePlatform {
     }
 }
 
-fn maps(base: Option<BTreeMap<String, String>>, over: Option<BTreeMap<String, String>>) -> Option<BTreeMap<String, String>> {
+fn maps(
+    base: Option<BTreeMap<String, String>>,
+    over: Option<BTreeMap<String, String>>,
+) -> Option<BTreeMap<String, String>> {
     structs(base, over, |mut base, over| {
         base.extend(over);
         base
@@ -105,7 +119,13 @@ trait Named: Sized {
     fn alone(self, path: &str, findings: &mut Findings) -> Self;
 }
 
-fn list<T: Named>(base: Option<Vec<T>>, over: Option<Vec<T>>, extends: bool, path: &str, findings: &mut Findings) -> Option<Vec<T>> {
+fn list<T: Named>(
+    base: Option<Vec<T>>,
+    over: Option<Vec<T>>,
+    extends: bool,
+    path: &str,
+    findings: &mut Findings,
+) -> Option<Vec<T>> {
     if base.is_none() && over.is_none() {
         return None;
     }
@@ -125,7 +145,11 @@ fn list<T: Named>(base: Option<Vec<T>>, over: Option<Vec<T>>, extends: bool, pat
             }
             None if entry.is_removed() => {
                 let near = hint(&id, known.iter().map(String::as_str));
-                findings.error(T::UNKNOWN, &place, format!("there is no {id} in {path} to remove{near}"));
+                findings.error(
+                    T::UNKNOWN,
+                    &place,
+                    format!("there is no {id} in {path} to remove{near}"),
+                );
             }
             None => new.push(entry.alone(&place, findings)),
         }
@@ -139,7 +163,11 @@ fn list<T: Named>(base: Option<Vec<T>>, over: Option<Vec<T>>, extends: bool, pat
 
 /// `to`, with the part where there is one.
 pub(super) fn field_id(field: &Field) -> String {
-    if field.part.is_empty() { field.to.clone() } else { format!("{}/{}", field.to, field.part) }
+    if field.part.is_empty() {
+        field.to.clone()
+    } else {
+        format!("{}/{}", field.to, field.part)
+    }
 }
 
 impl Named for Parameter {
@@ -240,8 +268,11 @@ impl Named for Field {
     fn over(self, over: Self, _: &str, _: &mut Findings) -> Self {
         // a new source replaces the old one, whichever it was
         let sourced = over.from.is_some() || over.cel.is_some() || over.constant.is_some();
-        let (from, cel, constant) =
-            if sourced { (over.from, over.cel, over.constant) } else { (self.from, self.cel, self.constant) };
+        let (from, cel, constant) = if sourced {
+            (over.from, over.cel, over.constant)
+        } else {
+            (self.from, self.cel, self.constant)
+        };
         Self {
             to: self.to,
             part: self.part,

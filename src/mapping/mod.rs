@@ -9,11 +9,13 @@ pub mod cel;
 mod check;
 pub mod compare;
 pub mod compile;
+mod created;
 pub mod document;
 mod evaluate;
 mod fields;
 mod findings;
 mod graph;
+mod lookups;
 pub mod merge;
 mod names;
 pub mod nearest;
@@ -138,7 +140,8 @@ pub enum LookupTarget {
 
 /// Finds records for values. Implementations normalise text with [`compare::normal`].
 pub trait Lookups {
-    /// The record for `value` by the lookup of that number. `within` has one entry per field of the target's `within`.
+    /// The record for `value` by the lookup of that number: canonical text, or the escaped key where the target is an
+    /// object without `by` (as [`Item::key`] has it). `within` has one entry per field of the target's `within`.
     fn find(&self, lookup: usize, value: &str, within: &[Option<String>]) -> Found;
 }
 

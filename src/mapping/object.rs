@@ -1,6 +1,6 @@
 //! One compiled object: from a source record to items, from an item to values.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -79,7 +79,9 @@ pub(super) struct KeyPart {
 
 impl fmt::Debug for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Plan").field("object", &self.object).finish_non_exhaustive()
+        f.debug_struct("Plan")
+            .field("object", &self.object)
+            .finish_non_exhaustive()
     }
 }
 
@@ -153,7 +155,7 @@ impl Item {
             return Order::Nothing;
         }
         let text = canonical_text(&value);
-        if let Ok(number) = text.trim().parse::<f64>() {
+        if let Some(number) = text.trim().parse::<f64>().ok().filter(|number| number.is_finite()) {
             return Order::Number(sorting_bits(number));
         }
         match read("datetime", &[], &self.plan.formats, &value) {
@@ -231,7 +233,11 @@ impl Object {
     }
 
     fn failed(&self, seen: &Seen, field: &str, expression: &Expression, message: &str) -> Step {
-        let message = format!("{}.{field}: {message} in {}", self.name, shortened(expression.source(), 200));
+        let message = format!(
+            "{}.{field}: {message} in {}",
+            self.name,
+            shortened(expression.source(), 200)
+        );
         Step::Rejected {
             key: self.key(seen).ok(),
             rejection: Rejection::new("Expression", field, message),
@@ -283,9 +289,38 @@ impl Object {
             .any(|lookup| matches!(&lookup.target, LookupTarget::Object { object, .. } if *object == self.name))
     }
 
+    /// Whether one source record gives an item for every element of a list.
+    #[must_use]
+    pub fn has_each(&self) -> bool {
+        self.plan.each.is_some()
+    }
+
+    /// Objects that its lookups go to, once each.
+    #[must_use]
+    pub fn lookup_objects(&self) -> BTreeSet<&str> {
+        let targets = self.lookups.iter().map(|lookup| &lookup.target);
+        targets
+            .filter_map(|target| match target {
+                LookupTarget::Object { object, .. } => Some(object.as_str()),
+                LookupTarget::Model { .. } => None,
+            })
+            .collect()
+    }
+
+    /// Whether it creates Selection fields whose options are what the source has.
+    #[must_use]
+    pub fn collects_options(&self) -> bool {
+        self.plan.targets.iter().any(|target| target.collects)
+    }
+
     /// The values of Selection fields that are created without options: what the rehearsal collects as their options.
     pub fn options_met<'a>(&'a self, mapped: &'a Mapped) -> impl Iterator<Item = (&'a str, &'a str)> {
-        let open = |name: &str| self.plan.targets.iter().any(|target| target.name == name && target.collects);
+        let open = |name: &str| {
+            self.plan
+                .targets
+                .iter()
+                .any(|target| target.name == name && target.collects)
+        };
         mapped.values.iter().filter_map(move |(name, value)| match value {
             OdooValue::Text(text) if open(name) => Some((name.as_str(), text.as_str())),
             _ => None,
@@ -296,7 +331,11 @@ impl Object {
 /// The canonical key of a value; what `key([…])` gave is one already.
 pub(super) fn key_text(value: &Value, canonical: bool) -> SourceKey {
     let text = canonical_text(value);
-    if canonical && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+    if canonical
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    {
         SourceKey(text)
     } else {
         SourceKey::of_parts([text.as_str()])

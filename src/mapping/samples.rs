@@ -26,7 +26,7 @@ pub(super) fn nothing(each: bool) -> Seen {
     Seen {
         record: Arc::new(Record::new()),
         lets: Record::new(),
-        each: each.then(|| Element {
+        each: each.then_some(Element {
             item: Value::Null,
             parent: Value::Null,
             index: 0,
@@ -67,14 +67,25 @@ fn try_empty(object: &Object, draft: &Draft<'_>, findings: &mut Findings) {
     {
         failed("source.where".into(), message);
     }
-    for (target, part) in plan.targets.iter().flat_map(|target| target.parts.iter().map(move |part| (target, part))) {
-        let Source::Cel(expression) = &part.source else { continue };
+    for (target, part) in plan
+        .targets
+        .iter()
+        .flat_map(|target| target.parts.iter().map(move |part| (target, part)))
+    {
+        let Source::Cel(expression) = &part.source else {
+            continue;
+        };
         let place = format!("fields[{}].cel", part.label);
         match expression.evaluate(&plan.env, &seen.scope()) {
             Err(message) => failed(place, message),
-            Ok(value) if part.values.is_none() && part.lookup.is_none() && !target.collects && !is_empty(Some(&value)) => {
+            Ok(value)
+                if part.values.is_none() && part.lookup.is_none() && !target.collects && !is_empty(Some(&value)) =>
+            {
                 if let Err(unreadable) = read(&target.ttype, &target.options, &plan.formats, &value) {
-                    failed(place, format!("{} cannot take {value}: {}", target.name, unreadable.message));
+                    failed(
+                        place,
+                        format!("{} cannot take {value}: {}", target.name, unreadable.message),
+                    );
                 }
             }
             Ok(_) => {}
@@ -99,7 +110,11 @@ fn try_samples(object: &Object, draft: &Draft<'_>, samples: &[Record], findings:
                     }
                 }
                 Step::Rejected { rejection, .. } => {
-                    let place = if rejection.field == "where" { "source.where".into() } else { rejection.field };
+                    let place = if rejection.field == "where" {
+                        "source.where".into()
+                    } else {
+                        rejection.field
+                    };
                     *tally.entry((place, rejection.code)).or_default() += 1;
                 }
                 Step::Filtered => {}
@@ -116,7 +131,7 @@ fn try_target(object: &Object, scope: &super::scope::Scope<'_>, target: &Target,
         let mut evaluation = Evaluation::new(&object.plan, scope, &Anything);
         let rejected = match evaluation.part(target, part) {
             Err(Stop::Rejected(rejection)) => Some(rejection),
-            Ok(_) | Err(Stop::Later) => None,
+            Ok(()) | Err(Stop::Later) => None,
         };
         for what in rejected.into_iter().chain(evaluation.notes) {
             *tally.entry((format!("fields[{}]", part.label), what.code)).or_default() += 1;
@@ -128,12 +143,34 @@ fn report(draft: &Draft<'_>, place: &str, code: &str, (count, items): (usize, us
     let path = format!("{}.{place}", draft.path);
     let share = format!("{count} of {items} sampled");
     match code {
-        "Expression" if count == items => findings.error("CelType", &path, format!("the expression fails on {share} records")),
+        "Expression" if count == items => {
+            findings.error("CelType", &path, format!("the expression fails on {share} records"));
+        }
         "Expression" => findings.warning("CelType", &path, format!("the expression fails on {share} records")),
-        "NotInMap" => findings.warning("ValuesIncomplete", &format!("{path}.values"), format!("{share} records have a value that is not in values")),
-        "NotAnOption" => findings.warning("OptionUnavailable", &path, format!("{share} records have a value that is no option of the field")),
-        "NoKey" => findings.warning("NoKey", &format!("{}.key", draft.path), format!("{share} records have no value at {place}")),
-        "FractionCut" => findings.info("FractionCut", &path, format!("{share} records have a value that the field holds less exactly")),
-        _ => findings.warning("Unreadable", &path, format!("{share} records have a value that the field cannot take ({code})")),
+        "NotInMap" => findings.warning(
+            "ValuesIncomplete",
+            &format!("{path}.values"),
+            format!("{share} records have a value that is not in values"),
+        ),
+        "NotAnOption" => findings.warning(
+            "OptionUnavailable",
+            &path,
+            format!("{share} records have a value that is no option of the field"),
+        ),
+        "NoKey" => findings.warning(
+            "NoKey",
+            &format!("{}.key", draft.path),
+            format!("{share} records have no value at {place}"),
+        ),
+        "FractionCut" => findings.info(
+            "FractionCut",
+            &path,
+            format!("{share} records have a value that the field holds less exactly"),
+        ),
+        _ => findings.warning(
+            "Unreadable",
+            &path,
+            format!("{share} records have a value that the field cannot take ({code})"),
+        ),
     }
 }

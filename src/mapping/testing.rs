@@ -14,14 +14,22 @@ use crate::{
     odoo::models::{Field, Model, Models},
 };
 
-/// The spec of a MappingSpec, from the YAML below `spec:`.
+/// The spec of a mapping, from the YAML below `spec:`.
 pub(super) fn spec(yaml: &str) -> MappingSpecSpec {
-    let indented: String = yaml.lines().map(|line| format!("  {line}\n")).collect();
-    let text = format!("apiVersion: crmferry.io/v1alpha1\nkind: MappingSpec\nmetadata: {{name: test}}\nspec:\n{indented}");
-    match document::parse(&text, "test").unwrap_or_else(|findings| panic!("{findings:#?}")).remove(0) {
+    let indented = indented(yaml);
+    let text =
+        format!("apiVersion: crmferry.io/v1alpha1\nkind: MappingSpec\nmetadata: {{name: test}}\nspec:\n{indented}");
+    match document::parse(&text, "test")
+        .unwrap_or_else(|findings| panic!("{findings:#?}"))
+        .remove(0)
+    {
         Document::MappingSpec(spec) => spec.spec,
         other => panic!("{other:?}"),
     }
+}
+
+fn indented(lines: &str) -> String {
+    lines.lines().fold(String::new(), |all, line| all + "  " + line + "\n")
 }
 
 pub(super) fn merged(yaml: &str) -> Merged {
@@ -58,7 +66,10 @@ pub(super) fn odoo() -> Models {
     };
     let model = |fields: Vec<(&str, Field)>| Model {
         label: String::new(),
-        fields: fields.into_iter().map(|(name, field)| (name.to_owned(), field)).collect(),
+        fields: fields
+            .into_iter()
+            .map(|(name, field)| (name.to_owned(), field))
+            .collect(),
     };
     let models = [
         (
@@ -85,12 +96,25 @@ pub(super) fn odoo() -> Models {
                 ("category_id", to("many2many", "res.partner.category")),
             ]),
         ),
-        ("res.partner.category", model(vec![("name", required(field("char"), false))])),
-        ("res.country", model(vec![("name", field("char")), ("code", field("char")), ("state_ids", to("one2many", "res.country.state"))])),
+        (
+            "res.partner.category",
+            model(vec![("name", required(field("char"), false))]),
+        ),
+        (
+            "res.country",
+            model(vec![
+                ("name", field("char")),
+                ("code", field("char")),
+                ("state_ids", to("one2many", "res.country.state")),
+            ]),
+        ),
         ("mail.message", model(vec![("body", field("html"))])),
     ];
     Models {
-        models: models.into_iter().map(|(name, model)| (name.to_owned(), model)).collect(),
+        models: models
+            .into_iter()
+            .map(|(name, model)| (name.to_owned(), model))
+            .collect(),
         modules: vec!["base".into()],
     }
 }
@@ -113,7 +137,12 @@ pub(super) fn compiled_with(yaml: &str, source: &[(&str, &[&str], Value)]) -> Co
         .map(|(name, fields, samples)| {
             let shape = SourceShape {
                 fields: fields.iter().map(|field| (*field).to_owned()).collect(),
-                samples: samples.as_array().into_iter().flatten().map(|sample| record(sample.clone())).collect(),
+                samples: samples
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .map(|sample| record(sample.clone()))
+                    .collect(),
             };
             ((*name).to_owned(), shape)
         })
@@ -130,13 +159,13 @@ pub(super) fn compiled_with(yaml: &str, source: &[(&str, &[&str], Value)]) -> Co
 pub(super) fn people(lines: &str) -> String {
     format!(
         "source: {{platform: Pipz, formats: {{dates: [\"%d/%m/%Y\"], list: \";\"}}}}\nobjects:\n- name: people\n{}",
-        lines.lines().map(|line| format!("  {line}\n")).collect::<String>()
+        indented(lines)
     )
 }
 
 /// `people` with nothing but a source, a key, a destination and these fields (beside name).
 pub(super) fn fields(lines: &[&str]) -> String {
-    let fields: String = lines.iter().map(|line| format!("- {line}\n")).collect();
+    let fields = lines.iter().fold(String::new(), |all, line| all + "- " + line + "\n");
     people(&format!(
         "source: {{object: contact}}\nkey: [id]\ndestination: {{model: res.partner}}\nfields:\n- {{to: name, from: name}}\n{fields}"
     ))
@@ -170,8 +199,14 @@ impl Lookups for Known<'_> {
         if value == "later" {
             return Found::Later;
         }
-        let value = within.iter().flatten().fold(value.to_owned(), |value, narrower| format!("{value}/{narrower}"));
-        let mut found = self.records.iter().filter(|(of, known, _)| *of == place && *known == value);
+        let value = within
+            .iter()
+            .flatten()
+            .fold(value.to_owned(), |value, narrower| format!("{value}/{narrower}"));
+        let mut found = self
+            .records
+            .iter()
+            .filter(|(of, known, _)| *of == place && *known == value);
         match (found.next(), found.next()) {
             (None, _) => Found::None,
             (Some((_, _, id)), None) => Found::One(Reference::Id(*id)),
@@ -210,7 +245,11 @@ pub(super) fn rejected(object: &Object, source: Value, records: &[(&str, &str, i
 
 /// A field's value as JSON: what is sent, `null` where the field is left alone.
 pub(super) fn wire(mapped: &Mapped, field: &str) -> Value {
-    let value = mapped.values.iter().find(|(name, _)| name == field).map(|(_, value)| value);
+    let value = mapped
+        .values
+        .iter()
+        .find(|(name, _)| name == field)
+        .map(|(_, value)| value);
     value.map_or(Value::Null, |value| match value {
         OdooValue::Links(links) => json!(links.iter().map(Reference::id).collect::<Vec<_>>()),
         other => other.to_wire().expect("ids are known"),
@@ -219,6 +258,11 @@ pub(super) fn wire(mapped: &Mapped, field: &str) -> Value {
 
 /// `Severity Code path: message` of every finding.
 pub(super) fn said(findings: &[Finding]) -> Vec<String> {
-    let line = |finding: &Finding| format!("{:?} {} {}: {}", finding.severity, finding.code, finding.path, finding.message);
+    let line = |finding: &Finding| {
+        format!(
+            "{:?} {} {}: {}",
+            finding.severity, finding.code, finding.path, finding.message
+        )
+    };
     findings.iter().map(line).collect()
 }

@@ -115,7 +115,9 @@ struct Building {
 impl Building {
     fn event(&mut self, event: Event<'_>, line: usize) -> Result<(), Broken> {
         match event {
-            Event::Scalar(_, _, _, Some(_)) | Event::SequenceStart(_, _, Some(_)) | Event::MappingStart(_, _, Some(_)) => {
+            Event::Scalar(_, _, _, Some(_))
+            | Event::SequenceStart(_, _, Some(_))
+            | Event::MappingStart(_, _, Some(_)) => {
                 broken(line, "tags (!!str and the like) are not read; quote the text instead")
             }
             Event::Scalar(text, style, anchor, None) => {
@@ -129,7 +131,11 @@ impl Building {
                     return Ok(());
                 }
                 self.grow(1, line)?;
-                let value = if plain { plain_value(&text) } else { Value::String(text.into_owned()) };
+                let value = if plain {
+                    plain_value(&text)
+                } else {
+                    Value::String(text.into_owned())
+                };
                 self.finished(node(line, Shape::Scalar(value)), anchor)
             }
             Event::SequenceStart(_, anchor, None) => self.begin(line, Shape::List(Vec::new()), anchor),
@@ -181,7 +187,10 @@ impl Building {
     fn grow(&mut self, by: usize, line: usize) -> Result<(), Broken> {
         self.nodes += by;
         if self.nodes > NODES_MAX {
-            return broken(line, format!("the text holds more than {NODES_MAX} values, aliases expanded"));
+            return broken(
+                line,
+                format!("the text holds more than {NODES_MAX} values, aliases expanded"),
+            );
         }
         Ok(())
     }
@@ -205,7 +214,10 @@ impl Building {
                     return broken(line, "a key must be text");
                 };
                 if let Some((first, _)) = entries.iter().find(|(known, _)| known.text == key.text) {
-                    return broken(key.line, format!("the key {} is there twice; first in line {}", key.text, first.line));
+                    return broken(
+                        key.line,
+                        format!("the key {} is there twice; first in line {}", key.text, first.line),
+                    );
                 }
                 entries.push((key, node));
             }
@@ -222,10 +234,11 @@ const fn node(line: usize, shape: Shape) -> Node {
 /// What YAML 1.1 makes of a plain scalar.
 pub(super) fn plain_value(text: &str) -> Value {
     match text {
-        "" | "~" | "null" | "Null" | "NULL" => Value::Null,
         "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" | "y" | "Y" => Value::Bool(true),
         "false" | "False" | "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" | "n" | "N" => Value::Bool(false),
-        ".inf" | ".Inf" | ".INF" | "+.inf" | "-.inf" | "-.Inf" | "-.INF" | ".nan" | ".NaN" | ".NAN" => Value::Null,
+        // JSON has neither infinity nor "not a number": they are no text, and no value
+        "" | "~" | "null" | "Null" | "NULL" | ".inf" | ".Inf" | ".INF" | "+.inf" | "-.inf" | "-.Inf" | "-.INF"
+        | ".nan" | ".NaN" | ".NAN" => Value::Null,
         _ => number(text).map_or_else(|| Value::from(text), Value::Number),
     }
 }
@@ -239,7 +252,10 @@ fn number(text: &str) -> Option<Number> {
     if !body.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
         return None;
     }
-    let radix = |prefix: &str, radix| body.strip_prefix(prefix).map(|rest| i64::from_str_radix(rest, radix).ok());
+    let radix = |prefix: &str, radix| {
+        body.strip_prefix(prefix)
+            .map(|rest| i64::from_str_radix(rest, radix).ok())
+    };
     if let Some(whole) = radix("0x", 16).or_else(|| radix("0b", 2)).or_else(|| radix("0o", 8)) {
         return whole.map(|whole| Number::from(sign * whole));
     }
@@ -252,7 +268,9 @@ fn number(text: &str) -> Option<Number> {
     if let Ok(whole) = body.parse::<i64>() {
         return Some(Number::from(sign * whole));
     }
-    let float = body.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'));
+    let float = body
+        .bytes()
+        .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'));
     let value: f64 = if float { body.parse().ok()? } else { return None };
     Number::from_f64(f64::from(i32::try_from(sign).unwrap_or(1)) * value)
 }

@@ -85,6 +85,10 @@ impl Json2 {
     ///
     /// # Errors
     /// [`RpcError::Unreachable`] where the options cannot work: a bad address, http without `insecure`, a broken certificate.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the key is not left behind in the caller's hands"
+    )]
     pub fn new(options: Json2Options) -> Result<Self, RpcError> {
         let base = base_url(&options.url, options.insecure).map_err(unreachable)?;
         let headers = call_headers(&options).map_err(unreachable)?;
@@ -164,13 +168,13 @@ pub fn classify(status: u16, headers: &HeaderMap, body: &[u8], now: Timestamp) -
         .ok()
         .and_then(|json| Some((json["name"].as_str()?.to_owned(), bounded(json["message"].as_str()?))));
     Err(match said {
-        Some((name, message)) => of_odoo(status, name, message, headers, now),
+        Some((name, message)) => of_odoo(status, &name, message, headers, now),
         None => of_the_way(status, headers, now),
     })
 }
 
 /// An error that Odoo itself phrased.
-fn of_odoo(status: u16, name: String, message: String, headers: &HeaderMap, now: Timestamp) -> RpcError {
+fn of_odoo(status: u16, name: &str, message: String, headers: &HeaderMap, now: Timestamp) -> RpcError {
     match status {
         401 => RpcError::Unauthorized,
         403 => RpcError::Forbidden { message },
@@ -179,13 +183,13 @@ fn of_odoo(status: u16, name: String, message: String, headers: &HeaderMap, now:
         429 => RpcError::Throttled {
             retry_after: retry_after(headers, now),
         },
-        _ if is_conflict(&name, &message) => RpcError::Conflict,
+        _ if is_conflict(name, &message) => RpcError::Conflict,
         // The server lost its database: whether the transaction was committed, it does not know itself.
         _ if name == "psycopg2.OperationalError" || name == "psycopg2.InterfaceError" => RpcError::Unknown {
-            message: format!("{status} {}", bounded(&name)),
+            message: format!("{status} {}", bounded(name)),
         },
         400 | 413 | 422 | 500 => RpcError::Rejected {
-            name: bounded(&name),
+            name: bounded(name),
             message,
         },
         _ => of_the_way(status, headers, now),
@@ -220,8 +224,8 @@ fn of_the_way(status: u16, headers: &HeaderMap, now: Timestamp) -> RpcError {
     }
 }
 
-/// Whether PostgreSQL refused because of another transaction; nothing was committed then.
-pub(super) fn is_conflict(name: &str, message: &str) -> bool {
+/// Whether `PostgreSQL` refused because of another transaction; nothing was committed then.
+fn is_conflict(name: &str, message: &str) -> bool {
     name.ends_with("SerializationFailure")
         || name.ends_with("DeadlockDetected")
         || message.contains("could not serialize access")

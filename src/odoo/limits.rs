@@ -410,7 +410,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_oldest_running_call_has_an_age_and_a_dropped_one_has_none() {
-        let rpc = limited(&scripted(vec![], Duration::from_secs(60)), 1, None, false);
+        let rpc = limited(&scripted(vec![], Duration::from_mins(1)), 1, None, false);
         assert_eq!(rpc.oldest_call(), None);
         let age = async {
             sleep(Duration::from_secs(5)).await;

@@ -28,6 +28,10 @@ pub struct Model {
 }
 
 /// One field, in the words of `fields_get`.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are the independent attributes of fields_get"
+)]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Field {
     /// `char`, `many2one`, … as Odoo's `type`.

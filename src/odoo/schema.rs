@@ -30,6 +30,8 @@ struct Existing {
     models: BTreeMap<String, i64>,
     /// Model and field to the field.
     fields: BTreeMap<(String, String), ExistingField>,
+    /// Model to the field that names the currency of an amount.
+    currencies: BTreeMap<String, &'static str>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -167,11 +169,7 @@ fn plan(field: &CustomField, existing: &Existing) -> Plan {
         values.insert("selection_ids".to_owned(), Json::from(options));
     }
     if *type_ == FieldType::Monetary {
-        let has = |name: &&&str| {
-            let field = existing.fields.get(&(model.0.clone(), (**name).to_owned()));
-            field.is_some_and(|field| field.ttype == "many2one")
-        };
-        let Some(currency) = CURRENCIES.iter().find(has) else {
+        let Some(currency) = existing.currencies.get(&model.0) else {
             return Plan::Clash(format!(
                 "{model} has neither {} nor {}, which an amount needs: create a Float instead",
                 CURRENCIES[0], CURRENCIES[1]
@@ -212,10 +210,13 @@ fn fit(field: &CustomField, there: &ExistingField) -> Plan {
 }
 
 async fn look(rpc: &dyn Rpc, fields: impl Iterator<Item = &CustomField>) -> Result<Existing, RpcError> {
-    let (mut models, mut names) = (BTreeSet::new(), BTreeSet::from(CURRENCIES));
+    let (mut models, mut names, mut amounts) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for field in fields {
         models.insert(field.model.0.as_str());
         names.insert(field.name.as_str());
+        if field.type_ == FieldType::Monetary {
+            amounts.insert(field.model.0.as_str());
+        }
     }
     let mut existing = Existing::default();
     let args = args!({"domain": [["model", "in", models]], "fields": ["model"]});
@@ -245,6 +246,11 @@ async fn look(rpc: &dyn Rpc, fields: impl Iterator<Item = &CustomField>) -> Resu
         }
         existing.fields.insert(key, field);
     }
+    for model in amounts {
+        if existing.models.contains_key(model) {
+            look_for_currency(rpc, model, &mut existing).await?;
+        }
+    }
     if selections.is_empty() {
         return Ok(existing);
     }
@@ -261,6 +267,17 @@ async fn look(rpc: &dyn Rpc, fields: impl Iterator<Item = &CustomField>) -> Resu
         }
     }
     Ok(existing)
+}
+
+async fn look_for_currency(rpc: &dyn Rpc, model: &str, existing: &mut Existing) -> Result<(), RpcError> {
+    let args = args!({"allfields": CURRENCIES, "attributes": ["type"]});
+    let answer = patience::call(rpc, model, "fields_get", args).await?;
+    for name in CURRENCIES {
+        if answer[name]["type"] == "many2one" {
+            existing.currencies.entry(model.to_owned()).or_insert(name);
+        }
+    }
+    Ok(())
 }
 
 /// Makes fields in one call or, if that is refused, each in its own. One answer for each.
@@ -326,6 +343,7 @@ mod tests {
         Existing {
             models: BTreeMap::from([("crm.lead".to_owned(), 3)]),
             fields: fields.iter().map(entry).collect(),
+            currencies: BTreeMap::new(),
         }
     }
 
@@ -362,7 +380,8 @@ mod tests {
     #[test]
     fn an_amount_takes_the_currency_that_the_model_has() {
         let amount = field("x_m", FieldType::Monetary, &[]);
-        let company = existing(&[("company_currency", "many2one", &[])]);
+        let mut company = existing(&[]);
+        company.currencies.insert("crm.lead".to_owned(), "company_currency");
         let Plan::Make(values) = plan(&amount, &company) else {
             panic!("must make")
         };

@@ -323,202 +323,77 @@ mod tests {
         }
     }
 
+    fn check(field: &str, ttype: &str, wanted: &OdooValue, found: &OdooValue, is: Comparison) {
+        let target = TargetField {
+            name: field.to_owned(),
+            ttype: ttype.to_owned(),
+        };
+        assert_eq!(
+            compare(&target, "res.partner", wanted, found),
+            is,
+            "{field}: {wanted:?} {found:?}"
+        );
+    }
+
     #[test]
-    fn a_difference_is_explained_by_a_rule_of_odoo_or_it_is_one() {
-        let float = OdooValue::Float;
-        let links = |ids: &[i64]| OdooValue::Links(ids.iter().copied().map(Reference::Id).collect());
-        for (model, name, ttype, wanted, found, is) in [
-            ("res.partner", "name", "char", text("a"), text("a"), Equal),
-            ("res.partner", "name", "char", text("a"), text("A"), Different),
-            (
-                "res.partner",
-                "name",
-                "char",
-                text("a "),
-                text("a"),
-                Explained("Trimmed"),
-            ),
-            ("res.partner", "name", "char", text("a"), OdooValue::Empty, Different),
-            ("res.partner", "name", "char", OdooValue::Empty, text(""), Equal),
-            (
-                "res.partner",
-                "type",
-                "selection",
-                text("other"),
-                text("other "),
-                Different,
-            ),
-            (
-                "res.partner",
-                "color",
-                "integer",
-                OdooValue::Empty,
-                OdooValue::Integer(0),
-                Equal,
-            ),
-            (
-                "res.partner",
-                "active",
-                "boolean",
-                OdooValue::Empty,
-                OdooValue::Boolean(false),
-                Equal,
-            ),
-            (
-                "res.partner",
-                "active",
-                "boolean",
-                OdooValue::Boolean(true),
-                OdooValue::Boolean(false),
-                Different,
-            ),
-            (
-                "res.partner",
-                "partner_latitude",
-                "float",
-                float(1.123_456_789),
-                float(1.123_456_8),
-                Explained("Rounded"),
-            ),
-            (
-                "res.partner",
-                "partner_latitude",
-                "float",
-                float(1.0),
-                float(1.01),
-                Different,
-            ),
-            (
-                "res.partner",
-                "partner_latitude",
-                "float",
-                float(99.6),
-                float(100.0),
-                Different,
-            ),
-            (
-                "crm.lead",
-                "expected_revenue",
-                "monetary",
-                float(1234.565),
-                float(1234.57),
-                Explained("Rounded"),
-            ),
-            (
-                "crm.lead",
-                "expected_revenue",
-                "monetary",
-                float(99.6),
-                float(100.0),
-                Different,
-            ),
-            (
-                "crm.lead",
-                "expected_revenue",
-                "monetary",
-                float(1e6),
-                float(1e6 + 1.0),
-                Different,
-            ),
-            (
-                "crm.lead",
-                "expected_revenue",
-                "monetary",
-                OdooValue::Empty,
-                float(0.0),
-                Equal,
-            ),
-            (
-                "res.partner",
-                "website",
-                "char",
-                text("www.a.br/x"),
-                text("http://www.a.br/x"),
-                Explained("Normalised"),
-            ),
-            (
-                "res.partner",
-                "website",
-                "char",
-                text("a.br:80"),
-                text("http://a.br:80"),
-                Explained("Normalised"),
-            ),
-            (
-                "res.partner",
-                "website",
-                "char",
-                text("www.a.br"),
-                text("http://www.b.br"),
-                Different,
-            ),
-            (
-                "crm.tag",
-                "website",
-                "char",
-                text("www.a.br"),
-                text("http://www.a.br"),
-                Different,
-            ),
-            (
-                "res.partner",
-                "category_id",
-                "many2many",
-                links(&[1, 2]),
-                links(&[2, 1]),
-                Equal,
-            ),
-            (
-                "res.partner",
-                "category_id",
-                "many2many",
-                links(&[1]),
-                links(&[1, 2]),
-                Different,
-            ),
-            (
-                "res.partner",
-                "comment",
-                "html",
-                text("a & b"),
-                text("<p>a &amp; b</p>"),
-                Explained("Sanitised"),
-            ),
-            (
-                "res.partner",
-                "comment",
-                "html",
-                text("<script>x</script>"),
-                OdooValue::Empty,
-                Explained("Sanitised"),
-            ),
-            (
-                "res.partner",
-                "comment",
-                "html",
-                text("<p>a</p>"),
-                text("<p>b</p>"),
-                Different,
-            ),
-            (
-                "res.partner",
-                "comment",
-                "html",
-                OdooValue::Empty,
-                text("<p><br></p>"),
-                Explained("Sanitised"),
-            ),
+    fn text_is_trimmed_completed_or_different() {
+        for (field, ttype, wanted, found, is) in [
+            ("name", "char", "a", "a", Equal),
+            ("name", "char", "a", "A", Different),
+            ("name", "char", "a ", "a", Explained("Trimmed")),
+            ("name", "char", "a", "", Different),
+            ("name", "char", "", "", Equal),
+            ("type", "selection", "other", "other ", Different),
+            ("website", "char", "a.br", "http://a.br", Explained("Normalised")),
+            ("website", "char", "a.br", "http://b.br", Different),
+            ("ref", "char", "a.br", "http://a.br", Different),
+            ("comment", "html", "a & b", "<p>a &amp; b</p>", Explained("Sanitised")),
+            ("comment", "html", "<p>a</p>", "<p>b</p>", Different),
         ] {
-            let field = TargetField {
-                name: name.to_owned(),
-                ttype: ttype.to_owned(),
-            };
-            assert_eq!(
-                compare(&field, model, &wanted, &found),
-                is,
-                "{name}: {wanted:?} {found:?}"
-            );
+            check(field, ttype, &text(wanted), &text(found), is);
         }
+        check("name", "char", &OdooValue::Empty, &text(""), Equal);
+        check("name", "char", &text("a"), &OdooValue::Empty, Different);
+        check(
+            "comment",
+            "html",
+            &text("<script>x</script>"),
+            &OdooValue::Empty,
+            Explained("Sanitised"),
+        );
+        check(
+            "comment",
+            "html",
+            &OdooValue::Empty,
+            &text("<p><br></p>"),
+            Explained("Sanitised"),
+        );
+    }
+
+    #[test]
+    fn numbers_are_rounded_to_two_digits_or_more_or_different() {
+        let float = OdooValue::Float;
+        for (ttype, wanted, found, is) in [
+            ("float", 1.123_456_789, 1.123_456_8, Explained("Rounded")),
+            ("float", 1.0, 1.01, Different),
+            ("monetary", 1234.565, 1234.57, Explained("Rounded")),
+            ("monetary", 99.6, 100.0, Different),
+            ("monetary", 1e6, 1e6 + 1.0, Different),
+        ] {
+            check("x", ttype, &float(wanted), &float(found), is);
+        }
+        check("x", "monetary", &OdooValue::Empty, &float(0.0), Equal);
+        check("x", "integer", &OdooValue::Empty, &OdooValue::Integer(0), Equal);
+    }
+
+    #[test]
+    fn links_are_a_set_and_a_boolean_is_never_empty() {
+        let links = |ids: &[i64]| OdooValue::Links(ids.iter().copied().map(Reference::Id).collect());
+        check("x", "many2many", &links(&[1, 2]), &links(&[2, 1]), Equal);
+        check("x", "many2many", &links(&[1]), &links(&[1, 2]), Different);
+        let boolean = OdooValue::Boolean;
+        check("x", "boolean", &OdooValue::Empty, &boolean(false), Equal);
+        check("x", "boolean", &boolean(true), &boolean(false), Different);
     }
 
     #[test]

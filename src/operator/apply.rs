@@ -19,6 +19,7 @@ use serde_json::json;
 use super::{Context, Error, build, observe};
 use crate::{
     api::{CLOSED, LABEL_MIGRATION, Migration, MigrationStatus, OPERATOR, PhaseRun, phase_run::Step},
+    chain::Chain,
     lifecycle::Effect,
 };
 
@@ -125,7 +126,7 @@ pub(super) async fn effects(migration: &Migration, effects: &[Effect], context: 
                 create(migration, &job, "Job", context).await?;
             }
             Effect::Stop { name, close } => stop(migration, name, *close, context).await?,
-            Effect::Announce { warning, reason, note } => announce(migration, *warning, reason, note, context).await?,
+            Effect::Announce { warning, reason, note } => announce(migration, *warning, reason, note, context).await,
             Effect::Prune => prune(migration, context).await?,
         }
     }
@@ -190,13 +191,8 @@ fn gone_is_fine(answer: Result<(), kube::Error>) -> Result<(), kube::Error> {
     }
 }
 
-async fn announce(
-    migration: &Migration,
-    warning: bool,
-    reason: &str,
-    note: &str,
-    context: &Context,
-) -> Result<(), Error> {
+/// Tells people. The status has said it already: an event that cannot be written holds nothing up.
+async fn announce(migration: &Migration, warning: bool, reason: &str, note: &str, context: &Context) {
     // a Recorder folds events of one reason into one and keeps the first note; each transition is to be told
     let recorder = Recorder::new(context.client.clone(), context.reporter.clone());
     let event = Event {
@@ -206,8 +202,9 @@ async fn announce(
         action: "Reconcile".into(),
         secondary: None,
     };
-    let published = recorder.publish(&event, &migration.object_ref(&())).await;
-    published.map_err(Error::kube("publish an event"))
+    if let Err(error) = recorder.publish(&event, &migration.object_ref(&())).await {
+        tracing::warn!(error = %Chain(&error), reason, "an event was lost");
+    }
 }
 
 /// At most so many bytes, cut between characters.

@@ -21,7 +21,8 @@ use crate::{
         mapping_spec::{Finding, Severity},
     },
     lifecycle::MappingSeen,
-    model::Digest,
+    mapping::{World, compile, merge},
+    odoo::models,
 };
 
 /// Findings that a status shows.
@@ -105,11 +106,35 @@ pub(super) async fn reconcile(spec: &MappingSpec, context: &Context) -> Result<(
     }
 }
 
-/// Resolves and compiles a spec. Pure.
+/// Resolves and compiles a spec against the bundled description of Odoo. Pure.
 fn look(spec: &MappingSpecSpec) -> Look {
+    let merged = match merge::resolve(spec) {
+        Ok(merged) => merged,
+        Err(findings) => {
+            return Look {
+                findings,
+                ..Look::default()
+            };
+        }
+    };
+    let world = World {
+        models: models::bundled(),
+        odoo_known: false,
+        source: None,
+    };
+    let compiled = compile::compile(&merged, world);
+    let (kept, rows) = compiled.compatibility;
     Look {
-        digest: Digest::of_json(spec).ok().map(|digest| digest.to_string()),
-        ..Look::default()
+        digest: Some(merged.digest.to_string()),
+        platform: Some(format!("{:?}", merged.platform)),
+        objects: merged
+            .spec
+            .objects
+            .as_ref()
+            .and_then(|objects| i64::try_from(objects.len()).ok()),
+        compatibility: Some(format!("{kept} of {rows}")),
+        grade: compiled.grade.map(String::from),
+        findings: compiled.findings,
     }
 }
 

@@ -46,7 +46,9 @@ pub fn json(scope: &Scope) -> String {
 pub fn markdown(scope: &Scope) -> String {
     let mut text = String::new();
     let (one_to_one, rows) = scope.compatibility;
-    let grade = scope.grade.map_or_else(|| "none while there are Errors".to_owned(), |grade| grade.to_string());
+    let grade = scope
+        .grade
+        .map_or_else(|| "none while there are Errors".to_owned(), |grade| grade.to_string());
     let odoo = &scope.odoo;
     let lines = [
         format!("# Scope of {}\n", scope.migration),
@@ -71,7 +73,9 @@ pub fn markdown(scope: &Scope) -> String {
     }
     for severity in [Severity::Error, Severity::Warning, Severity::Info] {
         for finding in scope.findings.iter().filter(|finding| finding.severity == severity) {
-            let Finding { code, path, message, .. } = finding;
+            let Finding {
+                code, path, message, ..
+            } = finding;
             writeln!(text, "- {severity:?} {code} `{path}`: {message}").expect("writing to a String cannot fail");
         }
     }
@@ -94,7 +98,13 @@ mod tests {
 
     #[test]
     fn durations_read_as_people_say_them() {
-        for (seconds, wanted) in [(1, "1 s"), (89, "89 s"), (90, "2 min"), (5_399, "90 min"), (12_600, "3.5 h")] {
+        for (seconds, wanted) in [
+            (1, "1 s"),
+            (89, "89 s"),
+            (90, "2 min"),
+            (5_399, "90 min"),
+            (12_600, "3.5 h"),
+        ] {
             assert_eq!(duration(seconds), wanted);
         }
     }

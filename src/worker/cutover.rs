@@ -2,6 +2,8 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
+use kube::ResourceExt;
+
 use super::{
     Job,
     delta::{all_objects, quiet},
@@ -10,11 +12,11 @@ use super::{
 };
 use crate::{
     api::{
-        Migration,
+        APPROVAL_PREFIX, Migration,
         migration::{GateState, Window},
         phase_run::{CutoverFacts, Delta, FailureReason},
     },
-    lifecycle::gate,
+    lifecycle::{gate::Kind, verbs},
 };
 
 /// Carries the step out.
@@ -24,7 +26,12 @@ use crate::{
 pub async fn run(job: &Job) -> Result<(), StepError> {
     let plan = job.plan().await?;
     let mapping = plan.compiled()?;
-    let mut facts = job.migration.status.as_ref().and_then(|status| status.cutover.clone()).unwrap_or_default();
+    let mut facts = job
+        .migration
+        .status
+        .as_ref()
+        .and_then(|status| status.cutover.clone())
+        .unwrap_or_default();
     if facts.switched.is_some() {
         return Ok(());
     }
@@ -87,18 +94,26 @@ fn sound(job: &Job) -> Result<(), StepError> {
     if unsound.is_empty() {
         return Ok(());
     }
-    let message = format!("the books or the read-back of {} are not right: see the report", unsound.join(", "));
+    let message = format!(
+        "the books or the read-back of {} are not right: see the report",
+        unsound.join(", ")
+    );
     Err(StepError::permanent(FailureReason::Verification, message))
 }
 
 /// The gate is read once more just before the step that is not undone.
 fn may_switch(migration: &Migration, now: jiff::Timestamp) -> Result<(), StepError> {
     let gates = migration.status.iter().flat_map(|status| &status.gates);
-    let Some(gate) = gates.into_iter().find(|gate| gate.name == gate::CUTOVER) else {
+    let Some(gate) = gates.into_iter().find(|gate| gate.name == Kind::Cutover.name()) else {
         return Err(not_quiet("the gate cutover is gone"));
     };
-    let passed = matches!(gate.state, GateState::Approved | GateState::Passed);
-    if !passed || !gate::is_approved(migration, gate) {
+    let annotation = format!("{APPROVAL_PREFIX}{}", gate.name);
+    let approval = migration
+        .annotations()
+        .get(&annotation)
+        .and_then(|text| verbs::parse_approval(text));
+    let stands = matches!(gate.state, GateState::Approved | GateState::Passed);
+    if !stands || approval.is_none_or(|approval| approval.digest != gate.evidence_digest) {
         return Err(not_quiet("the approval of the gate cutover was taken back"));
     }
     if !window_open(migration.spec.cutover.window.as_ref(), now) {
@@ -109,6 +124,7 @@ fn may_switch(migration: &Migration, now: jiff::Timestamp) -> Result<(), StepErr
 
 fn window_open(window: Option<&Window>, now: jiff::Timestamp) -> bool {
     window.is_none_or(|window| {
-        window.not_before.as_ref().is_none_or(|time| time.0 <= now) && window.not_after.as_ref().is_none_or(|time| now <= time.0)
+        window.not_before.as_ref().is_none_or(|time| time.0 <= now)
+            && window.not_after.as_ref().is_none_or(|time| now <= time.0)
     })
 }

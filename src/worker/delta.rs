@@ -11,11 +11,7 @@ use super::{
     schema,
     tally::{most_frequent, totals},
 };
-use crate::{
-    api::phase_run::Delta,
-    mapping::Mapping,
-    workspace::Manifest,
-};
+use crate::{api::phase_run::Delta, mapping::Mapping, workspace::Manifest};
 
 /// Carries the step out.
 ///

@@ -146,11 +146,13 @@ impl Destination {
         });
         job.heart.watch(watched.clone());
         // a server that does not answer is named within seconds, not after the patience of a long call
-        let uid = tokio::time::timeout(SLOW, sweep::whoami(&*watched)).await.map_err(|_| {
-            of_rpc(&RpcError::Unknown {
-                message: format!("no answer within {} s", SLOW.as_secs()),
-            })
-        })??;
+        let uid = tokio::time::timeout(SLOW, sweep::whoami(&*watched))
+            .await
+            .map_err(|_| {
+                of_rpc(&RpcError::Unknown {
+                    message: format!("no answer within {} s", SLOW.as_secs()),
+                })
+            })??;
         Ok(Self {
             rpc: watched,
             uid,
@@ -213,7 +215,14 @@ pub struct Lock {
 impl Lock {
     fn start(rpc: Arc<dyn Rpc>, job: &Job, held: Held, marks: BTreeMap<String, i64>) -> Self {
         let me = holder(job);
-        let beating = tokio::spawn(beat_on(rpc.clone(), held, me.clone(), job.heart.clone(), job.stop.clone(), job.now));
+        let beating = tokio::spawn(beat_on(
+            rpc.clone(),
+            held,
+            me.clone(),
+            job.heart.clone(),
+            job.stop.clone(),
+            job.now,
+        ));
         Self {
             rpc,
             held,
@@ -258,7 +267,14 @@ impl Drop for Lock {
 }
 
 /// Beats the lock; one that was taken over stops the step.
-async fn beat_on(rpc: Arc<dyn Rpc>, held: Held, me: Holder, heart: Heart, stop: CancellationToken, now: fn() -> Timestamp) {
+async fn beat_on(
+    rpc: Arc<dyn Rpc>,
+    held: Held,
+    me: Holder,
+    heart: Heart,
+    stop: CancellationToken,
+    now: fn() -> Timestamp,
+) {
     loop {
         tokio::time::sleep(LOCK_BEAT).await;
         if !heart.may_send() {
@@ -303,8 +319,11 @@ pub async fn release(job: &Job) -> Result<(), StepError> {
 
 fn api_key(folder: &Path, secret: &str) -> Result<Secret, StepError> {
     let read = std::fs::read_to_string(folder.join("apiKey"));
-    let key = read.ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-    key.map(Secret::new).ok_or_else(|| {
+    let key = read
+        .ok()
+        .map(|text| text.trim().to_owned())
+        .filter(|text| !text.is_empty());
+    key.as_deref().map(Secret::new).ok_or_else(|| {
         StepError::configuration(
             FailureReason::SecretMissing,
             format!("odoo needs the key apiKey in the Secret {secret}: make it with: kubectl create secret generic {secret} --from-file=apiKey=FILE"),

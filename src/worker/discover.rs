@@ -40,7 +40,10 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
     let source = look_at_source(job).await?;
     let destination = job.destination().await?;
     let models = look_at_odoo(&destination, &merged.spec).await?;
-    let shapes = source.iter().map(|(name, seen)| (name.clone(), seen.shape.clone())).collect();
+    let shapes = source
+        .iter()
+        .map(|(name, seen)| (name.clone(), seen.shape.clone()))
+        .collect();
     let world = World {
         models: &models,
         odoo_known: true,
@@ -80,9 +83,20 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         findings: findings.clone(),
         estimate_seconds: seconds,
     };
-    let mut files = vec![job.workspace.put_file("results/scope.md", scope::markdown(&scope).into_bytes()).await?];
-    files.push(job.workspace.put_file("results/scope.json", scope::json(&scope).into_bytes()).await?);
-    let errors: Vec<&Finding> = findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
+    let mut files = vec![
+        job.workspace
+            .put_file("results/scope.md", scope::markdown(&scope).into_bytes())
+            .await?,
+    ];
+    files.push(
+        job.workspace
+            .put_file("results/scope.json", scope::json(&scope).into_bytes())
+            .await?,
+    );
+    let errors: Vec<&Finding> = findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Error)
+        .collect();
     let refusal = (!errors.is_empty()).then(|| preflight(&errors));
     let digest = store(job, &plan).await?;
     job.heart.update(|status| {
@@ -99,9 +113,20 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
 }
 
 fn preflight(errors: &[&Finding]) -> StepError {
-    let first: Vec<String> = errors.iter().take(3).map(|finding| format!("{}: {}", finding.path, finding.message)).collect();
-    let more = if errors.len() > 3 { format!(" (and {} more)", errors.len() - 3) } else { String::new() };
-    StepError::configuration(FailureReason::Preflight, bounded(&format!("{}{more}", first.join("; ")), 1_000))
+    let first: Vec<String> = errors
+        .iter()
+        .take(3)
+        .map(|finding| format!("{}: {}", finding.path, finding.message))
+        .collect();
+    let more = if errors.len() > 3 {
+        format!(" (and {} more)", errors.len() - 3)
+    } else {
+        String::new()
+    };
+    StepError::configuration(
+        FailureReason::Preflight,
+        bounded(&format!("{}{more}", first.join("; ")), 1_000),
+    )
 }
 
 async fn store(job: &Job, plan: &Plan) -> Result<Digest, StepError> {
@@ -113,7 +138,10 @@ async fn store(job: &Job, plan: &Plan) -> Result<Digest, StepError> {
 async fn mapping_spec(job: &Job) -> Result<Merged, StepError> {
     let name = &job.migration.spec.mapping_spec_ref.name;
     let Some(spec) = job.home.mapping_spec(name).await? else {
-        return Err(StepError::retry(FailureReason::Preflight, format!("the MappingSpec {name} is gone")));
+        return Err(StepError::retry(
+            FailureReason::Preflight,
+            format!("the MappingSpec {name} is gone"),
+        ));
     };
     merge::resolve(&spec.spec).map_err(|findings| preflight(&findings.iter().collect::<Vec<_>>()))
 }
@@ -190,7 +218,12 @@ async fn look_at(source: &dyn Source, object: SourceObject) -> Result<Seen, Step
 fn named_models(spec: &MappingSpecSpec) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for object in spec.objects.iter().flatten() {
-        names.extend(object.destination.as_ref().and_then(|destination| destination.model.clone()));
+        names.extend(
+            object
+                .destination
+                .as_ref()
+                .and_then(|destination| destination.model.clone()),
+        );
         for field in object.fields.iter().flatten() {
             names.extend(field.lookup.as_ref().and_then(|lookup| lookup.model.clone()));
         }
@@ -261,7 +294,10 @@ async fn rights(destination: &Destination, mapping: &Mapping) -> Result<Vec<Find
         if !asked.insert((model.clone(), operation)) {
             continue;
         }
-        let may = destination.rpc.call(&model, "has_access", args!({"ids": [], "operation": operation})).await?;
+        let may = destination
+            .rpc
+            .call(&model, "has_access", args!({"ids": [], "operation": operation}))
+            .await?;
         if may.as_bool() != Some(true) {
             findings.push(Finding {
                 severity: Severity::Error,
@@ -288,7 +324,9 @@ fn planned(mapping: Option<&Mapping>) -> Vec<PlannedObject> {
 /// Seconds that loading will take: records an object, at the pace measured on real servers.
 fn estimate(job: &Job, mapping: Option<&Mapping>, counts: &BTreeMap<String, i64>) -> i64 {
     let objects = mapping.into_iter().flat_map(|mapping| &mapping.objects);
-    let records: i64 = objects.map(|object| counts.get(&object.source_object).copied().unwrap_or(0)).sum();
+    let records: i64 = objects
+        .map(|object| counts.get(&object.source_object).copied().unwrap_or(0))
+        .sum();
     match job.migration.spec.destination.odoo.limits.profile {
         // one call a second; a record takes part in a batch of 400 and in a read-back of 1,000
         Profile::Online => records / 400 + records / 1_000 + 1,

@@ -2,9 +2,9 @@
 
 use crate::{
     api::phase_run::{Failure, FailureReason},
+    chain::Chain,
     lifecycle::Exit,
     odoo::rpc::RpcError,
-    chain::Chain,
     source::SourceError,
     workspace::WorkspaceError,
 };
@@ -83,11 +83,15 @@ pub fn of_rpc(error: &RpcError) -> StepError {
         ),
         RpcError::Forbidden { message } => StepError::configuration(
             Reason::DestinationForbidden,
-            format!("Odoo forbids the API key's user what the migration needs (403): {message}; give the user the right, then retry"),
+            format!(
+                "Odoo forbids the API key's user what the migration needs (403): {message}; give the user the right, then retry"
+            ),
         ),
         RpcError::NotFound { message } => StepError::configuration(
             Reason::DestinationNotFound,
-            format!("Odoo does not know what was asked for (404): {message}; check url and database, and that the server is Odoo 19 or later"),
+            format!(
+                "Odoo does not know what was asked for (404): {message}; check url and database, and that the server is Odoo 19 or later"
+            ),
         ),
         RpcError::Rejected { name, .. } => StepError::permanent(
             Reason::Internal,
@@ -103,11 +107,15 @@ pub fn of_rpc(error: &RpcError) -> StepError {
         ),
         RpcError::Unreachable { message } => StepError::retry(
             Reason::DestinationUnavailable,
-            format!("Odoo cannot be reached: {message}; check url, network and that the server runs, it is tried again"),
+            format!(
+                "Odoo cannot be reached: {message}; check url, network and that the server runs, it is tried again"
+            ),
         ),
         RpcError::Unknown { message } => StepError::retry(
             Reason::DestinationUnavailable,
-            format!("Odoo gives no usable answer: {message}; check the server and what stands before it, it is tried again"),
+            format!(
+                "Odoo gives no usable answer: {message}; check the server and what stands before it, it is tried again"
+            ),
         ),
     }
 }
@@ -148,6 +156,7 @@ impl From<WorkspaceError> for StepError {
             WorkspaceError::NotWritable { .. } => Self::configuration(FailureReason::WorkspaceNotWritable, message),
             WorkspaceError::Foreign { .. } => Self::configuration(FailureReason::WorkspaceForeign, message),
             WorkspaceError::Damaged { .. } => Self::configuration(FailureReason::WorkspaceLost, message),
+            WorkspaceError::Locked { .. } => Self::retry(FailureReason::WorkspaceNotWritable, message),
             WorkspaceError::Io { .. } => Self::retry(FailureReason::WorkspaceNotWritable, message),
         }
     }

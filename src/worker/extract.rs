@@ -54,7 +54,11 @@ pub fn source(job: &Job) -> Result<FilesSource, StepError> {
 pub async fn snapshot(job: &Job, mapping: &Mapping) -> Result<(Manifest, Delta), StepError> {
     let source = source(job)?;
     let there: BTreeSet<String> = source.objects().await?.into_iter().map(|object| object.name).collect();
-    let wanted: BTreeSet<&str> = mapping.objects.iter().map(|object| object.source_object.as_str()).collect();
+    let wanted: BTreeSet<&str> = mapping
+        .objects
+        .iter()
+        .map(|object| object.source_object.as_str())
+        .collect();
     let before = job.workspace.latest_snapshot().await?;
     let mut index = Index::create(&job.scratch)?;
     let mut changes = Changes::default();
@@ -129,7 +133,9 @@ async fn remember(job: &Job, index: &mut Index, before: &Manifest, name: &str) -
 
 fn count_at(index: &Index, name: &str, text: &str) -> Result<u64, StepError> {
     let bytes = index.get(Kind::Digest, name, text.as_bytes())?;
-    Ok(bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes))
+    Ok(bytes
+        .and_then(|bytes| bytes.try_into().ok())
+        .map_or(0, u64::from_be_bytes))
 }
 
 fn line_print(line: &Line) -> Result<String, StepError> {
@@ -170,8 +176,12 @@ impl Changes {
         self.vanished += i64::try_from(before - kept).unwrap_or(i64::MAX);
         self.before += before;
         self.after += after;
-        if book::vanished_too_many(i64::try_from(before).unwrap_or(i64::MAX), i64::try_from(before.saturating_sub(after)).unwrap_or(i64::MAX)) {
-            self.shrunk.push(format!("{name} went from {before} to {after} records"));
+        if book::vanished_too_many(
+            i64::try_from(before).unwrap_or(i64::MAX),
+            i64::try_from(before.saturating_sub(after)).unwrap_or(i64::MAX),
+        ) {
+            self.shrunk
+                .push(format!("{name} went from {before} to {after} records"));
         }
     }
 

@@ -76,7 +76,10 @@ impl ClusterHome {
     /// When the API server cannot be asked, or has no such PhaseRun.
     pub async fn open(client: Client, namespace: &str, phase_run: &str) -> Result<(Self, PhaseRun), HomeError> {
         let phase_runs = Api::<PhaseRun>::namespaced(client.clone(), namespace);
-        let found = phase_runs.get(phase_run).await.map_err(kube_error("get the PhaseRun"))?;
+        let found = phase_runs
+            .get(phase_run)
+            .await
+            .map_err(kube_error("get the PhaseRun"))?;
         let home = Self {
             migrations: Api::namespaced(client.clone(), namespace),
             mapping_specs: Api::namespaced(client, namespace),
@@ -108,7 +111,9 @@ impl Home for ClusterHome {
         match self.phase_runs.patch_status(&self.phase_run, &params, &patch).await {
             Ok(stored) => Ok(judge(&stored)),
             // the policy denies the status of a closed PhaseRun; a deleted one has no successor to wait for either
-            Err(kube::Error::Api(refusal)) if refusal.is_forbidden() || refusal.is_not_found() || refusal.is_invalid() => {
+            Err(kube::Error::Api(refusal))
+                if refusal.is_forbidden() || refusal.is_not_found() || refusal.is_invalid() =>
+            {
                 self.refused(refusal).await
             }
             Err(error) => Err(kube_error("write the PhaseRun's status")(error)),

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, path::Path};
 
-use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, TableDefinition};
 
 const TABLE: TableDefinition<&[u8], &[u8]> = TableDefinition::new("index");
 /// Pages that redb keeps in memory.
@@ -235,7 +235,10 @@ mod tests {
             let page = index.page(Kind::Wanted, "a", after.as_deref(), 3_000).unwrap();
             let Some(last) = page.last() else { break };
             after = Some(last.0.clone());
-            met.extend(page.into_iter().map(|(text, _)| u32::from_be_bytes(text.try_into().unwrap())));
+            met.extend(
+                page.into_iter()
+                    .map(|(text, _)| u32::from_be_bytes(text.try_into().unwrap())),
+            );
         }
         assert_eq!(met, (0..20_000).collect::<Vec<_>>());
         assert!(!index.put_first(Kind::Wanted, "ab", b"other", vec![3]).unwrap());

@@ -9,8 +9,8 @@ use super::{
     error::{StepError, of_rpc},
     index::{Index, Kind},
     lookups::{self, Finder, Known, Matched},
-    plan::Plan,
     outcome::Results,
+    plan::Plan,
     reader::{Met, Reader, postpone},
     stock::Stock,
     tally::{Fate, Tally, most_frequent, totals},
@@ -19,11 +19,11 @@ use super::{
 use crate::{
     api::phase_run::{FailureReason, ObjectReport, RejectReason},
     mapping::{Item, Mapping, Object, Outcome},
-    model::{Digest, ExternalId, OdooValue, Rejection, SourceKey},
+    model::{Digest, ExternalId, OdooModel, OdooValue, Rejection, SourceKey},
     odoo::{
-        conflict::{beside, field_digest, keep_theirs},
+        conflict::{Merge, beside, field_digest, keep_theirs},
         rpc::Rpc,
-        upsert::{Op, Write, Writer, Written},
+        upsert::{Op, Stop, Write, Writer, Written},
         verify::read_back,
     },
     workspace::{Entry, Former, Manifest, Outcome as Settled},
@@ -53,7 +53,10 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
     let manifest = job.snapshot().await?;
     let name = job.spec.object.clone().unwrap_or_default();
     let Some(object) = mapping.object(&name) else {
-        return Err(StepError::permanent(FailureReason::PlanMissing, format!("the plan has no object {name}")));
+        return Err(StepError::permanent(
+            FailureReason::PlanMissing,
+            format!("the plan has no object {name}"),
+        ));
     };
     let destination = job.destination().await?;
     let lock = destination.lock(job, &plan, &mapping).await?;
@@ -82,7 +85,7 @@ pub async fn object_into_odoo(
     let rpc = destination.rpc.clone();
     let mut index = Index::create(&job.scratch)?;
     let stock = Stock::before(job, &*rpc, plan, object).await?;
-    lookups::load_identities(&mut index, &*rpc, &plan.external_id_module, &object.name).await?;
+    lookups::load_identities(&mut index, &*rpc, &plan.external_id_module, object).await?;
     prepare_lookups(job, &mut index, &*rpc, plan, mapping, object, manifest).await?;
     lookups::load_candidates(&mut index, &*rpc, &plan.models, object).await?;
     read_ledger(job, &mut index, object).await?;
@@ -95,7 +98,11 @@ pub async fn object_into_odoo(
         index,
         tally: Tally::default(),
         results: Results::begin(&job.workspace, &object.name),
-        writer: Arc::new(Writer::new(rpc.clone(), object.model.clone(), plan.external_id_module.clone())),
+        writer: Arc::new(Writer::new(
+            rpc.clone(),
+            object.model.clone(),
+            plan.external_id_module.clone(),
+        )),
         rpc: rpc.clone(),
         uid: destination.uid,
         stock: stock.clone(),
@@ -112,7 +119,16 @@ pub async fn object_into_odoo(
     } = loader;
 
     tally.book.deleted = deleted(&mut index, object)?;
-    let verified = verify::object(job, destination, object, &mut index, lock, stock.mark).await?;
+    let verified = verify::object(
+        job,
+        destination,
+        &plan.external_id_module,
+        object,
+        &mut index,
+        lock,
+        stock.mark,
+    )
+    .await?;
     stock.after(&*rpc, plan, object, &mut tally.book).await?;
     tally.book.balanced = crate::lifecycle::book::balances(&tally.book);
     let files = results.finish().await?;
@@ -144,9 +160,13 @@ async fn prepare_lookups(
     object: &Object,
     manifest: &Manifest,
 ) -> Result<(), StepError> {
-    for target in object.lookup_objects() {
-        if target != object.name {
-            lookups::load_identities(index, rpc, &plan.external_id_module, &target).await?;
+    for target in object
+        .lookup_objects()
+        .into_iter()
+        .filter_map(|name| mapping.object(name))
+    {
+        if target.name != object.name {
+            lookups::load_identities(index, rpc, &plan.external_id_module, target).await?;
         }
     }
     lookups::load_object_paths(index, &job.workspace, manifest, mapping, object).await?;
@@ -157,12 +177,18 @@ async fn prepare_lookups(
     Ok(())
 }
 
+/// Every key of an object that refers to itself: what may still come.
+///
+/// # Errors
+/// When the snapshot or the scratch disk fails.
 pub async fn own_keys(job: &Job, index: &mut Index, object: &Object, manifest: &Manifest) -> Result<(), StepError> {
     use futures::StreamExt;
     let mut lines = job.workspace.read_object(manifest, &object.source_object);
     while let Some(line) = lines.next().await {
-        let crate::workspace::Line::Record(record) = line? else { continue };
-        for step in object.items(&record) {
+        let crate::workspace::Line::Record(record) = line? else {
+            continue;
+        };
+        for step in object.items(&Arc::new(record)) {
             if let crate::mapping::Step::Item(item) = step {
                 index.put(Kind::Own, &object.name, item.key.0.as_bytes(), Vec::new())?;
             }
@@ -227,7 +253,11 @@ struct Prepared {
 enum Todo {
     Create,
     Adopt(i64),
-    Compare { known: Known, id: i64, entry: Option<Entry> },
+    Compare {
+        known: Known,
+        id: i64,
+        entry: Option<Entry>,
+    },
 }
 
 /// A record that was written, or refused.
@@ -301,7 +331,11 @@ impl Loader<'_> {
             Met::Duplicate(key, differs) => {
                 self.tally.count(Fate::Deduplicated);
                 if differs {
-                    let note = Rejection::new("DuplicateDiffers", "", "a later record with this key differs from the first");
+                    let note = Rejection::new(
+                        "DuplicateDiffers",
+                        "",
+                        "a later record with this key differs from the first",
+                    );
                     self.tally.reason(&note, Some(&key));
                     self.results.note(&key, &note).await?;
                 }
@@ -361,7 +395,8 @@ impl Loader<'_> {
 
     async fn decide(&mut self, key: SourceKey, values: Vec<(String, OdooValue)>) -> Result<(), StepError> {
         let external_id = ExternalId::of(self.module, &self.object.name, &key);
-        self.index.put(Kind::Name, &self.object.name, external_id.name.as_bytes(), Vec::new())?;
+        self.index
+            .put(Kind::Name, &self.object.name, external_id.name.as_bytes(), Vec::new())?;
         let digest = content_digest(&values)?;
         let known = lookups::known(&self.index, &self.object.name, &external_id.name)?;
         let entry = ledger_entry(&self.index, &self.object.name, &key)?;
@@ -376,13 +411,18 @@ impl Loader<'_> {
                 Matched::One(id) => Todo::Adopt(id),
                 Matched::Nothing { ambiguous } => {
                     for entry in ambiguous {
-                        let note = Rejection::new("Ambiguous", entry, "several records in Odoo agree: none was adopted");
+                        let note =
+                            Rejection::new("Ambiguous", entry, "several records in Odoo agree: none was adopted");
                         self.tally.reason(&note, Some(&key));
                         self.results.note(&key, &note).await?;
                     }
                     if self.object.on_new == crate::api::mapping_spec::OnNew::Reject {
                         let fields: Vec<_> = self.object.match_on.iter().map(|entry| entry.join("+")).collect();
-                        let rejection = Rejection::new("NotFound", fields.join(", "), "nothing in Odoo matches, and onNew is Reject");
+                        let rejection = Rejection::new(
+                            "NotFound",
+                            fields.join(", "),
+                            "nothing in Odoo matches, and onNew is Reject",
+                        );
                         return self.reject(Some(&key), &rejection).await;
                     }
                     Todo::Create
@@ -412,7 +452,10 @@ impl Loader<'_> {
         entry: &Entry,
         values: &[(String, OdooValue)],
     ) -> Result<(), StepError> {
-        let fate = self.stock.fate(known, entry.run == self.job.spec.run && entry.outcome == Settled::Updated);
+        let fate = self.stock.fate(
+            known,
+            entry.run == self.job.spec.run && entry.outcome == Settled::Updated,
+        );
         self.tally.count(fate);
         self.want(key, id, values, &entry.fields)?;
         self.results.succeeded(key, external_id, id, fate).await?;
@@ -429,11 +472,16 @@ impl Loader<'_> {
     ) -> Result<(), StepError> {
         let wanted = verify::Wanted {
             key: key.clone(),
-            values: values.iter().filter(|(field, _)| ours.contains_key(field)).cloned().collect(),
+            values: values
+                .iter()
+                .filter(|(field, _)| ours.contains_key(field))
+                .cloned()
+                .collect(),
             kept: values.len() - values.iter().filter(|(field, _)| ours.contains_key(field)).count(),
         };
         let bytes = serde_json::to_vec(&wanted).expect("wanted values are plain data");
-        self.index.put(Kind::Wanted, &self.object.name, &id.to_be_bytes(), bytes)?;
+        self.index
+            .put(Kind::Wanted, &self.object.name, &id.to_be_bytes(), bytes)?;
         Ok(())
     }
 
@@ -496,7 +544,7 @@ impl Loader<'_> {
             id: Some(id),
             outcome,
             digest: Some(done.prepared.digest.clone()),
-            fields: ours(done),
+            fields: ours(self.object, done),
             links: links(done),
             run: self.job.spec.run,
         })
@@ -529,8 +577,10 @@ impl Loader<'_> {
             noupdate: matches!(done.end, End::Adopted(_)),
         };
         lookups::note(&mut self.index, &self.object.name, &prepared.external_id.name, known)?;
-        self.want(&prepared.key, id, &prepared.values, &ours(&done))?;
-        self.results.succeeded(&prepared.key, &prepared.external_id, id, fate).await?;
+        self.want(&prepared.key, id, &prepared.values, &ours(self.object, &done))?;
+        self.results
+            .succeeded(&prepared.key, &prepared.external_id, id, fate)
+            .await?;
         Ok(())
     }
 
@@ -558,7 +608,10 @@ impl Loader<'_> {
 
 fn joined(done: Result<Result<Vec<Done>, StepError>, tokio::task::JoinError>) -> Result<Vec<Done>, StepError> {
     done.unwrap_or_else(|error| {
-        Err(StepError::retry(FailureReason::Internal, format!("a writer ended: {error}")))
+        Err(StepError::retry(
+            FailureReason::Internal,
+            format!("a writer ended: {error}"),
+        ))
     })
 }
 
@@ -575,8 +628,8 @@ fn untouched(todo: &Todo, run: i64) -> Settled {
 /// # Errors
 /// Never for values, which are plain data.
 pub fn content_digest(values: &[(String, OdooValue)]) -> Result<String, StepError> {
-    let json = serde_json::to_vec(values)
-        .map_err(|error| StepError::permanent(FailureReason::Internal, error.to_string()))?;
+    let json =
+        serde_json::to_vec(values).map_err(|error| StepError::permanent(FailureReason::Internal, error.to_string()))?;
     Ok(Digest::of(&json).to_string())
 }
 
@@ -590,19 +643,20 @@ fn shard_of(values: &[(String, OdooValue)], model: &str, shards: usize) -> usize
         return 0;
     }
     match get("parent_id").or_else(|| get("partner_id")) {
-        Some(OdooValue::Link(reference)) => {
-            usize::try_from(reference.id().unwrap_or(0)).unwrap_or(0) % shards
-        }
+        Some(OdooValue::Link(reference)) => usize::try_from(reference.id().unwrap_or(0)).unwrap_or(0) % shards,
         _ => 0,
     }
 }
 
-/// Digests of the fields that are ours in this record.
-fn ours(done: &Done) -> BTreeMap<String, String> {
+/// Digests of the fields that are ours in this record. Links are ours one by one, whatever people link beside them.
+fn ours(object: &Object, done: &Done) -> BTreeMap<String, String> {
     let values = done.prepared.values.iter();
     values
-        .filter(|(field, _)| !done.kept.contains(field))
-        .map(|(field, value)| (field.clone(), field_digest(value)))
+        .filter(|(field, value)| matches!(value, OdooValue::Links(_)) || !done.kept.contains(field))
+        .filter_map(|(field, value)| {
+            let target = object.targets.iter().find(|target| target.name == *field)?;
+            Some((field.clone(), field_digest(&object.model.0, target, value)))
+        })
         .collect()
 }
 
@@ -610,7 +664,10 @@ fn links(done: &Done) -> BTreeMap<String, Vec<i64>> {
     let values = done.prepared.values.iter();
     values
         .filter_map(|(field, value)| match value {
-            OdooValue::Links(links) => Some((field.clone(), links.iter().filter_map(crate::model::Reference::id).collect())),
+            OdooValue::Links(links) => Some((
+                field.clone(),
+                links.iter().filter_map(crate::model::Reference::id).collect(),
+            )),
             _ => None,
         })
         .collect()
@@ -658,7 +715,7 @@ impl Sender {
         let heart = self.heart.clone();
         let written = match self.writer.write(writes, &move || heart.may_send()).await {
             Ok(written) => written,
-            Err(interrupted) => return Err(self.interrupted(&interrupted.source)),
+            Err(interrupted) => return Err(stopped_by(&interrupted.stop)),
         };
         for (key, written) in written {
             if let Some((end, _)) = ends.get_mut(&key) {
@@ -679,14 +736,7 @@ impl Sender {
             .collect())
     }
 
-    fn interrupted(&self, error: &crate::odoo::rpc::RpcError) -> StepError {
-        if self.heart.may_send() { of_rpc(error) } else { StepError::stopped() }
-    }
-
-    async fn current(
-        &self,
-        batch: &[Prepared],
-    ) -> Result<BTreeMap<i64, crate::odoo::verify::ReadRecord>, StepError> {
+    async fn current(&self, batch: &[Prepared]) -> Result<BTreeMap<i64, crate::odoo::verify::ReadRecord>, StepError> {
         let ids: Vec<i64> = batch
             .iter()
             .filter_map(|prepared| match prepared.todo {
@@ -697,7 +747,13 @@ impl Sender {
         if ids.is_empty() {
             return Ok(BTreeMap::new());
         }
-        Ok(read_back(&*self.rpc, &self.model, &self.targets, &ids).await?)
+        let mut fields = self.targets.clone();
+        for field in beside(&self.model) {
+            if !fields.iter().any(|mapped| mapped.name == field.name) {
+                fields.push(field);
+            }
+        }
+        Ok(read_back(&*self.rpc, &self.model, &fields, &ids).await?)
     }
 
     /// What to send for a record; nothing where Odoo has it already.
@@ -716,53 +772,68 @@ impl Sender {
             // gone since the step began: the external id went with it
             return (Some(Op::Create(prepared.values.clone())), Vec::new());
         };
-        let last = written_last(prepared, now, self.uid);
-        let adopted = adopt || matches!(&prepared.todo, Todo::Compare { known, .. } if known.noupdate);
-        let merge = keep_theirs(&self.targets, &now.values, &prepared.values, &last, adopted);
+        let (last, adopted) = written_last(prepared, now, self.uid);
+        let merge = keep_theirs(
+            &self.model,
+            &self.targets,
+            &now.values,
+            &prepared.values,
+            &last,
+            adopted,
+        );
         if adopt {
             undo.push(Former {
                 key: prepared.key.clone(),
                 id,
-                model: self.model.clone(),
-                values: now.values.clone(),
+                model: OdooModel(self.model.clone()),
+                fields: former(&now.values),
             });
             return (Some(Op::Adopt { id, values: merge.send }), merge.kept);
         }
-        if merge.send.is_empty() {
+        if merge.send.is_empty() && merge.unlink.is_empty() {
             return (None, merge.kept);
         }
-        let unlink = match &prepared.todo {
-            Todo::Compare { entry: Some(entry), .. } => vanished_links(&entry.links, &prepared.values),
-            Todo::Compare { entry: None, .. } | Todo::Create | Todo::Adopt(_) => Vec::new(),
-        };
-        (Some(Op::Update { id, values: merge.send, unlink }), merge.kept)
+        let Merge { send, unlink, kept } = merge;
+        (
+            Some(Op::Update {
+                id,
+                values: send,
+                unlink,
+            }),
+            kept,
+        )
     }
 }
 
-/// What we wrote last: the ledger's digests; without a ledger (a lost workspace), what the migration user left there.
+/// Values as Odoo gave them, for the undo log.
+fn former(values: &BTreeMap<String, OdooValue>) -> crate::model::Record {
+    let wire = values
+        .iter()
+        .filter_map(|(field, value)| Some((field.clone(), value.to_wire()?)));
+    wire.collect()
+}
+
+fn stopped_by(stop: &Stop) -> StepError {
+    match stop {
+        Stop::Fenced => StepError::stopped(),
+        Stop::Rpc(error) => of_rpc(error),
+    }
+}
+
+/// What we wrote last, and whether the values of the record are theirs where that is not known. Without a ledger (a lost
+/// workspace) a record that we made and nobody wrote since is ours.
 fn written_last(
     prepared: &Prepared,
     now: &crate::odoo::verify::ReadRecord,
     uid: i64,
-) -> BTreeMap<String, String> {
+) -> (BTreeMap<String, String>, bool) {
     match &prepared.todo {
-        Todo::Compare { entry: Some(entry), .. } => entry.fields.clone(),
-        Todo::Compare { entry: None, known, .. } if !known.noupdate && now.write_uid == uid => {
-            now.values.iter().map(|(field, value)| (field.clone(), field_digest(value))).collect()
-        }
-        Todo::Compare { .. } | Todo::Adopt(_) | Todo::Create => BTreeMap::new(),
+        Todo::Compare {
+            entry: Some(entry),
+            known,
+            ..
+        } => (entry.fields.clone(), known.noupdate),
+        Todo::Compare { entry: None, known, .. } => (BTreeMap::new(), known.noupdate || now.write_uid != uid),
+        Todo::Adopt(_) | Todo::Create => (BTreeMap::new(), true),
     }
-}
-
-/// Links that we made and the source no longer has.
-fn vanished_links(before: &BTreeMap<String, Vec<i64>>, values: &[(String, OdooValue)]) -> Vec<(String, Vec<i64>)> {
-    values
-        .iter()
-        .filter_map(|(field, value)| {
-            let OdooValue::Links(now) = value else { return None };
-            let now: Vec<i64> = now.iter().filter_map(crate::model::Reference::id).collect();
-            let gone: Vec<i64> = before.get(field)?.iter().filter(|id| !now.contains(id)).copied().collect();
-            (!gone.is_empty()).then(|| (field.clone(), gone))
-        })
-        .collect()
 }

@@ -1,6 +1,6 @@
 //! The records that lookups and matches may find: read from Odoo once per step into the index.
 
-use std::{cell::RefCell, collections::BTreeMap};
+use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
@@ -82,12 +82,19 @@ impl Finder<'_> {
                 let Some(text) = compare::normal_text(by, value) else {
                     return Ok(Found::None);
                 };
-                match self.index.get(Kind::Lookup, &object_scope(object, by), text.as_bytes())? {
+                match self
+                    .index
+                    .get(Kind::Lookup, &object_scope(object, by), text.as_bytes())?
+                {
                     Some(key) => self.by_key(object, &SourceKey(String::from_utf8_lossy(&key).into_owned())),
                     None => Ok(Found::None),
                 }
             }
-            LookupTarget::Model { model, by, within: fields } => {
+            LookupTarget::Model {
+                model,
+                by,
+                within: fields,
+            } => {
                 let Some(text) = composite(by, value, fields, within) else {
                     return Ok(Found::None);
                 };
@@ -106,9 +113,14 @@ impl Finder<'_> {
         if let Some(known) = known(self.index, object, &external.name)? {
             return Ok(Found::One(known.id.map_or(Reference::Pending(external), Reference::Id)));
         }
-        let own = object == self.object.name && !self.last_call && self.index.has(Kind::Own, object, key.0.as_bytes())?;
+        let own =
+            object == self.object.name && !self.last_call && self.index.has(Kind::Own, object, key.0.as_bytes())?;
         let earlier = self.index.has(Kind::Seen, object, key.0.as_bytes())?;
-        Ok(if own && (!self.only_earlier || earlier) { Found::Later } else { Found::None })
+        Ok(if own && (!self.only_earlier || earlier) {
+            Found::Later
+        } else {
+            Found::None
+        })
     }
 }
 
@@ -140,7 +152,11 @@ fn model_scope(model: &str, by: &str, within: &[String]) -> String {
 
 /// The text under which a record of a model is found: its value and what narrows it.
 fn composite(by: &str, value: &str, fields: &[String], within: &[Option<String>]) -> Option<String> {
-    let mut text = if by == "id" { value.to_owned() } else { compare::normal_text(by, value)? };
+    let mut text = if by == "id" {
+        value.to_owned()
+    } else {
+        compare::normal_text(by, value)?
+    };
     for (field, value) in fields.iter().zip(within) {
         text.push('\u{0}');
         text.push_str(&compare::normal_text(field, value.as_deref()?)?);
@@ -152,15 +168,20 @@ fn composite(by: &str, value: &str, fields: &[String], within: &[Option<String>]
 ///
 /// # Errors
 /// When Odoo or the scratch disk fails.
-pub async fn load_identities(index: &mut Index, rpc: &dyn Rpc, module: &str, object: &str) -> Result<i64, StepError> {
+pub async fn load_identities(
+    index: &mut Index,
+    rpc: &dyn Rpc,
+    module: &str,
+    object: &Object,
+) -> Result<i64, StepError> {
     let mut count = 0;
-    for identity in identity::find_all(rpc, module, object).await? {
+    for identity in identity::find_all(rpc, module, &object.name, &object.model.0).await? {
         let found = Known {
             id: Some(identity.res_id),
             data_id: identity.data_id,
             noupdate: identity.noupdate,
         };
-        note(index, object, &identity.name, found)?;
+        note(index, &object.name, &identity.name, found)?;
         count += 1;
     }
     Ok(count)
@@ -178,7 +199,11 @@ pub async fn load_object_paths(
     object: &Object,
 ) -> Result<(), StepError> {
     for spec in &object.lookups {
-        let LookupTarget::Object { object: target, by: Some(by) } = &spec.target else {
+        let LookupTarget::Object {
+            object: target,
+            by: Some(by),
+        } = &spec.target
+        else {
             continue;
         };
         let scope = object_scope(target, by);
@@ -191,7 +216,7 @@ pub async fn load_object_paths(
         let mut lines = workspace.read_object(manifest, &target.source_object);
         while let Some(line) = lines.next().await {
             let Line::Record(record) = line? else { continue };
-            for step in target.items(&record) {
+            for step in target.items(&Arc::new(record)) {
                 let Step::Item(item) = step else { continue };
                 let text = item.text_at(&path).and_then(|text| compare::normal_text(by, &text));
                 if let Some(text) = text {
@@ -244,7 +269,11 @@ async fn load_external_ids(index: &mut Index, rpc: &dyn Rpc, model: &str, scope:
         };
         after = last;
         for row in &rows {
-            let name = format!("{}.{}", row["module"].as_str().unwrap_or(""), row["name"].as_str().unwrap_or(""));
+            let name = format!(
+                "{}.{}",
+                row["module"].as_str().unwrap_or(""),
+                row["name"].as_str().unwrap_or("")
+            );
             put_found(index, scope, &name, Reference::Id(row["res_id"].as_i64().unwrap_or(0)))?;
         }
     }
@@ -277,7 +306,11 @@ async fn load_model(
     let mut fields: Vec<&str> = vec![by];
     fields.extend(narrowings.iter().map(|narrowing| narrowing.field.as_str()));
     let translated = models.field(model, by).is_some_and(|field| field.translate);
-    let languages = if translated { languages(rpc).await? } else { vec!["en_US".to_owned()] };
+    let languages = if translated {
+        languages(rpc).await?
+    } else {
+        vec!["en_US".to_owned()]
+    };
     // archived records count only where no active one agrees
     for active in if has_active { &[true, false][..] } else { &[true][..] } {
         let mut texts = Vec::new();
@@ -334,7 +367,10 @@ async fn narrowing(rpc: &dyn Rpc, models: &Models, model: &str, path: &str) -> R
             dotted: path.to_owned(),
         });
     };
-    let relation = models.field(model, field).and_then(|field| field.relation.clone()).unwrap_or_default();
+    let relation = models
+        .field(model, field)
+        .and_then(|field| field.relation.clone())
+        .unwrap_or_default();
     let mut texts = BTreeMap::new();
     let mut after = 0;
     loop {
@@ -351,7 +387,9 @@ async fn narrowing(rpc: &dyn Rpc, models: &Models, model: &str, path: &str) -> R
             break;
         };
         after = last;
-        let ttype = models.field(&relation, rest).map_or("char", |field| field.ttype.as_str());
+        let ttype = models
+            .field(&relation, rest)
+            .map_or("char", |field| field.ttype.as_str());
         for row in &rows {
             let text = compare::normal(ttype, rest, &verify::decode(ttype, &row[rest]));
             if let (Some(id), Some(text)) = (row["id"].as_i64(), text) {
@@ -369,8 +407,10 @@ async fn narrowing(rpc: &dyn Rpc, models: &Models, model: &str, path: &str) -> R
 /// Every text under which a row is found: one, or several where a narrowing field holds several records.
 fn row_texts(models: &Models, model: &str, by: &str, narrowings: &[Narrowing], row: &Value) -> Vec<(String, i64)> {
     let ttype = |field: &str| models.field(model, field).map_or("char", |field| field.ttype.as_str());
-    let (Some(id), Some(text)) = (row["id"].as_i64(), compare::normal(ttype(by), by, &verify::decode(ttype(by), &row[by])))
-    else {
+    let (Some(id), Some(text)) = (
+        row["id"].as_i64(),
+        compare::normal(ttype(by), by, &verify::decode(ttype(by), &row[by])),
+    ) else {
         return Vec::new();
     };
     let mut texts = vec![text];
@@ -378,10 +418,14 @@ fn row_texts(models: &Models, model: &str, by: &str, narrowings: &[Narrowing], r
         let value = verify::decode(ttype(&narrowing.field), &row[&narrowing.field]);
         let options: Vec<String> = match (&narrowing.texts, value) {
             (Some(known), OdooValue::Link(Reference::Id(id))) => known.get(&id).cloned().into_iter().collect(),
-            (Some(known), OdooValue::Links(ids)) => {
-                ids.iter().filter_map(Reference::id).filter_map(|id| known.get(&id).cloned()).collect()
-            }
-            (_, value) => compare::normal(ttype(&narrowing.field), &narrowing.dotted, &value).into_iter().collect(),
+            (Some(known), OdooValue::Links(ids)) => ids
+                .iter()
+                .filter_map(Reference::id)
+                .filter_map(|id| known.get(&id).cloned())
+                .collect(),
+            (_, value) => compare::normal(ttype(&narrowing.field), &narrowing.dotted, &value)
+                .into_iter()
+                .collect(),
         };
         texts = texts
             .iter()
@@ -393,10 +437,17 @@ fn row_texts(models: &Models, model: &str, by: &str, narrowings: &[Narrowing], r
 
 async fn languages(rpc: &dyn Rpc) -> Result<Vec<String>, StepError> {
     let answer = rpc
-        .call("res.lang", "search_read", args!({"domain": [["active", "=", true]], "fields": ["code"]}))
+        .call(
+            "res.lang",
+            "search_read",
+            args!({"domain": [["active", "=", true]], "fields": ["code"]}),
+        )
         .await?;
     let rows = answer.as_array().cloned().unwrap_or_default();
-    let mut codes: Vec<String> = rows.iter().filter_map(|row| row["code"].as_str().map(str::to_owned)).collect();
+    let mut codes: Vec<String> = rows
+        .iter()
+        .filter_map(|row| row["code"].as_str().map(str::to_owned))
+        .collect();
     if codes.is_empty() {
         codes.push("en_US".into());
     }
@@ -415,7 +466,13 @@ pub fn foresee(
     values: &[(String, OdooValue)],
 ) -> Result<(), IndexError> {
     let value = |name: &str| values.iter().find(|(field, _)| field == name).map(|(_, value)| value);
-    let ttype = |name: &str| maker.targets.iter().find(|t| t.name == name).map_or("char", |t| t.ttype.as_str());
+    let ttype = |name: &str| {
+        maker
+            .targets
+            .iter()
+            .find(|t| t.name == name)
+            .map_or("char", |t| t.ttype.as_str())
+    };
     for spec in mapping.objects.iter().flat_map(|object| &object.lookups) {
         let LookupTarget::Model { model, by, within } = &spec.target else {
             continue;
@@ -425,14 +482,28 @@ pub fn foresee(
         }
         let scope = model_scope(&model.0, by, within);
         if by == "id" {
-            put_found(index, &scope, &external.to_string(), Reference::Pending(external.clone()))?;
+            put_found(
+                index,
+                &scope,
+                &external.to_string(),
+                Reference::Pending(external.clone()),
+            )?;
             continue;
         }
-        let fields: Vec<&str> = std::iter::once(by.as_str()).chain(within.iter().map(String::as_str)).collect();
-        let parts: Option<Vec<String>> =
-            fields.iter().map(|field| value(field).and_then(|value| compare::normal(ttype(field), field, value))).collect();
+        let fields: Vec<&str> = std::iter::once(by.as_str())
+            .chain(within.iter().map(String::as_str))
+            .collect();
+        let parts: Option<Vec<String>> = fields
+            .iter()
+            .map(|field| value(field).and_then(|value| compare::normal(ttype(field), field, value)))
+            .collect();
         if let Some(parts) = parts {
-            put_found(index, &scope, &parts.join("\u{0}"), Reference::Pending(external.clone()))?;
+            put_found(
+                index,
+                &scope,
+                &parts.join("\u{0}"),
+                Reference::Pending(external.clone()),
+            )?;
         }
     }
     Ok(())
@@ -450,11 +521,22 @@ fn is_links(ttype: &str) -> bool {
 ///
 /// # Errors
 /// When Odoo or the scratch disk fails.
-pub async fn load_candidates(index: &mut Index, rpc: &dyn Rpc, models: &Models, object: &Object) -> Result<(), StepError> {
+pub async fn load_candidates(
+    index: &mut Index,
+    rpc: &dyn Rpc,
+    models: &Models,
+    object: &Object,
+) -> Result<(), StepError> {
     let model = &object.model.0;
     // custom fields may not be made yet: nothing in Odoo can agree on them then
     let exists = |field: &String| models.field(model, field).is_some() || !is_custom(object, field);
-    let mut fields: Vec<String> = object.match_on.iter().flatten().filter(|field| exists(field)).cloned().collect();
+    let mut fields: Vec<String> = object
+        .match_on
+        .iter()
+        .flatten()
+        .filter(|field| exists(field))
+        .cloned()
+        .collect();
     if fields.is_empty() {
         return Ok(());
     }
@@ -486,7 +568,10 @@ pub async fn load_candidates(index: &mut Index, rpc: &dyn Rpc, models: &Models, 
                 continue;
             }
             let active = !has_active || row["active"].as_bool().unwrap_or(true);
-            let value = |field: &str| row.get(field).map(|json| verify::decode(&ttype_of(object, field), json));
+            let value = |field: &str| {
+                row.get(field)
+                    .map(|json| verify::decode(&ttype_of(object, field), json))
+            };
             add_candidates(index, object, id, active, &value, &|field| ttype_of(object, field))?;
         }
     }
@@ -561,7 +646,9 @@ fn match_text(
 
 fn candidates_at(index: &Index, scope: &str, text: &str) -> Result<Vec<Candidate>, IndexError> {
     let bytes = index.get(Kind::Match, scope, text.as_bytes())?;
-    Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())
+    Ok(bytes
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .unwrap_or_default())
 }
 
 /// What `match` found for a record.
@@ -581,7 +668,12 @@ pub enum Matched {
 /// # Errors
 /// When the scratch disk fails.
 pub fn match_record(index: &mut Index, object: &Object, values: &[(String, OdooValue)]) -> Result<Matched, IndexError> {
-    let value = |name: &str| values.iter().find(|(field, _)| field == name).map(|(_, value)| value.clone());
+    let value = |name: &str| {
+        values
+            .iter()
+            .find(|(field, _)| field == name)
+            .map(|(_, value)| value.clone())
+    };
     let ttype = |name: &str| ttype_of(object, name);
     let mut ambiguous = Vec::new();
     for (place, entry) in object.match_on.iter().enumerate() {
@@ -590,7 +682,8 @@ pub fn match_record(index: &mut Index, object: &Object, values: &[(String, OdooV
         };
         let mut free = Vec::new();
         for candidate in candidates_at(index, &match_scope(object, place), &text)? {
-            if !index.has(Kind::Taken, &object.name, &candidate.id.to_be_bytes())? && contains(&candidate.links, &links) {
+            if !index.has(Kind::Taken, &object.name, &candidate.id.to_be_bytes())? && contains(&candidate.links, &links)
+            {
                 free.push(candidate);
             }
         }
@@ -610,8 +703,10 @@ pub fn match_record(index: &mut Index, object: &Object, values: &[(String, OdooV
 }
 
 fn contains(theirs: &Links, ours: &Links) -> bool {
-    ours.iter()
-        .all(|(field, ids)| ids.iter().all(|id| theirs.get(field).is_some_and(|theirs| theirs.contains(id))))
+    ours.iter().all(|(field, ids)| {
+        ids.iter()
+            .all(|id| theirs.get(field).is_some_and(|theirs| theirs.contains(id)))
+    })
 }
 
 /// In a rehearsal: a record that one object will make may be adopted by another of the same model.
@@ -625,9 +720,18 @@ pub fn foresee_candidate(
     stand_in: i64,
     values: &[(String, OdooValue)],
 ) -> Result<(), IndexError> {
-    let value = |name: &str| values.iter().find(|(field, _)| field == name).map(|(_, value)| value.clone());
+    let value = |name: &str| {
+        values
+            .iter()
+            .find(|(field, _)| field == name)
+            .map(|(_, value)| value.clone())
+    };
     let ttype = |name: &str| ttype_of(maker, name);
-    for object in mapping.objects.iter().filter(|o| o.name != maker.name && o.model == maker.model) {
+    for object in mapping
+        .objects
+        .iter()
+        .filter(|o| o.name != maker.name && o.model == maker.model)
+    {
         add_candidates(index, object, stand_in, true, &value, &ttype)?;
     }
     Ok(())

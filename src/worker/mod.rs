@@ -34,8 +34,8 @@ use crate::{
         Migration, PhaseRunSpec,
         phase_run::{FailureReason, Outcome, Step},
     },
-    lifecycle::Exit,
     chain::Chain,
+    lifecycle::Exit,
     workspace::{Manifest, Workspace},
 };
 use destination::{Destination, Door};
@@ -100,7 +100,11 @@ pub async fn run(start: Start) -> Exit {
     let (exit, outcome, failure) = match &result {
         Ok(()) => (Exit::Done, Outcome::Done, None),
         Err(error) => {
-            let outcome = if error.exit == Exit::Stopped { Outcome::Stopped } else { Outcome::Failed };
+            let outcome = if error.exit == Exit::Stopped {
+                Outcome::Stopped
+            } else {
+                Outcome::Failed
+            };
             tracing::error!(step = step.word(), reason = ?error.reason, error = %Chain(error), "the step ended");
             (error.exit, outcome, Some(error.failure()))
         }
@@ -186,8 +190,9 @@ impl Job {
         let Some(json) = self.workspace.plan(digest).await? else {
             return Err(self.workspace_lost(&format!("the workspace lacks the plan {digest} of this run")));
         };
-        serde_json::from_str(&json)
-            .map_err(|error| StepError::configuration(FailureReason::PlanMissing, format!("the plan cannot be read: {error}")))
+        serde_json::from_str(&json).map_err(|error| {
+            StepError::configuration(FailureReason::PlanMissing, format!("the plan cannot be read: {error}"))
+        })
     }
 
     /// The snapshot that everything after extraction runs from.

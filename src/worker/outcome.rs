@@ -21,7 +21,13 @@ impl Results {
     ///
     /// # Errors
     /// When the workspace fails.
-    pub async fn succeeded(&mut self, key: &SourceKey, external: &ExternalId, id: i64, fate: Fate) -> Result<(), StepError> {
+    pub async fn succeeded(
+        &mut self,
+        key: &SourceKey,
+        external: &ExternalId,
+        id: i64,
+        fate: Fate,
+    ) -> Result<(), StepError> {
         let row = ResultRow {
             key: key.0.clone(),
             external_id: external.name.clone(),
@@ -37,7 +43,10 @@ impl Results {
     /// # Errors
     /// When the workspace fails.
     pub async fn failed(&mut self, key: &SourceKey, rejection: &Rejection) -> Result<(), StepError> {
-        Ok(self.0.push(ResultKind::Failed, &refusal(Some(key), rejection, Outcome::Failed)).await?)
+        Ok(self
+            .0
+            .push(ResultKind::Failed, &refusal(Some(key), rejection, Outcome::Failed))
+            .await?)
     }
 
     /// A record that the mapping refused, or that could not be read.
@@ -45,7 +54,10 @@ impl Results {
     /// # Errors
     /// When the workspace fails.
     pub async fn rejected(&mut self, key: Option<&SourceKey>, rejection: &Rejection) -> Result<(), StepError> {
-        Ok(self.0.push(ResultKind::Rejected, &refusal(key, rejection, Outcome::Rejected)).await?)
+        Ok(self
+            .0
+            .push(ResultKind::Rejected, &refusal(key, rejection, Outcome::Rejected))
+            .await?)
     }
 
     /// A departure from the source that is allowed.

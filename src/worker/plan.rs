@@ -53,7 +53,10 @@ impl Plan {
         compile::compile(&merged, world).mapping.ok_or_else(|| {
             StepError::permanent(
                 FailureReason::PlanMissing,
-                format!("the plan was made by worker {} and does not compile here: replan", self.worker_version),
+                format!(
+                    "the plan was made by worker {} and does not compile here: replan",
+                    self.worker_version
+                ),
             )
         })
     }

@@ -1,11 +1,14 @@
 //! Reading an object's items from the snapshot, in their order, each key once.
 
-use std::path::Path as FilePath;
+use std::{path::Path as FilePath, sync::Arc};
 
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use serde::{Deserialize, Serialize};
 
-use super::{error::StepError, index::{Index, Kind}};
+use super::{
+    error::StepError,
+    index::{Index, Kind},
+};
 use crate::{
     mapping::{Item, Object, Step, path::Path, read::canonical_text, scope::Scope},
     model::{Digest, Record, Rejection, SourceKey, record::is_empty},
@@ -70,8 +73,12 @@ impl<'a> Reader<'a> {
             Line::Record(record) => record,
         };
         // the elements of a list name the same thing again and again: that says nothing
-        let print = if self.object.has_each() { String::new() } else { print_of(&record)?.to_string() };
-        let steps = self.object.items(&record);
+        let print = if self.object.has_each() {
+            String::new()
+        } else {
+            print_of(&record)?.to_string()
+        };
+        let steps = self.object.items(&Arc::new(record));
         let mut met = Vec::with_capacity(steps.len());
         for step in steps {
             if self.again {
@@ -100,7 +107,9 @@ enum Place {
 }
 
 fn place_of(line: &Line, path: &Path) -> Place {
-    let Line::Record(record) = line else { return Place::Nothing };
+    let Line::Record(record) = line else {
+        return Place::Nothing;
+    };
     let lets = Record::new();
     let scope = Scope {
         record,
@@ -114,7 +123,10 @@ fn place_of(line: &Line, path: &Path) -> Place {
     let text = canonical_text(&value);
     match text.trim().parse::<f64>() {
         // ordered by whole thousandths; texts settle what is nearer than that
-        #[expect(clippy::cast_possible_truncation, reason = "a float saturates at the bounds of i64, and the text still orders")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a float saturates at the bounds of i64, and the text still orders"
+        )]
         Ok(number) if number.is_finite() => Place::Number((number * 1_000.0).round() as i64, text),
         Ok(_) | Err(_) => Place::Text(text),
     }
@@ -150,7 +162,9 @@ pub fn postpone(index: &mut Index, object: &Object, key: &SourceKey) -> Result<(
 
 fn take_postponed(index: &mut Index, object: &Object, key: &SourceKey) -> Result<bool, StepError> {
     let text = key.0.as_bytes();
-    let waits = index.get(Kind::Postponed, &object.name, text)?.is_some_and(|value| value == WAITS);
+    let waits = index
+        .get(Kind::Postponed, &object.name, text)?
+        .is_some_and(|value| value == WAITS);
     if waits {
         index.put(Kind::Postponed, &object.name, text, TAKEN.to_vec())?;
     }
@@ -162,7 +176,6 @@ fn take_postponed(index: &mut Index, object: &Object, key: &SourceKey) -> Result
 /// # Errors
 /// Never for a record, whose keys are text.
 pub fn print_of(record: &Record) -> Result<Digest, StepError> {
-    Digest::of_json(record).map_err(|error| {
-        StepError::permanent(crate::api::phase_run::FailureReason::Internal, error.to_string())
-    })
+    Digest::of_json(record)
+        .map_err(|error| StepError::permanent(crate::api::phase_run::FailureReason::Internal, error.to_string()))
 }

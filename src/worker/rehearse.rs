@@ -1,5 +1,7 @@
 //! Rehearse: the whole transform without a write. Lookups see Odoo and what the run will make.
 
+use std::sync::Arc;
+
 use futures::StreamExt;
 
 use super::{
@@ -8,8 +10,8 @@ use super::{
     index::Index,
     load::{content_digest, ledger_entry, read_ledger},
     lookups::{self, Finder, Known, Matched},
-    plan::Plan,
     outcome::Results,
+    plan::Plan,
     reader::{Met, Reader, postpone},
     schema::{OPTIONS, Options},
     tally::{Fate, Tally, most_frequent, totals},
@@ -17,8 +19,8 @@ use super::{
 use crate::{
     api::{mapping_spec::OnNew, phase_run::ObjectReport},
     lifecycle::book,
-    mapping::{Item, Mapping, Object, Outcome, Step},
-    model::{ExternalId, OdooValue, Rejection, SourceKey},
+    mapping::{Found, Item, Lookups, Mapping, Object, Outcome, Step},
+    model::{ExternalId, OdooValue, Reference, Rejection, SourceKey},
     odoo::rpc::Rpc,
     workspace::{Line, Manifest},
 };
@@ -73,16 +75,28 @@ pub async fn options(job: &Job, mapping: &Mapping, manifest: &Manifest) -> Resul
         let mut lines = job.workspace.read_object(manifest, &object.source_object);
         while let Some(line) = lines.next().await {
             let Line::Record(record) = line? else { continue };
-            for step in object.items(&record) {
+            for step in object.items(&Arc::new(record)) {
                 let Step::Item(item) = step else { continue };
-                for (field, value) in object.options_met(&item) {
+                let Outcome::Mapped(mapped) = object.map(&item, &AnyRecord) else {
+                    continue;
+                };
+                for (field, value) in object.options_met(&mapped) {
                     let of = options.entry(format!("{}.{field}", object.model)).or_default();
-                    of.entry(value.clone()).or_insert(value);
+                    of.entry(value.to_owned()).or_insert_with(|| value.to_owned());
                 }
             }
         }
     }
     Ok(options)
+}
+
+/// Finds a record for every value: options do not depend on which.
+struct AnyRecord;
+
+impl Lookups for AnyRecord {
+    fn find(&self, _lookup: usize, _value: &str, _within: &[Option<String>]) -> Found {
+        Found::One(Reference::Id(1))
+    }
 }
 
 struct Rehearsal<'a> {
@@ -99,7 +113,7 @@ impl Rehearsal<'_> {
     async fn read_odoo(&mut self, rpc: &dyn Rpc, manifest: &Manifest) -> Result<(), StepError> {
         for object in &self.mapping.objects {
             let module = &self.plan.external_id_module;
-            lookups::load_identities(&mut self.index, rpc, module, &object.name).await?;
+            lookups::load_identities(&mut self.index, rpc, module, object).await?;
             lookups::load_models(&mut self.index, rpc, &self.plan.models, object).await?;
             let workspace = &self.job.workspace;
             lookups::load_object_paths(&mut self.index, workspace, manifest, self.mapping, object).await?;
@@ -203,7 +217,8 @@ impl Rehearsal<'_> {
         let known = lookups::known(&self.index, &object.name, &external.name)?;
         if known.is_some_and(|known| known.id.is_some()) {
             let digest = content_digest(values)?;
-            let same = ledger_entry(&self.index, &object.name, key)?.is_some_and(|e| e.digest.as_deref() == Some(&digest));
+            let same =
+                ledger_entry(&self.index, &object.name, key)?.is_some_and(|e| e.digest.as_deref() == Some(&digest));
             run.tally.count(if same { Fate::Unchanged } else { Fate::Updated });
             return Ok(());
         }
@@ -215,13 +230,21 @@ impl Rehearsal<'_> {
             }
             Matched::Nothing { ambiguous } => {
                 for entry in ambiguous {
-                    let note = Rejection::new("Ambiguous", entry, "several records in Odoo agree: none will be adopted");
+                    let note = Rejection::new(
+                        "Ambiguous",
+                        entry,
+                        "several records in Odoo agree: none will be adopted",
+                    );
                     run.tally.reason(&note, Some(key));
                     run.results.note(key, &note).await?;
                 }
                 if object.on_new == OnNew::Reject {
                     let fields: Vec<_> = object.match_on.iter().map(|entry| entry.join("+")).collect();
-                    let why = Rejection::new("NotFound", fields.join(", "), "nothing in Odoo matches, and onNew is Reject");
+                    let why = Rejection::new(
+                        "NotFound",
+                        fields.join(", "),
+                        "nothing in Odoo matches, and onNew is Reject",
+                    );
                     return run.reject(Some(key), &why).await;
                 }
                 run.tally.count(Fate::Created);
@@ -234,7 +257,13 @@ impl Rehearsal<'_> {
         Ok(())
     }
 
-    fn note(&mut self, object: &Object, external: &ExternalId, id: Option<i64>, noupdate: bool) -> Result<(), StepError> {
+    fn note(
+        &mut self,
+        object: &Object,
+        external: &ExternalId,
+        id: Option<i64>,
+        noupdate: bool,
+    ) -> Result<(), StepError> {
         let known = Known {
             id,
             data_id: i64::MAX,
@@ -273,4 +302,3 @@ impl Run {
         });
     }
 }
-

@@ -50,7 +50,10 @@ pub async fn make(
         })
         .collect();
     if !clashes.is_empty() {
-        return Err(StepError::permanent(FailureReason::Preflight, format!("custom fields clash: {}", clashes.join("; "))));
+        return Err(StepError::permanent(
+            FailureReason::Preflight,
+            format!("custom fields clash: {}", clashes.join("; ")),
+        ));
     }
     job.heart.update(|status| {
         "schema".clone_into(&mut status.progress.step);
@@ -63,7 +66,10 @@ pub async fn make(
 
 /// The custom fields with the options that the rehearsal met.
 fn fields(mapping: &Mapping, met: &Options) -> Vec<CustomField> {
-    let fields = mapping.objects.iter().flat_map(|object| object.custom_fields.iter().cloned());
+    let fields = mapping
+        .objects
+        .iter()
+        .flat_map(|object| object.custom_fields.iter().cloned());
     fields
         .map(|mut field| {
             if field.options.is_empty()

@@ -35,7 +35,8 @@ impl Stock {
         }
         let stock = Self {
             run: job.spec.run,
-            present_before: identity::count_present(rpc, &plan.external_id_module, &object.name, &object.model.0).await?,
+            present_before: identity::count_present(rpc, &plan.external_id_module, &object.name, &object.model.0)
+                .await?,
             mark: highest_data_id(rpc).await?,
         };
         job.workspace.put_json(&path, &stock).await?;
@@ -55,17 +56,11 @@ impl Stock {
     ///
     /// # Errors
     /// When Odoo fails.
-    pub async fn after(
-        &self,
-        rpc: &dyn Rpc,
-        plan: &Plan,
-        object: &Object,
-        book: &mut Book,
-    ) -> Result<(), StepError> {
+    pub async fn after(&self, rpc: &dyn Rpc, plan: &Plan, object: &Object, book: &mut Book) -> Result<(), StepError> {
         let module = &plan.external_id_module;
         book.present_before = self.present_before;
         book.present = identity::count_present(rpc, module, &object.name, &object.model.0).await?;
-        let old = identity::find_all(rpc, module, &object.name).await?;
+        let old = identity::find_all(rpc, module, &object.name, &object.model.0).await?;
         let still = old.iter().filter(|identity| identity.data_id <= self.mark).count();
         book.removed = self.present_before - i64::try_from(still).unwrap_or(i64::MAX);
         Ok(())
@@ -74,7 +69,11 @@ impl Stock {
 
 async fn highest_data_id(rpc: &dyn Rpc) -> Result<i64, StepError> {
     let answer = rpc
-        .call("ir.model.data", "search_read", args!({"domain": [], "fields": ["id"], "limit": 1, "order": "id desc"}))
+        .call(
+            "ir.model.data",
+            "search_read",
+            args!({"domain": [], "fields": ["id"], "limit": 1, "order": "id desc"}),
+        )
         .await?;
     Ok(answer[0]["id"].as_i64().unwrap_or(0))
 }

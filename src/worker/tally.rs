@@ -100,7 +100,11 @@ impl Tally {
 
 /// Orders reasons by frequency and keeps the first twenty.
 pub fn most_frequent(reasons: &mut Vec<RejectReason>) {
-    reasons.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| (&a.object, &a.code, &a.field).cmp(&(&b.object, &b.code, &b.field))));
+    reasons.sort_by(|a, b| {
+        b.count
+            .cmp(&a.count)
+            .then_with(|| (&a.object, &a.code, &a.field).cmp(&(&b.object, &b.code, &b.field)))
+    });
     reasons.truncate(REASONS);
 }
 
@@ -137,7 +141,10 @@ mod tests {
         }
         let book = tally.book;
         assert_eq!(book.read, 9);
-        assert_eq!(book.read, book.filtered + book.rejected + book.deduplicated + book.mapped);
+        assert_eq!(
+            book.read,
+            book.filtered + book.rejected + book.deduplicated + book.mapped
+        );
         let flow = book.created + book.adopted + book.updated + book.unchanged + book.failed + book.unprocessed;
         assert_eq!(book.mapped, flow);
         assert_eq!(totals([&book, &book]).loaded, 8);
@@ -153,6 +160,9 @@ mod tests {
         let reasons = tally.reasons("contacts");
         assert_eq!(reasons[0].code, "NotFound");
         assert_eq!((reasons[0].count, reasons[0].example.as_str()), (2, "7"));
-        assert!(reasons.iter().all(|reason| !reason.code.contains("value")), "values stay out of reports");
+        assert!(
+            reasons.iter().all(|reason| !reason.code.contains("value")),
+            "values stay out of reports"
+        );
     }
 }

@@ -62,6 +62,7 @@ enum Judged {
 pub async fn object(
     job: &Job,
     destination: &Destination,
+    module: &str,
     object: &Object,
     index: &mut Index,
     lock: &Lock,
@@ -81,7 +82,7 @@ pub async fn object(
         progress(job, object, done, total);
     }
     verified.counts.extra_in_destination = extra(index, object, mark)?;
-    sweep_orphans(destination, object, lock, &mut verified).await?;
+    sweep_orphans(destination, module, object, lock, &mut verified).await?;
     let counts = &mut verified.counts;
     counts.verified = counts.mismatched == 0
         && counts.missing_in_destination == 0
@@ -116,10 +117,16 @@ async fn compare_page(
     let found = read_back(&*destination.rpc, &object.model.0, &object.targets, &ids).await?;
     let mut doubtful = Vec::new();
     for (id, wanted) in wanted {
-        match found.get(id).map(|found| judge(object, wanted, found, destination.uid, &mut verified.tally)) {
+        match found
+            .get(id)
+            .map(|found| judge(object, wanted, found, destination.uid, &mut verified.tally))
+        {
             None => {
                 verified.counts.missing_in_destination += 1;
-                verified.tally.reason(&Rejection::new("Missing", "", "not in Odoo any more"), Some(&wanted.key));
+                verified.tally.reason(
+                    &Rejection::new("Missing", "", "not in Odoo any more"),
+                    Some(&wanted.key),
+                );
             }
             Some(Judged::Matching) => verified.counts.matching += 1,
             Some(Judged::Edited) => verified.counts.edited_by_user += 1,
@@ -167,11 +174,19 @@ async fn look_twice(
 
 fn judge(object: &Object, wanted: &Wanted, found: &ReadRecord, uid: i64, tally: &mut Tally) -> Judged {
     let mut differences = Vec::new();
+    let mut theirs = wanted.kept > 0;
     for (name, value) in &wanted.values {
         let Some(field) = object.targets.iter().find(|target| target.name == *name) else {
             continue;
         };
         let now = found.values.get(name).unwrap_or(&OdooValue::Empty);
+        if let (OdooValue::Links(ours), OdooValue::Links(all)) = (value, now)
+            && ours.iter().all(|link| all.contains(link))
+        {
+            // what people linked beside ours is theirs
+            theirs |= all.len() > ours.len();
+            continue;
+        }
         match compare(field, &object.model.0, value, now) {
             Comparison::Equal => {}
             Comparison::Explained(why) => tally.reason(&Rejection::new(why, name.clone(), ""), Some(&wanted.key)),
@@ -179,10 +194,14 @@ fn judge(object: &Object, wanted: &Wanted, found: &ReadRecord, uid: i64, tally: 
         }
     }
     if differences.is_empty() {
-        return if wanted.kept > 0 { Judged::Edited } else { Judged::Matching };
+        return if theirs { Judged::Edited } else { Judged::Matching };
     }
     // a person's edit is theirs; what the migration user left differently is our fault
-    if found.write_uid == uid { Judged::Mismatched(differences) } else { Judged::Edited }
+    if found.write_uid == uid {
+        Judged::Mismatched(differences)
+    } else {
+        Judged::Edited
+    }
 }
 
 /// External ids of the object that appeared in this run and that neither the ledger nor this pass knows. (Older ones are
@@ -205,6 +224,7 @@ fn extra(index: &mut Index, object: &Object, mark: i64) -> Result<i64, StepError
 
 async fn sweep_orphans(
     destination: &Destination,
+    module: &str,
     object: &Object,
     lock: &Lock,
     verified: &mut Verified,
@@ -214,8 +234,21 @@ async fn sweep_orphans(
     if orphans.is_empty() {
         return Ok(());
     }
-    let swept = sweep::remove_twins(&*destination.rpc, model, &object.targets, &orphans, destination.uid).await?;
-    tracing::warn!(model, removed = swept.removed.len(), left = swept.left.len(), "records without an external id");
+    let swept = sweep::remove_twins(
+        &*destination.rpc,
+        model,
+        &object.targets,
+        (module, &object.name),
+        &orphans,
+        destination.uid,
+    )
+    .await?;
+    tracing::warn!(
+        model,
+        removed = swept.removed.len(),
+        left = swept.left.len(),
+        "records without an external id"
+    );
     verified.counts.orphans = i64::try_from(swept.left.len()).unwrap_or(i64::MAX);
     Ok(())
 }

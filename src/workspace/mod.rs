@@ -324,7 +324,7 @@ impl Workspace {
     /// # Errors
     /// When it cannot be written, or the path leaves the workspace.
     pub async fn put_json<T: Serialize>(&self, path: &str, document: &T) -> Result<(), WorkspaceError> {
-        let json = serde_json::to_vec(document).map_err(|error| WorkspaceError::io(path, error))?;
+        let json = serde_json::to_vec(document).map_err(|error| WorkspaceError::io(&path, error))?;
         self.put_file(path, json).await?;
         Ok(())
     }
@@ -334,12 +334,14 @@ impl Workspace {
     /// # Errors
     /// When it cannot be read, or is damaged.
     pub async fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, WorkspaceError> {
-        let location = Path::parse(path).map_err(|error| WorkspaceError::io(path, error))?;
+        let location = Path::parse(path).map_err(|error| WorkspaceError::io(&path, error))?;
         let Some(bytes) = self.get(&location).await? else {
             return Ok(None);
         };
         let read = serde_json::from_slice(&bytes);
-        Ok(Some(read.map_err(|_| WorkspaceError::damaged(&location, "it is not what was kept there"))?))
+        Ok(Some(read.map_err(|_| {
+            WorkspaceError::damaged(&location, "it is not what was kept there")
+        })?))
     }
 
     /// The bytes of a file.

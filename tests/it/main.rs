@@ -2,4 +2,5 @@
 
 mod crds;
 mod odoo_parity;
-mod operator;
+mod odoo_records;
+mod steps;

@@ -280,8 +280,8 @@ pub(super) fn bad_report(outcome: Outcome, reason: FailureReason) -> PhaseRunSta
     }
 }
 
-pub(super) fn reported(status: PhaseRunStatus) -> Option<PhaseRunSeen> {
-    Some(PhaseRunSeen { status, closed: false })
+pub(super) fn reported(status: PhaseRunStatus) -> PhaseRunSeen {
+    PhaseRunSeen { status, closed: false }
 }
 
 pub(super) fn condition<'a>(status: &'a MigrationStatus, type_: &str) -> (&'a str, &'a str) {

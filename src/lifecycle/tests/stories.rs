@@ -60,7 +60,7 @@ impl Story {
 
     fn sees(&mut self, job: JobSeen, report: Option<PhaseRunStatus>) -> &mut Self {
         self.observed.attempt = AttemptSeen {
-            phase_run: report.and_then(reported),
+            phase_run: report.map(reported),
             job,
             troubles: vec![],
         };
@@ -468,7 +468,7 @@ fn a_silent_worker_is_closed_and_its_successor_waits_until_that_is_seen() {
         name: "acme-extract-r1a5".into(),
         close: true,
     };
-    assert_eq!(story.effects, [stop.clone()]);
+    assert_eq!(story.effects, std::slice::from_ref(&stop));
     story.observed.attempt.job = JobSeen::Ending;
     story.pass(152);
     assert_eq!(story.effects, [stop], "said again until it is seen");
@@ -557,4 +557,19 @@ fn a_mapping_with_errors_stalls_and_any_edit_of_it_tries_again() {
         digest: "sha256:m1".into(),
     };
     assert_eq!(story.pass(3).phase, Phase::Discovering);
+}
+
+#[test]
+fn an_approved_gate_is_not_passed_while_nobody_knows_whether_it_is_guarded() {
+    for (phase, gate) in [(Phase::AwaitingMapping, "mapping"), (Phase::Synchronising, "cutover")] {
+        let (mut story, digest) = Story::at_gate(phase);
+        approve(&mut story.observed.migration, gate, &digest);
+        story.edit(|spec| spec.suspend = true).pass(10);
+        assert_eq!(story.gate().state, GateState::Approved);
+        story.observed.guarded = None;
+        story.edit(|spec| spec.suspend = false);
+        assert_eq!(story.pass(20).phase, phase);
+        story.observed.guarded = Some(true);
+        assert!(story.pass(30).phase > phase);
+    }
 }

@@ -93,18 +93,18 @@ fn build((phase, seen, meanwhile, gate_is): Cell) -> Observed {
         .map(|attempt| (attempt.step, attempt.object.clone()));
     let (job, phase_run) = match seen {
         Seen::NoJob => (JobSeen::Absent, None),
-        Seen::Running => (JobSeen::Running, reported(beating())),
+        Seen::Running => (JobSeen::Running, Some(reported(beating()))),
         Seen::CompleteWithReport => {
             let report = step
                 .as_ref()
                 .map(|(step, object)| good_report(*step, object.as_deref()));
-            (JobSeen::Complete, report.and_then(reported))
+            (JobSeen::Complete, report.map(reported))
         }
-        Seen::CompleteWithout => (JobSeen::Complete, reported(beating())),
-        Seen::Failed(code) => (JobSeen::Failed(Some(code)), reported(beating())),
-        Seen::FailedUnknown => (JobSeen::Failed(None), reported(beating())),
-        Seen::Trouble => (JobSeen::Pending, reported(PhaseRunStatus::default())),
-        Seen::Ending => (JobSeen::Ending, reported(beating())),
+        Seen::CompleteWithout => (JobSeen::Complete, Some(reported(beating()))),
+        Seen::Failed(code) => (JobSeen::Failed(Some(code)), Some(reported(beating()))),
+        Seen::FailedUnknown => (JobSeen::Failed(None), Some(reported(beating()))),
+        Seen::Trouble => (JobSeen::Pending, Some(reported(PhaseRunStatus::default()))),
+        Seen::Ending => (JobSeen::Ending, Some(reported(beating()))),
     };
     match meanwhile {
         Meanwhile::Nothing => {}

@@ -417,9 +417,9 @@ impl World {
         approve(&mut self.migration, gate, &digest);
     }
 
-    fn happen(&mut self, event: Event) {
+    fn happen(&mut self, event: &Event) {
         self.second += 1;
-        match event {
+        match *event {
             Event::Pass(acts) => drop(self.pass(acts)),
             Event::JobRuns => {
                 if let Some((name, _)) = self
@@ -544,7 +544,7 @@ proptest! {
         let mut world = World::new();
         (0..good_turns).for_each(|_| world.good_turn());
         for event in events {
-            world.happen(event);
+            world.happen(&event);
         }
         world.behave();
         let phase = world.status().phase;

@@ -13,10 +13,12 @@ const NAMES: [&str; 1] = [ENTRIES[0].0];
 static PARSED: LazyLock<Vec<(&str, MappingSpecSpec)>> = LazyLock::new(|| {
     ENTRIES
         .iter()
-        .filter_map(|(name, text)| match document::parse(text, name).ok()?.into_iter().next()? {
-            Document::MappingSpec(spec) => Some((*name, spec.spec)),
-            _ => None,
-        })
+        .filter_map(
+            |(name, text)| match document::parse(text, name).ok()?.into_iter().next()? {
+                Document::MappingSpec(spec) => Some((*name, spec.spec)),
+                _ => None,
+            },
+        )
         .collect()
 });
 
@@ -29,7 +31,10 @@ pub fn names() -> &'static [&'static str] {
 /// An entry.
 #[must_use]
 pub fn entry(name: &str) -> Option<MappingSpecSpec> {
-    PARSED.iter().find(|(known, _)| *known == name).map(|(_, spec)| spec.clone())
+    PARSED
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, spec)| spec.clone())
 }
 
 /// An entry as the manifest it is written in.

@@ -1,7 +1,15 @@
+use serde_json::json;
+
 use super::*;
 use crate::{
     api::mapping_spec::Severity,
-    mapping::{Compiled, World, compile::compile, merge},
+    mapping::{
+        Compiled, Object, Step, World,
+        compile::compile,
+        merge,
+        testing::{mapped, rejected, wire},
+    },
+    model::Value,
     odoo::models,
 };
 
@@ -33,9 +41,234 @@ fn every_entry_parses_under_its_name() {
 fn every_entry_compiles_without_an_error() {
     for name in names() {
         let compiled = compiled(name);
-        let errors: Vec<_> = compiled.findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
+        let errors: Vec<_> = compiled
+            .findings
+            .iter()
+            .filter(|finding| finding.severity == Severity::Error)
+            .collect();
         assert!(errors.is_empty(), "{errors:#?}");
-        for f in &compiled.findings { println!("{f:?}"); }
         assert!(compiled.mapping.is_some());
+    }
+}
+
+fn pipz(object: &str) -> Object {
+    compiled("pipz-to-odoo")
+        .mapping
+        .unwrap()
+        .object(object)
+        .unwrap()
+        .clone()
+}
+
+#[test]
+fn the_entry_loads_what_others_need_first_and_grades_itself() {
+    let compiled = compiled("pipz-to-odoo");
+    let mapping = compiled.mapping.unwrap();
+    let place = |name: &str| mapping.objects.iter().position(|object| object.name == name).unwrap();
+    for (later, earlier) in [
+        ("deals", "contacts"),
+        ("deals", "wonStages"),
+        ("deals", "dealTags"),
+        ("contacts", "namedCompanies"),
+        ("namedCompanies", "companies"),
+        ("namedStages", "namedTeams"),
+        ("namedTeams", "teams"),
+        ("stages", "teams"),
+    ] {
+        assert!(place(later) > place(earlier), "{later} after {earlier}");
+    }
+    assert_eq!((compiled.compatibility, compiled.grade), ((4, 6), Some('B')));
+}
+
+/// Records that a Pipz export and an Odoo have, by object or model.
+const KNOWN: &[(&str, &str, i64)] = &[
+    ("stages", "2", 20),
+    ("wonStages", "9", 90),
+    ("namedStages", "Vendas__Proposta", 30),
+    ("crm.stage", "crm.stage_lead4", 4),
+    ("crm.stage", "crm.stage_lead1", 1),
+    ("teams", "1", 11),
+    ("namedTeams", "Vendas", 12),
+    ("users", "5", 50),
+    ("users", "ana@acme.com", 51),
+    ("contacts", "7", 70),
+    ("companies", "3", 33),
+    ("namedCompanies", "acme_20ltda", 34),
+    ("dealTags", "vip", 1),
+    ("dealTags", "novo", 2),
+    ("lostReasons", "Pre_C3_A7o", 8),
+];
+
+#[test]
+fn deals_end_where_odoo_accepts_them() {
+    let deals = pipz("deals");
+    for (source, wanted) in [
+        (
+            json!({"status": "won", "stage_id": "2", "probability": "50"}),
+            json!([4, 100.0, true]),
+        ),
+        (json!({"status": "Ganho", "stage_id": "9"}), json!([90, 100.0, true])),
+        (json!({"status": "won"}), json!([4, 100.0, true])),
+        (
+            json!({"status": "lost", "stage_id": "9", "probability": "80"}),
+            json!([1, 0.0, false]),
+        ),
+        (json!({"status": "Perdida", "stage_id": "2"}), json!([20, 0.0, false])),
+        (
+            json!({"status": "lost", "pipeline": "Vendas", "stage": "Proposta"}),
+            json!([30, 0.0, false]),
+        ),
+        (
+            json!({"status": "open", "stage_id": "2", "probability": "12,5"}),
+            json!([20, 12.5, true]),
+        ),
+        (json!({"stage_id": "2"}), json!([20, null, true])),
+        (json!({"stage_id": "9"}), json!([1, null, true])),
+        (json!({"Situação": "GANHA"}), json!([4, 100.0, true])),
+    ] {
+        let mut source: Value = source;
+        source["id"] = json!("1");
+        source["name"] = json!("Negócio");
+        let mapped = mapped(&deals, source.clone(), KNOWN);
+        assert_eq!(
+            json!([
+                wire(&mapped, "stage_id"),
+                wire(&mapped, "probability"),
+                wire(&mapped, "active")
+            ]),
+            wanted,
+            "{source}"
+        );
+    }
+}
+
+#[test]
+fn a_deal_keeps_what_refers_to_others_and_counts_what_is_not_there() {
+    let deals = pipz("deals");
+    let deal = mapped(
+        &deals,
+        json!({"id": 1, "name": "Negócio", "amount": "1.234,50", "contact_id": 7, "pipeline_id": "1", "stage_id": "2", "owner_id": "99",
+            "owner_email": "ana@acme.com", "tags": "vip, novo", "status": "lost", "lost_reason": "Preço", "creation_date": "31/01/2020",
+            "description": "a < b"}),
+        KNOWN,
+    );
+    for (field, wanted) in [
+        ("expected_revenue", json!(1234.5)),
+        ("partner_id", json!(70)),
+        ("team_id", json!(11)),
+        ("user_id", json!(51)),
+        ("tag_ids", json!([1, 2])),
+        ("lost_reason_id", json!(8)),
+        ("x_pipz_created", json!("2020-01-31 03:00:00")),
+        ("x_pipz_deal_id", json!("1")),
+    ] {
+        assert_eq!(wire(&deal, field), wanted, "{field}");
+    }
+    assert_eq!(
+        deal.notes.iter().map(|note| note.message.as_str()).collect::<Vec<_>>(),
+        ["deals.user_id: \"99\" is not in users"]
+    );
+    let unowned = mapped(&deals, json!({"id": 1, "name": "N", "owner_id": "99"}), KNOWN);
+    assert_eq!((wire(&unowned, "user_id"), unowned.notes.len()), (json!(false), 1));
+    let bad = rejected(
+        &deals,
+        json!({"id": 1, "name": "N", "expected_close_date": "31/02/2020"}),
+        KNOWN,
+    );
+    assert_eq!((bad.code.as_str(), bad.field.as_str()), ("Unreadable", "date_deadline"));
+}
+
+#[test]
+fn a_contact_finds_its_company_by_id_or_by_name_and_keeps_its_own_address() {
+    let contacts = pipz("contacts");
+    for (source, wanted) in [
+        (
+            json!({"company_id": "3", "company": "Acme Ltda"}),
+            json!([33, "contact"]),
+        ),
+        (json!({"company": " ACME Ltda", "city": "Recife"}), json!([34, "other"])),
+        (json!({"city": "Recife"}), json!([false, "contact"])),
+    ] {
+        let mut source: Value = source;
+        source["id"] = json!("1");
+        source["nome"] = json!("José 🚀");
+        let mapped = mapped(&contacts, source.clone(), KNOWN);
+        assert_eq!(
+            json!([wire(&mapped, "parent_id"), wire(&mapped, "type")]),
+            wanted,
+            "{source}"
+        );
+        assert_eq!(wire(&mapped, "name"), json!("José 🚀"));
+    }
+}
+
+/// Keys that each object makes of a record.
+fn keys(object: &str, source: Value) -> Vec<String> {
+    let Value::Object(record) = source else {
+        panic!("a record is a map")
+    };
+    let line = |step| match step {
+        Step::Item(item) => item.key.0,
+        Step::Filtered => "filtered".to_owned(),
+        Step::Rejected { rejection, .. } => rejection.to_string(),
+    };
+    pipz(object)
+        .items(&std::sync::Arc::new(record))
+        .into_iter()
+        .map(line)
+        .collect()
+}
+
+#[test]
+fn each_object_takes_the_records_that_are_its_own() {
+    for (object, source, wanted) in [
+        (
+            "contactTags",
+            json!({"id": 1, "tags": "vip, novo"}),
+            vec!["vip", "novo"],
+        ),
+        ("contactTags", json!({"id": 1}), vec![]),
+        (
+            "namedCompanies",
+            json!({"id": 1, "empresa": "Acme Ltda"}),
+            vec!["acme_20ltda"],
+        ),
+        (
+            "namedCompanies",
+            json!({"id": 1, "company": "Acme", "company_id": 3}),
+            vec!["filtered"],
+        ),
+        ("namedCompanies", json!({"id": 1}), vec!["filtered"]),
+        (
+            "stages",
+            json!({"id": 1, "name": "Ganho", "type": "won"}),
+            vec!["filtered"],
+        ),
+        ("wonStages", json!({"id": 1, "name": "Ganho", "type": "Won"}), vec!["1"]),
+        ("stages", json!({"id": 1, "name": "Won"}), vec!["1"]),
+        (
+            "wonStages",
+            json!({"id": 1, "name": "Won", "is_won": "não"}),
+            vec!["filtered"],
+        ),
+        (
+            "namedStages",
+            json!({"id": 1, "stage": "Proposta"}),
+            vec!["-__Proposta"],
+        ),
+        (
+            "namedStages",
+            json!({"id": 1, "stage": "Proposta", "stage_id": 2}),
+            vec!["filtered"],
+        ),
+        ("namedTeams", json!({"id": 1, "Funil": "Vendas"}), vec!["Vendas"]),
+        ("lostReasons", json!({"id": 1}), vec!["filtered"]),
+        (
+            "lostReasons",
+            json!({"id": 1, "Motivo da perda": "Preço"}),
+            vec!["Pre_C3_A7o"],
+        ),
+    ] {
+        assert_eq!(keys(object, source.clone()), wanted, "{object} of {source}");
     }
 }

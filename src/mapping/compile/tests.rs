@@ -1,7 +1,7 @@
 use serde_json::json;
 
-use crate::mapping::testing::{compiled, compiled_with, fields, object, odoo, people, said};
 use super::*;
+use crate::mapping::testing::{compiled, compiled_with, fields, object, odoo, people, said};
 
 #[test]
 fn a_good_spec_has_nothing_said_about_it() {
@@ -12,45 +12,143 @@ fn a_good_spec_has_nothing_said_about_it() {
 
 /// Each check with the whole sentence it says, on a spec that has only this wrong.
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn every_check_of_a_field_says_what_is_wrong_and_what_would_be_right() {
     let at = "objects[people].fields";
     for (line, wanted) in [
-        ("{to: emial, from: a}", "Error UnknownField @[emial]: res.partner has no field emial; did you mean email?"),
-        ("{to: create_date, from: a}", "Error NotWritable @[create_date]: create_date is kept by Odoo itself: create a field x_… for the value of the source"),
-        ("{to: contact_address, from: a}", "Error NotWritable @[contact_address]: contact_address is computed by Odoo and cannot be written"),
-        ("{to: child_ids, from: a}", "Error TypeMismatch @[child_ids]: child_ids is a one2many field, which a mapping cannot write"),
-        ("{to: parent_id, from: a}", "Error TypeMismatch @[parent_id]: parent_id refers to res.partner: say lookup, how the record is found"),
-        ("{to: email, from: a, lookup: {object: people}}", "Error TypeMismatch @[email].lookup: email is a char field: a lookup gives a record"),
-        ("{to: country_id, from: a, lookup: {object: people}}", "Error TypeMismatch @[country_id].lookup: the field refers to res.country, and people makes records of res.partner"),
-        ("{to: country_id, from: a, lookup: {object: poeple}}", "Error UnknownObject @[country_id].lookup: there is no object poeple; did you mean people?"),
-        ("{to: country_id, from: a, lookup: {model: res.partner.category}}", "Error TypeMismatch @[country_id].lookup: the field refers to res.country, and the lookup to res.partner.category"),
-        ("{to: country_id, from: a, lookup: {model: res.contry}}", "Error UnknownModel @[country_id].lookup: Odoo has no model res.contry; did you mean res.country?"),
-        ("{to: country_id, from: a, lookup: {model: res.country, by: cod}}", "Error UnknownField @[country_id].lookup: res.country has no field cod; did you mean code?"),
-        ("{to: country_id, from: a, lookup: {model: res.country, within: {code.name: b}}}", "Error UnknownField @[country_id].lookup: code of res.country leads to no other model"),
-        ("{to: country_id, from: a, lookup: {}}", "Error Incomplete @[country_id].lookup: a lookup has exactly one of object, model"),
-        ("{to: email, from: a, constant: b}", "Error Incomplete @[email]: email has two sources: say one of from, cel, constant"),
-        ("{to: email, from: a, onMissing: Keep}", "Error Incomplete @[email].onMissing: onMissing: Keep keeps the text that values does not know: it needs values, and no lookup"),
-        ("{to: color, constant: red}", "Error TypeMismatch @[color].constant: color cannot take \"red\": \"red\" is not a number"),
-        ("{to: color, from: a, default: red}", "Error TypeMismatch @[color].default: color cannot take \"red\": \"red\" is not a number"),
-        ("{to: color, from: a, values: {b: red}}", "Error TypeMismatch @[color].values: color cannot take \"red\": \"red\" is not a number"),
-        ("{to: type, constant: othr}", "Error TypeMismatch @[type].constant: type cannot take \"othr\": \"othr\" is not an option; the nearest is other"),
-        ("{to: type, from: a, values: {b: othr}}", "Warning OptionUnavailable @[type].values: type cannot take \"othr\": \"othr\" is not an option; the nearest is other"),
+        (
+            "{to: emial, from: a}",
+            "Error UnknownField @[emial]: res.partner has no field emial; did you mean email?",
+        ),
+        (
+            "{to: create_date, from: a}",
+            "Error NotWritable @[create_date]: create_date is kept by Odoo itself: create a field x_… for the value of the source",
+        ),
+        (
+            "{to: contact_address, from: a}",
+            "Error NotWritable @[contact_address]: contact_address is computed by Odoo and cannot be written",
+        ),
+        (
+            "{to: child_ids, from: a}",
+            "Error TypeMismatch @[child_ids]: child_ids is a one2many field, which a mapping cannot write",
+        ),
+        (
+            "{to: parent_id, from: a}",
+            "Error TypeMismatch @[parent_id]: parent_id refers to res.partner: say lookup, how the record is found",
+        ),
+        (
+            "{to: email, from: a, lookup: {object: people}}",
+            "Error TypeMismatch @[email].lookup: email is a char field: a lookup gives a record",
+        ),
+        (
+            "{to: country_id, from: a, lookup: {object: people}}",
+            "Error TypeMismatch @[country_id].lookup: the field refers to res.country, and people makes records of res.partner",
+        ),
+        (
+            "{to: country_id, from: a, lookup: {object: poeple}}",
+            "Error UnknownObject @[country_id].lookup: there is no object poeple; did you mean people?",
+        ),
+        (
+            "{to: country_id, from: a, lookup: {model: res.partner.category}}",
+            "Error TypeMismatch @[country_id].lookup: the field refers to res.country, and the lookup to res.partner.category",
+        ),
+        (
+            "{to: country_id, from: a, lookup: {model: res.contry}}",
+            "Error UnknownModel @[country_id].lookup: Odoo has no model res.contry; did you mean res.country?",
+        ),
+        (
+            "{to: country_id, from: a, lookup: {model: res.country, by: cod}}",
+            "Error UnknownField @[country_id].lookup: res.country has no field cod; did you mean code?",
+        ),
+        (
+            "{to: country_id, from: a, lookup: {model: res.country, within: {code.name: b}}}",
+            "Error UnknownField @[country_id].lookup: code of res.country leads to no other model",
+        ),
+        (
+            "{to: country_id, from: a, lookup: {}}",
+            "Error Incomplete @[country_id].lookup: a lookup has exactly one of object, model",
+        ),
+        (
+            "{to: email, from: a, constant: b}",
+            "Error Incomplete @[email]: email has two sources: say one of from, cel, constant",
+        ),
+        (
+            "{to: email, from: a, onMissing: Keep}",
+            "Error Incomplete @[email].onMissing: onMissing: Keep keeps the text that values does not know: it needs values, and no lookup",
+        ),
+        (
+            "{to: color, constant: red}",
+            "Error TypeMismatch @[color].constant: color cannot take \"red\": \"red\" is not a number",
+        ),
+        (
+            "{to: color, from: a, default: red}",
+            "Error TypeMismatch @[color].default: color cannot take \"red\": \"red\" is not a number",
+        ),
+        (
+            "{to: color, from: a, values: {b: red}}",
+            "Error TypeMismatch @[color].values: color cannot take \"red\": \"red\" is not a number",
+        ),
+        (
+            "{to: type, constant: othr}",
+            "Error TypeMismatch @[type].constant: type cannot take \"othr\": \"othr\" is not an option; the nearest is other",
+        ),
+        (
+            "{to: type, from: a, values: {b: othr}}",
+            "Warning OptionUnavailable @[type].values: type cannot take \"othr\": \"othr\" is not an option; the nearest is other",
+        ),
         ("{to: email, from: a..b}", "Error BadPath @[email].from: "),
-        ("{to: email, from: item}", "Error BadPath @[email].from: item is only there with each; a field of that name is record.item"),
-        ("{to: email, from: line.a}", "Error BadPath @[email].from: line is only there in lines of a one2many; a field of that name is record.line"),
+        (
+            "{to: email, from: item}",
+            "Error BadPath @[email].from: item is only there with each; a field of that name is record.item",
+        ),
+        (
+            "{to: email, from: line.a}",
+            "Error BadPath @[email].from: line is only there in lines of a one2many; a field of that name is record.line",
+        ),
         ("{to: email, cel: 'record.a +'}", "Error CelSyntax @[email].cel: "),
-        ("{to: email, cel: item}", "Error CelName @[email].cel: item is only there with each"),
-        ("{to: email, cel: 'installed(\"crm\") ? \"a\" : \"b\"'}", "Error CelName @[email].cel: installed is only there in when"),
-        ("{to: email, cel: params.a}", "Error UnknownParameter @[email].cel: there is no parameter a"),
-        ("{to: color, cel: '\"red\"'}", "Error CelType @[color].cel: on a record without values: color cannot take \"red\": \"red\" is not a number"),
-        ("{to: X_new, from: a, create: {type: Char}}", "Error FieldClash @[X_new].create: X_new is no name for a custom field: x_, then a to z, 0 to 9 and _, 63 characters at most"),
-        ("{to: x_old, from: a, create: {type: Integer}}", "Error FieldClash @[x_old].create: res.partner has a field x_old already, of type char and not integer: take another name"),
-        ("{to: x_a, from: a, create: {type: Char, options: {b: B}}}", "Error TypeMismatch @[x_a].create: options are those of a Selection, and x_a is a Char"),
-        ("{to: x_a, from: a, create: {type: Monetary}}", "Error TypeMismatch @[x_a].create: res.partner has no currency, which a Monetary field needs: create a Float"),
+        (
+            "{to: email, cel: item}",
+            "Error CelName @[email].cel: item is only there with each",
+        ),
+        (
+            "{to: email, cel: 'installed(\"crm\") ? \"a\" : \"b\"'}",
+            "Error CelName @[email].cel: installed is only there in when",
+        ),
+        (
+            "{to: email, cel: params.a}",
+            "Error UnknownParameter @[email].cel: there is no parameter a",
+        ),
+        (
+            "{to: color, cel: '\"red\"'}",
+            "Error CelType @[color].cel: on a record without values: color cannot take \"red\": \"red\" is not a number",
+        ),
+        (
+            "{to: X_new, from: a, create: {type: Char}}",
+            "Error FieldClash @[X_new].create: X_new is no name for a custom field: x_, then a to z, 0 to 9 and _, 63 characters at most",
+        ),
+        (
+            "{to: x_old, from: a, create: {type: Integer}}",
+            "Error FieldClash @[x_old].create: res.partner has a field x_old already, of type char and not integer: take another name",
+        ),
+        (
+            "{to: x_a, from: a, create: {type: Char, options: {b: B}}}",
+            "Error TypeMismatch @[x_a].create: options are those of a Selection, and x_a is a Char",
+        ),
+        (
+            "{to: x_a, from: a, create: {type: Monetary}}",
+            "Error TypeMismatch @[x_a].create: res.partner has no currency, which a Monetary field needs: create a Float",
+        ),
     ] {
         let wanted = wanted.replace('@', at);
         let all = said(&compiled(&fields(&[line])).findings);
-        assert!(all.iter().any(|said| if wanted.ends_with(": ") { said.starts_with(&wanted) && said.len() > wanted.len() } else { *said == wanted }), "{line}\nwanted {wanted}\ngot {all:#?}");
+        assert!(
+            all.iter().any(|said| if wanted.ends_with(": ") {
+                said.starts_with(&wanted) && said.len() > wanted.len()
+            } else {
+                *said == wanted
+            }),
+            "{line}\nwanted {wanted}\ngot {all:#?}"
+        );
     }
 }
 
@@ -107,7 +205,10 @@ fn checks_between_objects_name_both() {
     let to = |object: &str| format!(", {{to: parent_id, from: p, lookup: {{object: {object}}}}}");
     for (spec, wanted) in [
         (
-            pair(&to("two"), "fields: [{to: name, from: name}, {to: parent_id, from: p, lookup: {object: one}}]"),
+            pair(
+                &to("two"),
+                "fields: [{to: name, from: name}, {to: parent_id, from: p, lookup: {object: one}}]",
+            ),
             "Error Cycle objects[one]: these objects need each other: one needs two (objects[one].fields[parent_id].lookup), two needs one (objects[two].fields[parent_id].lookup)",
         ),
         (
@@ -115,11 +216,17 @@ fn checks_between_objects_name_both() {
             "Error OrderMissing objects[two].after: one and two both write res.partner, and two matches what is there: say which comes first, such as after: [one]",
         ),
         (
-            pair(", {to: x_a, from: a, create: {type: Char}}", "fields: [{to: name, from: name}, {to: x_a, from: a, create: {type: Float}}]"),
+            pair(
+                ", {to: x_a, from: a, create: {type: Char}}",
+                "fields: [{to: name, from: name}, {to: x_a, from: a, create: {type: Float}}]",
+            ),
             "Error FieldClash objects[two].fields[x_a].create: x_a is created as Float here and as Char in objects[one].fields[x_a].create",
         ),
         (
-            pair(", {to: parent_id, from: p, lookup: {model: res.partner}}", "fields: [{to: name, from: name}]"),
+            pair(
+                ", {to: parent_id, from: p, lookup: {model: res.partner}}",
+                "fields: [{to: name, from: name}]",
+            ),
             "Warning Ambiguous objects[one].fields[parent_id].lookup: one makes records of res.partner too, so name may name several: look it up in one",
         ),
     ] {
@@ -133,11 +240,21 @@ fn objects_are_loaded_after_those_they_need_and_own_lookups_need_nothing() {
     let order = |spec: &str| {
         let compiled = compiled(spec);
         let mapping = compiled.mapping.unwrap_or_else(|| panic!("{:#?}", compiled.findings));
-        mapping.objects.iter().map(|object| object.name.clone()).collect::<Vec<_>>()
+        mapping
+            .objects
+            .iter()
+            .map(|object| object.name.clone())
+            .collect::<Vec<_>>()
     };
-    let needs_two = pair(", {to: parent_id, from: p, lookup: {object: two}}", "fields: [{to: name, from: name}]");
+    let needs_two = pair(
+        ", {to: parent_id, from: p, lookup: {object: two}}",
+        "fields: [{to: name, from: name}]",
+    );
     assert_eq!(order(&needs_two), ["two", "one"]);
-    let own = pair(", {to: parent_id, from: p, lookup: {object: one}}", "fields: [{to: name, from: name}]");
+    let own = pair(
+        ", {to: parent_id, from: p, lookup: {object: one}}",
+        "fields: [{to: name, from: name}]",
+    );
     assert_eq!(order(&own), ["one", "two"]);
     let after = pair("", "match: [name]\n  after: [one]\n  fields: [{to: name, from: name}]");
     assert_eq!(order(&after), ["one", "two"]);
@@ -147,13 +264,34 @@ fn objects_are_loaded_after_those_they_need_and_own_lookups_need_nothing() {
 fn parameters_rows_and_formats_are_checked() {
     let good = fields(&[]);
     for (head, wanted) in [
-        ("parameters: [{name: a, type: Integer, value: x}]", "Error TypeMismatch parameters[a]: the parameter a is a Integer, and \"x\" is none"),
-        ("parameters: [{name: a, value: x}]", "Error Incomplete parameters[a]: the parameter a has no type: say String, Integer, Decimal, Boolean or Map"),
-        ("parameters: [{name: a, type: Map, value: x}]", "Error Incomplete parameters[a]: the parameter a is a Map: say entries, and no value"),
-        ("parameters: [{name: a, type: String, value: x}]", "Info Unused parameters[a]: nothing uses the parameter a"),
-        ("rows: [{name: A, fidelity: Lossy, objects: [peple]}]", "Error UnknownObject rows[A]: there is no object peple; did you mean people?"),
-        ("rows: [{name: A, objects: [people]}]", "Error Incomplete rows[A]: the row A has no fidelity: say one of OneToOne, OneToMany, Lossy, Inventory"),
-        ("rows: [{name: A, fidelity: Lossy}]", "Info Unused rows[A]: no object keeps the row A"),
+        (
+            "parameters: [{name: a, type: Integer, value: x}]",
+            "Error TypeMismatch parameters[a]: the parameter a is a Integer, and \"x\" is none",
+        ),
+        (
+            "parameters: [{name: a, value: x}]",
+            "Error Incomplete parameters[a]: the parameter a has no type: say String, Integer, Decimal, Boolean or Map",
+        ),
+        (
+            "parameters: [{name: a, type: Map, value: x}]",
+            "Error Incomplete parameters[a]: the parameter a is a Map: say entries, and no value",
+        ),
+        (
+            "parameters: [{name: a, type: String, value: x}]",
+            "Info Unused parameters[a]: nothing uses the parameter a",
+        ),
+        (
+            "rows: [{name: A, fidelity: Lossy, objects: [peple]}]",
+            "Error UnknownObject rows[A]: there is no object peple; did you mean people?",
+        ),
+        (
+            "rows: [{name: A, objects: [people]}]",
+            "Error Incomplete rows[A]: the row A has no fidelity: say one of OneToOne, OneToMany, Lossy, Inventory",
+        ),
+        (
+            "rows: [{name: A, fidelity: Lossy}]",
+            "Info Unused rows[A]: no object keeps the row A",
+        ),
     ] {
         let all = said(&compiled(&format!("{head}\n{good}")).findings);
         assert!(all.iter().any(|said| said == wanted), "wanted {wanted}\ngot {all:#?}");
@@ -161,7 +299,11 @@ fn parameters_rows_and_formats_are_checked() {
     for formats in ["{timeZone: America/Sao_Palo}", "{dates: [\"%Q\"]}"] {
         let spec = fields(&[]).replace("{dates: [\"%d/%m/%Y\"], list: \";\"}", formats);
         let compiled = compiled(&spec);
-        assert_eq!(compiled.findings[0].code, "BadFormat", "{formats}: {:?}", compiled.findings);
+        assert_eq!(
+            compiled.findings[0].code, "BadFormat",
+            "{formats}: {:?}",
+            compiled.findings
+        );
         assert!(compiled.mapping.is_none());
     }
 }
@@ -172,7 +314,14 @@ fn what_the_source_has_is_compared_with_what_the_spec_reads() {
         "source: {object: contact}\nlet: {city: record.town}\nkey: [id]\nignore: [geo_*, gone]\ndestination: {model: res.partner}\n\
          fields:\n- {to: name, from: name | nome}\n- {to: city, from: city}\n- {to: email, from: mail | e_mail}",
     );
-    let compiled = compiled_with(&spec, &[("contact", &["id", "nome", "city", "town", "geo_lat", "email", "score"], json!([]))]);
+    let compiled = compiled_with(
+        &spec,
+        &[(
+            "contact",
+            &["id", "nome", "city", "town", "geo_lat", "email", "score"],
+            json!([]),
+        )],
+    );
     assert_eq!(
         said(&compiled.findings),
         [
@@ -185,7 +334,9 @@ fn what_the_source_has_is_compared_with_what_the_spec_reads() {
     let elsewhere = compiled_with(&fields(&[]), &[("contacts", &[], json!([]))]);
     assert_eq!(
         said(&elsewhere.findings),
-        ["Warning UnknownSource objects[people].source.object: the source has no object contact; did you mean contacts?: there is nothing to do"]
+        [
+            "Warning UnknownSource objects[people].source.object: the source has no object contact; did you mean contacts?: there is nothing to do"
+        ]
     );
 }
 
@@ -201,7 +352,10 @@ fn samples_are_tried_and_only_counted() {
         {"id": "2", "name": "B", "kind": "secret", "amount": "secret", "born": "secret"},
         {"name": "C", "kind": "other"},
     ]);
-    let compiled = compiled_with(&spec, &[("contact", &["id", "name", "kind", "amount", "born"], samples)]);
+    let compiled = compiled_with(
+        &spec,
+        &[("contact", &["id", "name", "kind", "amount", "born"], samples)],
+    );
     let all = said(&compiled.findings);
     assert_eq!(
         all,
@@ -224,10 +378,20 @@ fn an_object_stands_down_only_once_the_odoo_is_known_and_entries_that_look_into_
     );
     let names = |compiled: Compiled| {
         let mapping = compiled.mapping.unwrap_or_else(|| panic!("{:#?}", compiled.findings));
-        mapping.objects.iter().map(|object| (object.name.clone(), object.targets.len())).collect::<Vec<_>>()
+        mapping
+            .objects
+            .iter()
+            .map(|object| (object.name.clone(), object.targets.len()))
+            .collect::<Vec<_>>()
     };
     assert_eq!(names(compiled(&spec)), [("two".into(), 1), ("one".into(), 2)]);
-    let without = compiled_with(&spec, &[("contact", &["id", "name", "p"], json!([])), ("company", &["id", "name"], json!([]))]);
+    let without = compiled_with(
+        &spec,
+        &[
+            ("contact", &["id", "name", "p"], json!([])),
+            ("company", &["id", "name"], json!([])),
+        ],
+    );
     assert!(said(&without.findings).contains(
         &"Info StandsDown objects[one].fields[parent_id].lookup: two stands down, so this entry is left out".to_owned()
     ));
@@ -240,22 +404,44 @@ fn compatibility_counts_rows_that_arrive_one_to_one_and_grades_them() {
     for (rows, wanted, grade) in [
         ("", (0, 0), None),
         ("{name: A, fidelity: OneToOne, objects: [people]}", (1, 1), Some('A')),
-        ("{name: A, fidelity: OneToOne, objects: [people]}, {name: B, fidelity: Lossy, objects: [people]}", (1, 2), Some('B')),
-        ("{name: A, fidelity: OneToOne}, {name: B, fidelity: Lossy, objects: [people]}", (0, 2), Some('D')),
+        (
+            "{name: A, fidelity: OneToOne, objects: [people]}, {name: B, fidelity: Lossy, objects: [people]}",
+            (1, 2),
+            Some('B'),
+        ),
+        (
+            "{name: A, fidelity: OneToOne}, {name: B, fidelity: Lossy, objects: [people]}",
+            (0, 2),
+            Some('D'),
+        ),
     ] {
         let compiled = compiled(&format!("rows: [{rows}]\n{good}"));
         assert_eq!((compiled.compatibility, compiled.grade), (wanted, grade), "{rows}");
     }
-    assert_eq!(compiled(&format!("rows: [{{name: A, fidelity: OneToOne, objects: [gone]}}]\n{good}")).grade, None);
+    assert_eq!(
+        compiled(&format!(
+            "rows: [{{name: A, fidelity: OneToOne, objects: [gone]}}]\n{good}"
+        ))
+        .grade,
+        None
+    );
 }
 
 #[test]
 fn findings_are_sorted_most_severe_first_and_bounded() {
     let long = "x".repeat(500);
-    let compiled = compiled(&fields(&["{to: email, cel: params.a}", &format!("{{to: city, from: {long}, lookup: {{object: {}}}}}", "o".repeat(60))]));
+    let compiled = compiled(&fields(&[
+        "{to: email, cel: params.a}",
+        &format!("{{to: city, from: {long}, lookup: {{object: {}}}}}", "o".repeat(60)),
+    ]));
     let severities: Vec<_> = compiled.findings.iter().map(|finding| finding.severity).collect();
     assert!(severities.is_sorted());
-    assert!(compiled.findings.iter().all(|finding| finding.message.chars().count() <= 1024 && finding.path.len() <= 512));
+    assert!(
+        compiled
+            .findings
+            .iter()
+            .all(|finding| finding.message.chars().count() <= 1024 && finding.path.len() <= 512)
+    );
 }
 
 #[test]
@@ -278,10 +464,20 @@ fn the_object_tells_what_it_writes_looks_up_and_matches() {
          - {to: name, from: name}\n- {to: email, from: email}\n- {to: city, from: city}\n- {to: type, constant: other}\n\
          - {to: parent_id, from: p, lookup: {object: people, by: email}}\n- {to: country_id, from: c, lookup: {model: res.country, by: code, within: {name: d}}}",
     ));
-    assert_eq!(people.match_on, [vec!["email".to_owned()], vec!["name".into(), "city".into()]]);
+    assert_eq!(
+        people.match_on,
+        [vec!["email".to_owned()], vec!["name".into(), "city".into()]]
+    );
     assert_eq!(people.order_by.as_deref(), Some("created"));
     assert!(people.is_self_referring());
     assert_eq!(people.lookups.len(), 2);
-    assert_eq!(people.targets.iter().map(|target| target.ttype.as_str()).collect::<Vec<_>>(), ["char", "char", "char", "selection", "many2one", "many2one"]);
+    assert_eq!(
+        people
+            .targets
+            .iter()
+            .map(|target| target.ttype.as_str())
+            .collect::<Vec<_>>(),
+        ["char", "char", "char", "selection", "many2one", "many2one"]
+    );
     assert!(odoo().models.contains_key("res.partner"));
 }

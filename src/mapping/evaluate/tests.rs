@@ -19,14 +19,46 @@ fn a_value_goes_through_values_default_and_reading() {
         ("{to: active, from: a}", json!({"a": "sim"}), json!(true)),
         ("{to: active, from: a}", json!({}), json!(false)),
         ("{to: birth, from: a}", json!({"a": "31/01/2020"}), json!("2020-01-31")),
-        ("{to: email, from: a, values: {x: y, \"*\": z}}", json!({"a": "x"}), json!("y")),
-        ("{to: email, from: a, values: {x: y, \"*\": z}}", json!({"a": "q"}), json!("z")),
-        ("{to: email, from: a, values: {x: y, \"*\": z}}", json!({}), json!(false)),
-        ("{to: email, from: a, values: {x: \"\"}, default: d}", json!({"a": "x"}), json!("d")),
-        ("{to: email, from: a, values: {\"1\": one}}", json!({"a": 1.0}), json!("one")),
-        ("{to: email, from: a, values: {x: y}, default: d}", json!({}), json!("d")),
-        ("{to: email, from: a, values: {x: y}, onMissing: Keep}", json!({"a": "q"}), json!("q")),
-        ("{to: email, from: a, values: {x: X, y: \"\", z: Z}}", json!({"a": ["x", "y", "z"]}), json!("X, Z")),
+        (
+            "{to: email, from: a, values: {x: w, \"*\": z}}",
+            json!({"a": "x"}),
+            json!("w"),
+        ),
+        (
+            "{to: email, from: a, values: {x: w, \"*\": z}}",
+            json!({"a": "q"}),
+            json!("z"),
+        ),
+        (
+            "{to: email, from: a, values: {x: w, \"*\": z}}",
+            json!({}),
+            json!(false),
+        ),
+        (
+            "{to: email, from: a, values: {x: \"\"}, default: d}",
+            json!({"a": "x"}),
+            json!("d"),
+        ),
+        (
+            "{to: email, from: a, values: {\"1\": one}}",
+            json!({"a": 1.0}),
+            json!("one"),
+        ),
+        (
+            "{to: email, from: a, values: {x: w}, default: d}",
+            json!({}),
+            json!("d"),
+        ),
+        (
+            "{to: email, from: a, values: {x: w}, onMissing: Keep}",
+            json!({"a": "q"}),
+            json!("q"),
+        ),
+        (
+            "{to: email, from: a, values: {x: X, w: \"\", z: Z}}",
+            json!({"a": ["x", "w", "z"]}),
+            json!("X, Z"),
+        ),
         ("{to: email, cel: 'record.a + \"!\"'}", json!({"a": "x"}), json!("x!")),
         ("{to: email, cel: record.a}", json!({}), json!(false)),
         ("{to: email, from: a, onEmpty: Skip}", json!({}), json!(null)),
@@ -36,7 +68,9 @@ fn a_value_goes_through_values_default_and_reading() {
         let mut source = source;
         source["id"] = json!(1);
         source["name"] = json!("N");
-        let object = object(&fields(&[line, "{to: state, from: none, onEmpty: Skip}"][..if line.contains("to: state") { 1 } else { 2 }]));
+        let object = object(&fields(
+            &[line, "{to: state, from: none, onEmpty: Skip}"][..if line.contains("to: state") { 1 } else { 2 }],
+        ));
         let mapped = mapped(&object, source.clone(), NONE);
         let field = line.trim_start_matches("{to: ").split([',', '}']).next().unwrap();
         assert_eq!(wire(&mapped, field), wanted, "{line} on {source}");
@@ -46,27 +80,83 @@ fn a_value_goes_through_values_default_and_reading() {
 
 #[test]
 fn a_value_without_counterpart_does_what_on_missing_says_and_names_the_place() {
-    let known = [("people", "a_40x", 7), ("res.country", "BR", 1), ("res.country", "two", 2), ("res.country", "two", 3)];
+    let known = [
+        ("people", "a_40x", 7),
+        ("res.country", "BR", 1),
+        ("res.country", "two", 2),
+        ("res.country", "two", 3),
+    ];
     for (line, source, code, message) in [
-        ("{to: email, from: a, values: {x: y}", json!({"a": "q"}), "NotInMap", "people.email: \"q\" is not in values"),
-        ("{to: color, from: a", json!({"a": "q"}), "Unreadable", "people.color: \"q\" is not a number"),
-        ("{to: type, from: a", json!({"a": "othr"}), "NotAnOption", "people.type: \"othr\" is not an option; the nearest is other"),
-        ("{to: code, from: a", json!({"a": "longer"}), "TooLong", "people.code: \"longer\" has more than 5 characters"),
-        ("{to: parent_id, part: p, from: a, lookup: {object: people}", json!({"a": "q"}), "NotFound", "people.parent_id/p: \"q\" is not in people"),
-        ("{to: country_id, from: a, lookup: {model: res.country, by: code}", json!({"a": "XX"}), "NotFound", "people.country_id: \"XX\" is not in res.country by code"),
-        ("{to: country_id, from: a, lookup: {model: res.country}", json!({"a": "two"}), "Ambiguous", "people.country_id: \"two\" is there several times in res.country by name"),
-        ("{to: country_id, from: a, values: {x: BR}, lookup: {model: res.country}", json!({"a": "q"}), "NotFound", "people.country_id: \"q\" is not in res.country by name"),
+        (
+            "{to: email, from: a, values: {x: w}",
+            json!({"a": "q"}),
+            "NotInMap",
+            "people.email: \"q\" is not in values",
+        ),
+        (
+            "{to: color, from: a",
+            json!({"a": "q"}),
+            "Unreadable",
+            "people.color: \"q\" is not a number",
+        ),
+        (
+            "{to: type, from: a",
+            json!({"a": "othr"}),
+            "NotAnOption",
+            "people.type: \"othr\" is not an option; the nearest is other",
+        ),
+        (
+            "{to: code, from: a",
+            json!({"a": "longer"}),
+            "TooLong",
+            "people.code: \"longer\" has more than 5 characters",
+        ),
+        (
+            "{to: parent_id, part: p, from: a, lookup: {object: people}",
+            json!({"a": "q"}),
+            "NotFound",
+            "people.parent_id/p: \"q\" is not in people",
+        ),
+        (
+            "{to: country_id, from: a, lookup: {model: res.country, by: code}",
+            json!({"a": "XX"}),
+            "NotFound",
+            "people.country_id: \"XX\" is not in res.country by code",
+        ),
+        (
+            "{to: country_id, from: a, lookup: {model: res.country}",
+            json!({"a": "two"}),
+            "Ambiguous",
+            "people.country_id: \"two\" is there several times in res.country by name",
+        ),
+        (
+            "{to: country_id, from: a, values: {x: BR}, lookup: {model: res.country}",
+            json!({"a": "q"}),
+            "NotFound",
+            "people.country_id: \"q\" is not in res.country by name",
+        ),
     ] {
         let mut source = source;
         source["id"] = json!(1);
         source["name"] = json!("N");
         let of = |ending: &str| object(&fields(&[&format!("{line}{ending}"), "{to: state, onEmpty: Skip}"]));
         let rejection = rejected(&of("}"), source.clone(), &known);
-        assert_eq!((rejection.code.as_str(), rejection.message.as_str()), (code, message), "{line}");
+        assert_eq!(
+            (rejection.code.as_str(), rejection.message.as_str()),
+            (code, message),
+            "{line}"
+        );
         let emptied = mapped(&of(", onMissing: Empty}"), source.clone(), &known);
         let field = line.trim_start_matches("{to: ").split(',').next().unwrap();
         assert_eq!(wire(&emptied, field), json!(false), "{line}");
-        assert_eq!(emptied.notes.iter().map(|note| note.message.as_str()).collect::<Vec<_>>(), [message]);
+        assert_eq!(
+            emptied
+                .notes
+                .iter()
+                .map(|note| note.message.as_str())
+                .collect::<Vec<_>>(),
+            [message]
+        );
         let refused = rejected(&of(", onMissing: Empty, onEmpty: Reject}"), source, &known);
         assert_eq!(refused.code, "Empty", "{line}");
     }
@@ -75,11 +165,17 @@ fn a_value_without_counterpart_does_what_on_missing_says_and_names_the_place() {
 #[test]
 fn what_odoo_requires_is_rejected_when_it_is_empty() {
     let plain = object(&fields(&["{to: state, from: state}"]));
-    assert_eq!(rejected(&plain, json!({"id": 1, "state": "other"}), NONE).message, "people.name: there is no value");
+    assert_eq!(
+        rejected(&plain, json!({"id": 1, "state": "other"}), NONE).message,
+        "people.name: there is no value"
+    );
     let refused = rejected(&plain, json!({"id": 1, "name": "N"}), NONE);
     assert_eq!((refused.code.as_str(), refused.field.as_str()), ("Empty", "state"));
     let skipping = object(&fields(&["{to: state, from: state, onEmpty: Skip}"]));
-    assert_eq!(wire(&mapped(&skipping, json!({"id": 1, "name": "N"}), NONE), "state"), json!(null));
+    assert_eq!(
+        wire(&mapped(&skipping, json!({"id": 1, "name": "N"}), NONE), "state"),
+        json!(null)
+    );
 }
 
 #[test]
@@ -101,10 +197,17 @@ fn the_first_part_with_a_value_counts_and_what_was_not_found_before_it_stays_not
         source["id"] = json!(9);
         source["name"] = json!("N");
         let mapped = mapped(&object, source.clone(), &known);
-        assert_eq!((wire(&mapped, "parent_id"), mapped.notes.len()), (wanted, notes), "{source}");
+        assert_eq!(
+            (wire(&mapped, "parent_id"), mapped.notes.len()),
+            (wanted, notes),
+            "{source}"
+        );
     }
     let failing = rejected(&object, json!({"id": 9, "name": "N", "c": "broken"}), &known);
-    assert_eq!((failing.code.as_str(), failing.field.as_str()), ("Expression", "parent_id/c"));
+    assert_eq!(
+        (failing.code.as_str(), failing.field.as_str()),
+        ("Expression", "parent_id/c")
+    );
     assert!(!failing.message.contains("broken"), "{}", failing.message);
 }
 
@@ -115,7 +218,11 @@ fn a_many2many_unites_its_parts_and_splits_text() {
         "{to: category_id, from: tags, values: {old: new, none: \"\"}, lookup: {model: res.partner.category}, onMissing: Empty}",
         "{to: category_id, part: kind, from: kind, default: plain, lookup: {model: res.partner.category}, onMissing: Empty}",
     ]));
-    let known = [("res.partner.category", "a", 3), ("res.partner.category", "new", 1), ("res.partner.category", "plain", 2)];
+    let known = [
+        ("res.partner.category", "a", 3),
+        ("res.partner.category", "new", 1),
+        ("res.partner.category", "plain", 2),
+    ];
     for (source, wanted, notes) in [
         (json!({"tags": "a; old;none;a"}), json!([1, 2, 3]), 0),
         (json!({"tags": ["a", "gone"], "kind": "a"}), json!([3]), 1),
@@ -125,7 +232,11 @@ fn a_many2many_unites_its_parts_and_splits_text() {
         source["id"] = json!(9);
         source["name"] = json!("N");
         let mapped = mapped(&object, source.clone(), &known);
-        assert_eq!((wire(&mapped, "category_id"), mapped.notes.len()), (wanted, notes), "{source}");
+        assert_eq!(
+            (wire(&mapped, "category_id"), mapped.notes.len()),
+            (wanted, notes),
+            "{source}"
+        );
     }
 }
 
@@ -137,10 +248,24 @@ fn lookups_get_keys_escaped_narrowers_and_may_find_a_later_record() {
          - {to: parent_id, part: pair, from: pair, lookup: {object: people}, onMissing: Empty}\n\
          - {to: country_id, from: c, lookup: {model: res.country, by: code, within: {name: d}}, onMissing: Empty}",
     ));
-    let known = [("people", "x_20y__z", 1), ("people", "only_20a", 2), ("res.country", "BR/Brasil", 3)];
-    let mapped = mapped(&object, json!({"name": "N", "a": "x y", "b": "z", "c": "BR", "d": "Brasil"}), &known);
-    assert_eq!((wire(&mapped, "parent_id"), wire(&mapped, "country_id")), (json!(1), json!(3)));
+    let known = [
+        ("people", "x_20y__z", 1),
+        ("people", "only_20a", 2),
+        ("res.country", "BR/Brasil", 3),
+    ];
+    let mapped = mapped(
+        &object,
+        json!({"name": "N", "a": "x y", "b": "z", "c": "BR", "d": "Brasil"}),
+        &known,
+    );
+    assert_eq!(
+        (wire(&mapped, "parent_id"), wire(&mapped, "country_id")),
+        (json!(1), json!(3))
+    );
     let other = crate::mapping::testing::mapped(&object, json!({"name": "N", "a": "only a", "b": "z"}), &known);
     assert_eq!(wire(&other, "parent_id"), json!(2));
-    assert!(matches!(map(&object, json!({"name": "N", "a": "later", "b": "z"}), &known), Outcome::Later));
+    assert!(matches!(
+        map(&object, json!({"name": "N", "a": "later", "b": "z"}), &known),
+        Outcome::Later
+    ));
 }

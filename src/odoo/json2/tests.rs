@@ -46,6 +46,7 @@ fn throttled(seconds: Option<u64>) -> RpcError {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn an_answer_is_classified_by_status_and_by_who_phrased_it() {
     let html = [("content-type", "text/html; charset=utf-8")];
     let wait = |value| [("retry-after", value)];

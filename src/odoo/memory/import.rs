@@ -110,7 +110,7 @@ fn convert(store: &Store, call: &Call, model: &str, columns: &[Column], cells: &
             Column::ExternalId if cell.is_empty() => {}
             Column::ExternalId if cell.contains('.') => record.name = Some(cell.clone()),
             Column::ExternalId => {
-                let module = call.text("_import_current_module").unwrap_or("__import__");
+                let module = call.text("module").unwrap_or("__import__");
                 record.name = Some(format!("{module}.{cell}"));
             }
             Column::DatabaseId => record.id = Some(database_id(store, model, cell).map_err(Misfit::plain)?),
@@ -134,7 +134,7 @@ impl Record {
         if let Some((_, other, _)) = known.filter(|(_, other, _)| *other != model) {
             return Err(Misfit::plain(format!("the external id belongs to a record of {other}")));
         }
-        if let Some(id) = self.id.or(known.map(|(_, _, id)| id)) {
+        if let Some(id) = self.id.or_else(|| known.map(|(_, _, id)| id)) {
             write(store, call, model, &[id], &Value::Object(self.vals)).map_err(Misfit::from)?;
             return Ok(id);
         }

@@ -45,7 +45,11 @@ const METHODS: [(&str, &[&str], &[&str]); 16] = [
     ("exists", &[], &["ids"]),
     ("read", &[], &["ids", "fields", "load"]),
     ("search", &["domain"], &["offset", "limit", "order"]),
-    ("search_read", &[], &["domain", "fields", "offset", "limit", "order"]),
+    (
+        "search_read",
+        &[],
+        &["domain", "fields", "offset", "limit", "order", "load"],
+    ),
     ("search_count", &["domain"], &["limit"]),
     ("load", &["fields", "data"], &[]),
     ("fields_get", &[], &["allfields", "attributes"]),
@@ -115,6 +119,9 @@ impl Memory {
     }
 
     /// The whole database: JSON, compressed.
+    ///
+    /// # Panics
+    /// Never: maps with text keys are JSON, and a `Vec` takes all.
     #[must_use]
     pub fn save(&self) -> Vec<u8> {
         let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
@@ -205,7 +212,7 @@ fn dispatch(store: &mut Store, call: &Call, model: &str, method: &str, args: &Ar
     match method {
         "create" => write::create(store, call, model, arg("vals_list")).map(Value::from),
         "write" => write::write(store, call, model, &ids, arg("vals")),
-        "unlink" => write::unlink(store, call, model, &ids),
+        "unlink" => write::unlink(store, model, &ids),
         "web_save_multi" => save_multi(store, call, model, &ids, arg("vals_list")),
         "load" => import::load(store, call, model, &texts(arg("fields")), arg("data")),
         "exists" => Ok(ids.into_iter().filter(|id| store.row(model, *id).is_some()).collect()),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{
     domain::Domain,
     refusal::{self, Outcome},
-    store::Store,
+    store::{Row, Store},
     values::{answered, is_true, is_x2many, relation, type_of},
 };
 use crate::odoo::models::bundle;
@@ -25,8 +25,9 @@ pub(super) fn cell(store: &Store, model: &str, id: i64, name: &str) -> Value {
     }
     let field = store.field(model, name).unwrap_or(&Value::Null);
     match (model, name) {
-        (_, "display_name") => return json!(display_name(store, model, id)),
-        ("res.partner", "complete_name") => return json!(display_name(store, model, id)),
+        (_, "display_name") | ("res.partner" | "ir.model.data", "complete_name") => {
+            return json!(display_name(store, model, id));
+        }
         ("res.partner", "company_type") => {
             return json!(if is_true(store.stored(model, id, "is_company")) {
                 "company"
@@ -36,7 +37,6 @@ pub(super) fn cell(store: &Store, model: &str, id: i64, name: &str) -> Value {
         }
         ("res.partner", "commercial_partner_id") => return json!(commercial(store, id)),
         (_, "email_normalized") => return normalized_email(store, model, id),
-        ("ir.model.data", "complete_name") => return json!(display_name(store, model, id)),
         ("ir.model.data", "reference") => {
             let row = |field| store.stored(model, id, field);
             return json!(format!(
@@ -188,7 +188,7 @@ fn record(store: &Store, model: &str, id: i64, names: &[String], archived: bool)
             "many2one" => value.as_i64().map_or(Value::Null, |other| {
                 json!([other, display_name(store, relation(field), other)])
             }),
-            _ if is_x2many(field) && !archived => without_archived(store, relation(field), &value),
+            _ if is_x2many(field) => listed(store, relation(field), &value, archived),
             _ => value,
         };
         record.insert(name.clone(), answered(field, value));
@@ -196,10 +196,15 @@ fn record(store: &Store, model: &str, id: i64, names: &[String], archived: bool)
     record
 }
 
-fn without_archived(store: &Store, model: &str, value: &Value) -> Value {
-    let hides = store.field(model, "active").is_some();
-    linked(value)
-        .filter(|id| !hides || is_true(store.stored(model, *id, "active")))
+/// Ids in the order of their model, without archived records unless they are asked for.
+fn listed(store: &Store, model: &str, value: &Value, archived: bool) -> Value {
+    let hides = !archived && store.field(model, "active").is_some();
+    let shown = linked(value).filter(|id| !hides || is_true(store.stored(model, *id, "active")));
+    let order = Store::model(model)
+        .and_then(|described| orders(store, model, &described.order))
+        .unwrap_or_default();
+    sorted(store, model, shown, &order)
+        .into_iter()
         .map(Value::from)
         .collect()
 }
@@ -221,23 +226,25 @@ pub(super) fn search(store: &Store, model: &str, search: &Search) -> Outcome<Vec
     let domain = Domain::parse(store, model, search.domain.as_ref().unwrap_or(&json!([])))?;
     let hides = !search.archived && store.field(model, "active").is_some() && !domain.mentions("active");
     let order = orders(store, model, search.order.as_deref().unwrap_or(&described.order))?;
+    let shown = |row: &Row| !hides || row.get("active").is_some_and(is_true);
     let found = store
         .rows(model)
-        .filter(|(id, row)| (!hides || row.get("active").is_some_and(is_true)) && domain.holds(store, model, *id));
-    let mut keyed: Vec<(Vec<Value>, i64)> = found
-        .map(|(id, _)| {
-            (
-                order
-                    .iter()
-                    .map(|(field, _)| sort_key(store, model, id, field))
-                    .collect(),
-                id,
-            )
-        })
-        .collect();
-    keyed.sort_by(|(a, _), (b, _)| compare(a, b, &order));
-    let page = keyed.into_iter().map(|(_, id)| id).skip(search.offset);
+        .filter(|(id, row)| shown(row) && domain.holds(store, model, *id))
+        .map(|(id, _)| id);
+    let page = sorted(store, model, found, &order).into_iter().skip(search.offset);
     Ok(page.take(search.limit.unwrap_or(usize::MAX)).collect())
+}
+
+fn sorted(store: &Store, model: &str, ids: impl Iterator<Item = i64>, order: &[(String, bool)]) -> Vec<i64> {
+    let keys = |id| {
+        order
+            .iter()
+            .map(|(field, _)| sort_key(store, model, id, field))
+            .collect::<Vec<_>>()
+    };
+    let mut keyed: Vec<(Vec<Value>, i64)> = ids.map(|id| (keys(id), id)).collect();
+    keyed.sort_by(|(a, _), (b, _)| compare(a, b, order));
+    keyed.into_iter().map(|(_, id)| id).collect()
 }
 
 /// Field names with their direction (`true` is descending).

@@ -8,6 +8,7 @@ use super::{
     refusal::{self, Outcome},
     store::{Row, Store},
 };
+use crate::odoo::verify;
 
 /// References that keep a record from being deleted, though they may be empty.
 pub(super) fn holds_fast(owner: &str, link: &str) -> bool {
@@ -16,6 +17,7 @@ pub(super) fn holds_fast(owner: &str, link: &str) -> bool {
 
 /// Completes the values of a record to be.
 pub(super) fn before_create(store: &mut Store, call: &Call, model: &str, vals: &mut Row) -> Outcome<()> {
+    complete_website(model, vals);
     match model {
         "crm.lead" => lead::before_create(store, call, vals),
         "res.partner" => partner::before_write(vals),
@@ -47,6 +49,7 @@ pub(super) fn after_create(store: &mut Store, call: &Call, model: &str, id: i64,
 
 /// Completes the values of a change.
 pub(super) fn before_write(store: &mut Store, call: &Call, model: &str, id: i64, vals: &mut Row) -> Outcome<()> {
+    complete_website(model, vals);
     match model {
         "crm.lead" => lead::before_write(store, call, id, vals),
         "res.partner" => partner::before_write(vals),
@@ -72,10 +75,22 @@ pub(super) fn after_write(store: &mut Store, call: &Call, model: &str, id: i64, 
     }
 }
 
-/// Refuses to delete, or clears away what goes with the records.
-pub(super) fn before_unlink(store: &mut Store, _call: &Call, model: &str, ids: &[i64]) -> Outcome<()> {
+/// Clears away what goes with the records.
+pub(super) fn before_unlink(store: &mut Store, model: &str, ids: &[i64]) {
     if model != "ir.model.fields" {
-        return Ok(());
+        return;
+    }
+    let options: Vec<i64> = store
+        .rows("ir.model.fields.selection")
+        .filter(|(_, row)| {
+            row.get("field_id")
+                .and_then(Value::as_i64)
+                .is_some_and(|id| ids.contains(&id))
+        })
+        .map(|(id, _)| id)
+        .collect();
+    for option in options {
+        store.remove("ir.model.fields.selection", option);
     }
     for id in ids {
         let text = |field| store.stored(model, *id, field).as_str().unwrap_or_default().to_owned();
@@ -89,8 +104,25 @@ pub(super) fn before_unlink(store: &mut Store, _call: &Call, model: &str, ids: &
             store.patch(&owner, holder, [(field.clone(), Value::Null)]);
         }
         store.set_custom(&owner, &field, None);
+        let options: Vec<i64> = store
+            .rows("ir.model.fields.selection")
+            .filter(|(_, option)| option.get("field_id").and_then(Value::as_i64) == Some(*id))
+            .map(|(option, _)| option)
+            .collect();
+        for option in options {
+            store.remove("ir.model.fields.selection", option);
+        }
     }
-    Ok(())
+}
+
+/// A website without a scheme gets one.
+fn complete_website(model: &str, vals: &mut Row) {
+    if let Some(Value::String(website)) = vals.get_mut("website")
+        && verify::is_website(model, "website")
+        && !website.is_empty()
+    {
+        *website = verify::with_scheme(website);
+    }
 }
 
 fn full_name(vals: &Row) -> String {

@@ -59,6 +59,16 @@ impl Store {
                 now,
             );
         }
+        for name in &bundle().modules {
+            let id = store.next_id("ir.module.module");
+            let row = json!({"name": name, "state": "installed"});
+            store.seed(
+                "ir.module.module",
+                id,
+                row.as_object().cloned().unwrap_or_default(),
+                now,
+            );
+        }
         store.journal.clear();
         store
     }

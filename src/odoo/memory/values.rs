@@ -214,9 +214,9 @@ pub(super) fn commands(model: &str, name: &str, value: &Value) -> Outcome<Vec<Co
         ))
     };
     match value {
-        Value::Null | Value::Bool(false) => return Ok(vec![Command::Clear]),
+        Value::Null | Value::Bool(false) => Ok(vec![Command::Clear]),
         Value::Array(items) if items.iter().all(Value::is_i64) && !items.is_empty() => {
-            return Ok(vec![Command::Set(items.iter().filter_map(Value::as_i64).collect())]);
+            Ok(vec![Command::Set(items.iter().filter_map(Value::as_i64).collect())])
         }
         Value::Array(items) => items.iter().map(|item| command(item).ok_or_else(wrong)).collect(),
         _ => Err(wrong()),

@@ -128,11 +128,10 @@ fn add_defaults(store: &Store, model: &str, vals: &mut Row) {
         };
         // Times of the day the description was made, and references to what is not seeded, mean nothing here.
         let dead = match type_of(field) {
-            "date" | "datetime" => true,
+            "date" | "datetime" | "many2many" => true,
             "many2one" => value
                 .as_i64()
                 .is_some_and(|id| store.row(relation(field), id).is_none()),
-            "many2many" => true,
             _ => field["related"].is_string() || field["store"] != json!(true),
         };
         if !dead && !vals.contains_key(name) {
@@ -226,7 +225,7 @@ fn change_list(
             now
         }
         Command::Delete(item) => {
-            unlink(store, call, &other, &[item])?;
+            unlink(store, &other, &[item])?;
             now.into_iter().filter(|known| *known != item).collect()
         }
         Command::Unlink(item) => now.into_iter().filter(|known| *known != item).collect(),
@@ -334,12 +333,12 @@ fn check_unique(store: &Store, model: &str, id: i64) -> Outcome<()> {
 }
 
 /// Deletes records with their external ids. References to them are emptied, or hold them fast where they are required.
-pub(super) fn unlink(store: &mut Store, call: &Call, model: &str, ids: &[i64]) -> Outcome<Value> {
+pub(super) fn unlink(store: &mut Store, model: &str, ids: &[i64]) -> Outcome<Value> {
     Store::model(model)?;
     if let Some(absent) = ids.iter().find(|id| store.row(model, **id).is_none()) {
         return Err(refusal::missing(model, *absent));
     }
-    rules::before_unlink(store, call, model, ids)?;
+    rules::before_unlink(store, model, ids);
     for id in ids {
         store.remove(model, *id);
     }
