@@ -172,6 +172,7 @@ async fn open(args: &Args, manifests: &Manifests, folder: Folder, show: &mut Sho
         door,
         memory,
         request,
+        place: format!("{}@{}", user(), said("uname", "-n")),
     })
 }
 
@@ -405,10 +406,15 @@ impl Session {
 
 /// The operating system's name of who runs this.
 fn user() -> String {
-    let asked = std::process::Command::new("id").arg("-un").output();
-    let named = asked.ok().filter(|output| output.status.success());
-    let name = named.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".into())
+    said("id", "-un")
+}
+
+/// What a program of the operating system says.
+fn said(program: &str, option: &str) -> String {
+    let asked = std::process::Command::new(program).arg(option).output();
+    let answered = asked.ok().filter(|output| output.status.success());
+    let answer = answered.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    answer.filter(|answer| !answer.is_empty()).unwrap_or_else(|| "unknown".into())
 }
 
 #[cfg(test)]

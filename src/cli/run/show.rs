@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::{
     api::{
         PhaseRunStatus, Progress,
-        migration::{Attempt, Verdict},
+        migration::{Attempt, Ending, Verdict},
         phase_run::{ObjectReport, Step},
     },
     report::scope::duration,
@@ -107,18 +107,18 @@ impl Show {
     }
 
     /// Shows how an attempt ended.
-    pub fn ended(&mut self, attempt: &Attempt, report: &PhaseRunStatus, took: Option<Duration>) {
+    pub fn ended(&mut self, attempt: &Attempt, ending: &Ending, report: &PhaseRunStatus, took: Option<Duration>) {
         self.clear();
-        let verdict = attempt.ending.as_ref().map_or(Verdict::Stopped, |ending| ending.verdict);
-        let mark = match verdict {
+        let mark = match ending.verdict {
             Verdict::Done => self.paint("✓", "32"),
             Verdict::Partial | Verdict::Waiting | Verdict::Stopped => self.paint("–", "33"),
             Verdict::Retry | Verdict::Stalled => self.paint("✗", "31"),
         };
-        let text = match (&attempt.ending, verdict) {
-            (_, Verdict::Done) => done(attempt.step, report),
-            (Some(ending), _) => format!("{}: {}", ending.reason, ending.message),
-            (None, _) => String::new(),
+        let text = match ending.verdict {
+            Verdict::Done => done(attempt.step, report),
+            Verdict::Partial | Verdict::Waiting | Verdict::Stopped | Verdict::Retry | Verdict::Stalled => {
+                format!("{}: {}", ending.reason, ending.message)
+            }
         };
         let took = took.map(|took| format!("  {:.1} s", took.as_secs_f64())).unwrap_or_default();
         let took = self.paint(&took, "2");
