@@ -26,7 +26,7 @@ use std::{
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::chain::Chain;
-use error::{EXIT_CODES, Error, Exit};
+use error::{EXIT_CODES, Error};
 
 /// Name of the plugin's binary.
 const PLUGIN: &str = "kubectl-crmferry";
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn the_exit_codes_that_help_tells_are_those_there_are() {
-        use Exit::{AwaitingApproval, Completed, Failed, Invalid, Stalled, Stopped, Usage};
+        use error::Exit::{AwaitingApproval, Completed, Failed, Invalid, Stalled, Stopped, Usage};
         for exit in [Completed, Failed, Usage, AwaitingApproval, Stalled, Invalid, Stopped] {
             for help in [EXIT_CODES, RUN_HELP] {
                 assert!(help.contains(&format!("\n  {:<4}", exit.code())), "{exit:?}");

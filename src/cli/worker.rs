@@ -39,6 +39,9 @@ pub struct Args {
     /// Folder for what is thrown away.
     #[arg(long, value_name = "DIR", default_value = SCRATCH_DIR)]
     pub scratch: PathBuf,
+    /// What the lock in Odoo calls this cluster.
+    #[arg(long, env = "CRMFERRY_CLUSTER", value_name = "NAME", default_value = "kubernetes")]
+    pub cluster: String,
 }
 
 /// Carries one attempt out, and says how the process ends.
@@ -73,5 +76,6 @@ async fn start(args: Args) -> Result<Start, Error> {
         scratch: args.scratch,
         stop,
         now: Timestamp::now,
+        place: args.cluster,
     })
 }

@@ -1,5 +1,6 @@
 //! The one integration test binary.
 
+mod cli;
 mod crds;
 mod odoo_parity;
 mod odoo_records;

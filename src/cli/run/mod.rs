@@ -172,6 +172,7 @@ async fn open(args: &Args, manifests: &Manifests, folder: Folder, show: &mut Sho
         door,
         memory,
         request,
+        place: format!("{}@{}", user(), said("uname", "-n")),
     })
 }
 
@@ -348,7 +349,7 @@ impl Session {
             text += &books::text(&report.objects);
         }
         if !report.reasons.is_empty() {
-            text += "\nWhy records were left out:\n";
+            text += "\nLeft out, or not as in the source:\n";
             text.extend(report.reasons.iter().take(TOP_REASONS).map(|reason| format!("  {}\n", whole::sentence(reason))));
             if let Some(more) = report.reasons.len().checked_sub(TOP_REASONS).filter(|more| *more > 0) {
                 text += &format!("  and {more} more reasons\n");
@@ -356,7 +357,7 @@ impl Session {
         }
         let at = |name: &str| self.executor.folder().path(name).display().to_string();
         if self.executor.folder().path("results").exists() {
-            text += &format!("\nRecord by record  {}\n", at("results/<object>/{succeeded,failed,rejected,unprocessed}.csv"));
+            text += &format!("\nRecord by record  {}\n", at("results/<object>/{succeeded,failed,rejected,noted,unprocessed}.csv"));
         }
         text += &format!("Report            {}\n\n", at("report.md"));
         text += &self.verdict(exit, &status);
@@ -405,10 +406,15 @@ impl Session {
 
 /// The operating system's name of who runs this.
 fn user() -> String {
-    let asked = std::process::Command::new("id").arg("-un").output();
-    let named = asked.ok().filter(|output| output.status.success());
-    let name = named.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".into())
+    said("id", "-un")
+}
+
+/// What a program of the operating system says.
+fn said(program: &str, option: &str) -> String {
+    let asked = std::process::Command::new(program).arg(option).output();
+    let answered = asked.ok().filter(|output| output.status.success());
+    let answer = answered.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    answer.filter(|answer| !answer.is_empty()).unwrap_or_else(|| "unknown".into())
 }
 
 #[cfg(test)]

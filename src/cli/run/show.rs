@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::{
     api::{
         PhaseRunStatus, Progress,
-        migration::{Attempt, Verdict},
+        migration::{Attempt, Ending, Verdict},
         phase_run::{ObjectReport, Step},
     },
     report::scope::duration,
@@ -26,7 +26,10 @@ pub struct Show {
     terminal: bool,
     colours: bool,
     bar: Option<(String, ProgressBar)>,
+    /// What was told of the attempt at work, and when.
     told: Option<(Instant, String)>,
+    /// What the last attempt is waiting for: told once, not with every attempt.
+    waits: String,
 }
 
 impl Show {
@@ -35,7 +38,7 @@ impl Show {
     pub fn new() -> Self {
         let terminal = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
         let colours = terminal && std::env::var_os("NO_COLOR").is_none();
-        Self { terminal, colours, bar: None, told: None }
+        Self { terminal, colours, bar: None, told: None, waits: String::new() }
     }
 
     /// Whether questions can be asked.
@@ -65,11 +68,8 @@ impl Show {
             return self.draw(attempt, progress);
         }
         let line = if progress.summary.is_empty() { progress.step.clone() } else { progress.summary.clone() };
-        let news = match &self.told {
-            None => true,
-            Some((at, text)) => *text != line && at.elapsed() >= EVERY,
-        };
-        if news && !line.is_empty() {
+        let (at, text) = self.told.get_or_insert_with(|| (Instant::now(), String::new()));
+        if *text != line && at.elapsed() >= EVERY {
             super::super::print(&format!("  … {:<WIDTH$} {line}\n", title(attempt)));
             self.told = Some((Instant::now(), line));
         }
@@ -107,19 +107,23 @@ impl Show {
     }
 
     /// Shows how an attempt ended.
-    pub fn ended(&mut self, attempt: &Attempt, report: &PhaseRunStatus, took: Option<Duration>) {
+    pub fn ended(&mut self, attempt: &Attempt, ending: &Ending, report: &PhaseRunStatus, took: Option<Duration>) {
         self.clear();
-        let verdict = attempt.ending.as_ref().map_or(Verdict::Stopped, |ending| ending.verdict);
-        let mark = match verdict {
+        let mark = match ending.verdict {
             Verdict::Done => self.paint("✓", "32"),
             Verdict::Partial | Verdict::Waiting | Verdict::Stopped => self.paint("–", "33"),
             Verdict::Retry | Verdict::Stalled => self.paint("✗", "31"),
         };
-        let text = match (&attempt.ending, verdict) {
-            (_, Verdict::Done) => done(attempt.step, report),
-            (Some(ending), _) => format!("{}: {}", ending.reason, ending.message),
-            (None, _) => String::new(),
+        let text = match ending.verdict {
+            Verdict::Done => done(attempt.step, report),
+            Verdict::Partial | Verdict::Waiting | Verdict::Stopped | Verdict::Retry | Verdict::Stalled => {
+                format!("{}: {}", ending.reason, ending.message)
+            }
         };
+        let waits = if ending.verdict == Verdict::Waiting { text.clone() } else { String::new() };
+        if std::mem::replace(&mut self.waits, waits) == text && !text.is_empty() {
+            return;
+        }
         let took = took.map(|took| format!("  {:.1} s", took.as_secs_f64())).unwrap_or_default();
         let took = self.paint(&took, "2");
         self.say(format!("  {mark} {:<WIDTH$} {text}{took}", title(attempt)));
