@@ -50,7 +50,7 @@ pub fn of(folder: &Folder) -> Result<Report, Error> {
         .into_iter()
         .map(|run| (run.metadata.name.unwrap_or_default(), run.status.unwrap_or_default()))
         .collect();
-    Ok(whole::report(Facts { migration: &migration, phase_runs: &runs, laptop: true }))
+    Ok(whole::report(Facts { migration: &migration, phase_runs: &runs, laptop: true, memory: identity.destination == "memory" }))
 }
 
 /// The Migration as an API server would show it.

@@ -22,6 +22,8 @@ pub struct Facts<'a> {
     pub phase_runs: &'a [(String, PhaseRunStatus)],
     /// There was no cluster, so nothing guarded approvals.
     pub laptop: bool,
+    /// Records went to an Odoo in memory, not to the one of the spec.
+    pub memory: bool,
 }
 
 /// The report.
@@ -34,7 +36,7 @@ pub struct Report {
     pub account: String,
     /// Name of the MappingSpec.
     pub mapping: String,
-    /// Database records go to, at its address.
+    /// Where records go.
     pub destination: String,
     /// Number of the run.
     pub run: i64,
@@ -54,7 +56,7 @@ pub struct Report {
     pub totals: Totals,
     /// Objects in load order, with book and verification.
     pub objects: Vec<ObjectStatus>,
-    /// Why records were left out, most frequent first.
+    /// Why records were left out or departed from the source, most frequent first.
     pub reasons: Vec<Reason>,
     /// Gates with digests and approvers.
     pub gates: Vec<Gate>,
@@ -68,7 +70,7 @@ pub struct Report {
     pub history: Vec<PastRun>,
 }
 
-/// Why records were left out, without the example: a key can be a person's address.
+/// Why records were left out or departed from the source, without the example: a key can be a person's address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Reason {
@@ -85,7 +87,7 @@ pub struct Reason {
 /// Puts a report together.
 #[must_use]
 pub fn report(facts: Facts<'_>) -> Report {
-    let Facts { migration, phase_runs, laptop } = facts;
+    let Facts { migration, phase_runs, laptop, memory } = facts;
     let status = migration.status.clone().unwrap_or_default();
     let spec = &migration.spec;
     let reasons = reasons(&status, phase_runs);
@@ -97,7 +99,11 @@ pub fn report(facts: Facts<'_>) -> Report {
         ),
         account: spec.source.account.clone(),
         mapping: spec.mapping_spec_ref.name.clone(),
-        destination: format!("{} at {}", spec.destination.odoo.database, spec.destination.odoo.url),
+        destination: if memory {
+            "an Odoo in memory".into()
+        } else {
+            format!("database {} at {}", spec.destination.odoo.database, spec.destination.odoo.url)
+        },
         run: status.run,
         phase: status.phase,
         started: status.started.as_ref().map(|time| time.0.to_string()),
@@ -158,8 +164,10 @@ pub fn markdown(report: &Report) -> String {
     head(&mut text, report);
     text.push_str("\n## Books\n\n");
     text.push_str(&books::markdown(&report.objects));
-    list(&mut text, "Why records were left out", report.reasons.iter().map(sentence));
-    text.push_str("\nEach of them is named in `results/<object>/rejected.csv` or `failed.csv`.\n");
+    list(&mut text, "Left out, or not as in the source", report.reasons.iter().map(sentence));
+    if !report.reasons.is_empty() {
+        text.push_str("\nEvery record is named in `results/<object>/`: `rejected.csv`, `failed.csv`, `noted.csv`.\n");
+    }
     verification(&mut text, &report.objects);
     list(&mut text, "Gates", report.gates.iter().map(gate));
     list(&mut text, "Cutover", report.cutover.iter().flat_map(cutover));

@@ -1,5 +1,6 @@
 //! The one integration test binary.
 
+mod cli;
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod borders;

@@ -349,7 +349,7 @@ impl Session {
             text += &books::text(&report.objects);
         }
         if !report.reasons.is_empty() {
-            text += "\nWhy records were left out:\n";
+            text += "\nLeft out, or not as in the source:\n";
             text.extend(report.reasons.iter().take(TOP_REASONS).map(|reason| format!("  {}\n", whole::sentence(reason))));
             if let Some(more) = report.reasons.len().checked_sub(TOP_REASONS).filter(|more| *more > 0) {
                 text += &format!("  and {more} more reasons\n");
@@ -357,7 +357,7 @@ impl Session {
         }
         let at = |name: &str| self.executor.folder().path(name).display().to_string();
         if self.executor.folder().path("results").exists() {
-            text += &format!("\nRecord by record  {}\n", at("results/<object>/{succeeded,failed,rejected,unprocessed}.csv"));
+            text += &format!("\nRecord by record  {}\n", at("results/<object>/{succeeded,failed,rejected,noted,unprocessed}.csv"));
         }
         text += &format!("Report            {}\n\n", at("report.md"));
         text += &self.verdict(exit, &status);

@@ -26,7 +26,10 @@ pub struct Show {
     terminal: bool,
     colours: bool,
     bar: Option<(String, ProgressBar)>,
+    /// What was told of the attempt at work, and when.
     told: Option<(Instant, String)>,
+    /// What the last attempt is waiting for: told once, not with every attempt.
+    waits: String,
 }
 
 impl Show {
@@ -35,7 +38,7 @@ impl Show {
     pub fn new() -> Self {
         let terminal = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
         let colours = terminal && std::env::var_os("NO_COLOR").is_none();
-        Self { terminal, colours, bar: None, told: None }
+        Self { terminal, colours, bar: None, told: None, waits: String::new() }
     }
 
     /// Whether questions can be asked.
@@ -65,11 +68,8 @@ impl Show {
             return self.draw(attempt, progress);
         }
         let line = if progress.summary.is_empty() { progress.step.clone() } else { progress.summary.clone() };
-        let news = match &self.told {
-            None => true,
-            Some((at, text)) => *text != line && at.elapsed() >= EVERY,
-        };
-        if news && !line.is_empty() {
+        let (at, text) = self.told.get_or_insert_with(|| (Instant::now(), String::new()));
+        if *text != line && at.elapsed() >= EVERY {
             super::super::print(&format!("  … {:<WIDTH$} {line}\n", title(attempt)));
             self.told = Some((Instant::now(), line));
         }
@@ -120,6 +120,10 @@ impl Show {
                 format!("{}: {}", ending.reason, ending.message)
             }
         };
+        let waits = if ending.verdict == Verdict::Waiting { text.clone() } else { String::new() };
+        if std::mem::replace(&mut self.waits, waits) == text && !text.is_empty() {
+            return;
+        }
         let took = took.map(|took| format!("  {:.1} s", took.as_secs_f64())).unwrap_or_default();
         let took = self.paint(&took, "2");
         self.say(format!("  {mark} {:<WIDTH$} {text}{took}", title(attempt)));
