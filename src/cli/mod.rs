@@ -1,1 +1,3 @@
-//! cli
+//! The laptop's commands, and the plugin of kubectl.
+
+pub mod kubectl;
