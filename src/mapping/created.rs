@@ -24,6 +24,13 @@ pub(super) struct CreatedField {
     path: String,
 }
 
+impl CreatedField {
+    /// A selection whose options are the values of the source.
+    pub fn collects(&self) -> bool {
+        self.type_ == FieldType::Selection && self.options.is_empty()
+    }
+}
+
 /// Collects the custom fields of all objects: entries of one field must agree, their options add up.
 pub(super) fn collect(objects: &[&api::Object], models: &Models, findings: &mut Findings) -> Created {
     let mut created = Created::new();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     CustomField, LookupSpec, LookupTarget, TargetField,
     compile::{Compiler, Draft},
-    created::Created,
+    created::{Created, CreatedField},
     evaluate::{Lookup, Part, Source, Target, Values},
     findings::hint,
     lookups::lookup,
@@ -14,8 +14,9 @@ use super::{
     read::{canonical_text, read},
 };
 use crate::{
-    api::mapping_spec::{self as api, FieldType, OnEmpty, OnMissing, OnNew},
+    api::mapping_spec::{self as api, OnEmpty, OnMissing, OnNew},
     model::{OdooModel, Value, record::is_empty},
+    odoo::models::Field,
 };
 
 /// Types of fields that can be written.
@@ -144,75 +145,81 @@ fn shape(
 ) -> Option<Shape> {
     let model = compiler.world.models.models.get(draft.model)?;
     let made = created.get(&(draft.model.to_owned(), entry.to.clone()));
-    let Some(field) = model.fields.get(&entry.to) else {
-        if let Some(made) = made {
-            return Some(Shape {
-                ttype: made.type_.ttype().to_owned(),
-                relation: None,
-                collects: made.type_ == FieldType::Selection && made.options.is_empty(),
-                options: made.options.clone().into_iter().collect(),
-                size: None,
-                required: false,
-                has_default: false,
-            });
+    let problem = match (model.fields.get(&entry.to), made) {
+        (Some(field), made) => match unwritable(&entry.to, field) {
+            None => return Some(Shape::existing(field, made)),
+            Some(problem) => problem,
+        },
+        (None, Some(made)) => return Some(Shape::made(made)),
+        (None, None) => {
+            let made = created.keys().filter(|(of, _)| of == draft.model);
+            let known = model.fields.keys().chain(made.map(|(_, name)| name));
+            let near = hint(&entry.to, known.map(String::as_str));
+            (
+                "UnknownField",
+                format!("{} has no field {}{near}", draft.model, entry.to),
+            )
         }
-        let known = model.fields.keys().map(String::as_str);
-        let near = hint(
-            &entry.to,
-            known.chain(
-                created
-                    .keys()
-                    .filter(|(of, _)| of == draft.model)
-                    .map(|(_, name)| name.as_str()),
-            ),
-        );
-        compiler.findings.error(
-            "UnknownField",
-            path,
-            format!("{} has no field {}{near}", draft.model, entry.to),
-        );
-        return None;
     };
-    if KEPT_BY_ODOO.contains(&entry.to.as_str()) {
-        let message = format!(
-            "{} is kept by Odoo itself: create a field x_… for the value of the source",
-            entry.to
-        );
-        compiler.findings.error("NotWritable", path, message);
-        return None;
+    compiler.findings.error(problem.0, path, problem.1);
+    None
+}
+
+/// Why a field cannot be written.
+fn unwritable(name: &str, field: &Field) -> Option<(&'static str, String)> {
+    if KEPT_BY_ODOO.contains(&name) {
+        let message = format!("{name} is kept by Odoo itself: create a field x_… for the value of the source");
+        return Some(("NotWritable", message));
     }
     if field.readonly {
-        compiler.findings.error(
+        return Some((
             "NotWritable",
-            path,
-            format!("{} is computed by Odoo and cannot be written", entry.to),
-        );
-        return None;
+            format!("{name} is computed by Odoo and cannot be written"),
+        ));
     }
-    if !WRITABLE.contains(&field.ttype.as_str()) {
-        compiler.findings.error(
+    let ttype = &field.ttype;
+    (!WRITABLE.contains(&ttype.as_str())).then(|| {
+        (
             "TypeMismatch",
-            path,
-            format!("{} is a {} field, which a mapping cannot write", entry.to, field.ttype),
-        );
-        return None;
-    }
-    let mut options = field.selection.clone();
-    options.extend(made.iter().flat_map(|made| made.options.clone()));
-    Some(Shape {
-        ttype: field.ttype.clone(),
-        relation: field.relation.clone(),
-        // options that nobody could tell (a selection by a method) are Odoo's to refuse
-        collects: field.ttype == "selection" && options.is_empty()
-            || made.is_some_and(|made| made.type_ == FieldType::Selection && made.options.is_empty()),
-        options,
-        size: field
-            .size
-            .and_then(|size| usize::try_from(size).ok())
-            .filter(|size| *size > 0),
-        required: field.required && field.ttype != "boolean",
-        has_default: field.has_default,
+            format!("{name} is a {ttype} field, which a mapping cannot write"),
+        )
     })
+}
+
+impl Shape {
+    fn made(made: &CreatedField) -> Self {
+        Self {
+            ttype: made.type_.ttype().to_owned(),
+            relation: None,
+            collects: made.collects(),
+            options: made.options.clone().into_iter().collect(),
+            size: None,
+            required: false,
+            has_default: false,
+        }
+    }
+
+    fn existing(field: &Field, made: Option<&CreatedField>) -> Self {
+        let mut options = field.selection.clone();
+        options.extend(made.iter().flat_map(|made| made.options.clone()));
+        Self {
+            ttype: field.ttype.clone(),
+            relation: field.relation.clone(),
+            collects: made.is_some_and(CreatedField::collects),
+            // where the options are those of the source, reading takes any
+            options: if made.is_some_and(CreatedField::collects) {
+                Vec::new()
+            } else {
+                options
+            },
+            size: field
+                .size
+                .and_then(|size| usize::try_from(size).ok())
+                .filter(|size| *size > 0),
+            required: field.required && field.ttype != "boolean",
+            has_default: field.has_default,
+        }
+    }
 }
 
 fn part<'a>(

@@ -7,10 +7,10 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     let allowed = wanted.len().div_ceil(3);
     candidates
         .into_iter()
-        .map(|candidate| (distance(&wanted, candidate), candidate))
-        .filter(|(distance, _)| *distance <= allowed)
+        .map(|candidate| (distance(&wanted, candidate), candidate.len(), candidate))
+        .filter(|(distance, ..)| *distance <= allowed)
         .min()
-        .map(|(_, candidate)| candidate.to_owned())
+        .map(|(_, _, candidate)| candidate.to_owned())
 }
 
 /// How many characters differ (Levenshtein), without case; a name of which only the beginning was written is near.

@@ -91,7 +91,6 @@ pub struct Item {
     /// Its key, escaped: the external id's tail.
     pub key: SourceKey,
     seen: Seen,
-    plan: Arc<Plan>,
 }
 
 /// What paths and expressions see.
@@ -146,26 +145,6 @@ impl Item {
         let value = path.resolve(&self.seen.scope());
         (!is_empty(Some(&value))).then(|| canonical_text(&value))
     }
-
-    /// Where it stands by a path of its source. Dates and times are read as `formats` says.
-    #[must_use]
-    pub fn order_at(&self, path: &Path) -> Order {
-        let value = path.resolve(&self.seen.scope());
-        if is_empty(Some(&value)) {
-            return Order::Nothing;
-        }
-        let text = canonical_text(&value);
-        if let Ok(number) = text.trim().parse::<f64>() {
-            return Order::Number(sorting_bits(number));
-        }
-        match read("datetime", &[], &self.plan.formats, &value) {
-            Ok(done) => match done.value {
-                OdooValue::DateTime(time) => Order::Text(time),
-                _ => Order::Text(text),
-            },
-            Err(_) => Order::Text(text),
-        }
-    }
 }
 
 /// Bits that sort as the number does.
@@ -176,6 +155,32 @@ fn sorting_bits(number: f64) -> i64 {
 }
 
 impl Object {
+    /// Where a record stands by a path. Dates and times are read as `formats` says.
+    #[must_use]
+    pub fn order_of(&self, record: &Record, path: &Path) -> Order {
+        let lets = Record::new();
+        let scope = Scope {
+            record,
+            lets: &lets,
+            each: None,
+        };
+        let value = path.resolve(&scope);
+        if is_empty(Some(&value)) {
+            return Order::Nothing;
+        }
+        let text = canonical_text(&value);
+        if let Some(number) = text.trim().parse::<f64>().ok().filter(|number| number.is_finite()) {
+            return Order::Number(sorting_bits(number));
+        }
+        match read("datetime", &[], &self.plan.formats, &value) {
+            Ok(done) => match done.value {
+                OdooValue::DateTime(time) => Order::Text(time),
+                _ => Order::Text(text),
+            },
+            Err(_) => Order::Text(text),
+        }
+    }
+
     /// Each, let, where, key: what one source record gives. The record is shared, not copied.
     #[must_use]
     pub fn items(&self, record: &Arc<Record>) -> Vec<Step> {
@@ -223,7 +228,6 @@ impl Object {
             Ok(key) => Step::Item(Item {
                 key,
                 seen,
-                plan: Arc::clone(plan),
             }),
             Err(part) => Step::Rejected {
                 key: None,

@@ -1,5 +1,7 @@
-//! Outcomes for people: terminal, JSON, CSV. Pure.
+//! Outcomes for people: terminal, JSON, Markdown. Pure.
 
+pub mod books;
 pub mod chain;
 pub mod scope;
 pub mod status;
+pub mod whole;

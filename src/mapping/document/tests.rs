@@ -182,7 +182,7 @@ fn bad_manifests_of_a_migration_are_refused_too() {
         "Error Syntax spec.source.account: a.yaml:6: spec.source.account must match ^[a-z0-9]{1,30}$, and Acme does not",
         "Error Syntax spec.destination.odoo.limits.connections: a.yaml:7: spec.destination.odoo.limits.connections is at most 16, and 17 is not",
         "Error Syntax spec.accept.rejected: a.yaml:9: spec.accept.rejected is a count or a share, and a list is not",
-        "Error Syntax spec.mode: a.yaml:11: spec.mode is one of Migrate, DryRun, and Dry is not",
+        "Error Syntax spec.mode: a.yaml:11: spec.mode is one of Migrate, DryRun, and Dry is not; did you mean DryRun?",
     ] {
         assert!(all.iter().any(|said| said == wanted), "wanted {wanted}\ngot {all:#?}");
     }

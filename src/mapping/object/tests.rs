@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -121,10 +123,7 @@ fn a_record_is_filtered_rejected_or_becomes_items_with_keys() {
 fn records_are_ordered_by_number_then_time_then_text_then_nothing() {
     let object = with("source: {object: contact}\nkey: [id]");
     let path = Path::parse("at").unwrap();
-    let order = |at: Value| match object.items(&Arc::new(record(json!({"id": 1, "at": at})))).remove(0) {
-        Step::Item(item) => item.order_at(&path),
-        other => panic!("{other:?}"),
-    };
+    let order = |at: Value| object.order_of(&record(json!({"id": 1, "at": at})), &path);
     let sorted = [
         json!(-2),
         json!("-1.5"),
@@ -202,20 +201,35 @@ fn json_value() -> impl Strategy<Value = Value> {
     })
 }
 
+/// An object with fields of every type.
+fn everything(each: bool) -> &'static Object {
+    static BOTH: LazyLock<[Object; 2]> = LazyLock::new(|| {
+        [
+            "source: {object: contact}\nkey: [id]",
+            "source: {object: contact, each: tags | a.b}\nkey: [id | item]",
+        ]
+        .map(|head| {
+            object(&people(&format!(
+                "{head}\nlet: {{l: 'first([record.a, record.b])', k: 'key([record.a, record.c])'}}\n\
+            destination: {{model: res.partner}}\nfields:\n\
+            - {{to: name, from: name | id}}\n- {{to: state, from: a, values: {{x: other}}, onMissing: Empty, onEmpty: Skip}}\n\
+            - {{to: color, from: b, onMissing: Empty}}\n- {{to: credit, from: c.0 | d, onMissing: Empty}}\n- {{to: birth, from: e | a.b, onMissing: Empty}}\n\
+            - {{to: seen, from: a, onMissing: Empty}}\n- {{to: active, from: b, onMissing: Empty}}\n- {{to: email, cel: 'record.l + \"x\"'}}\n\
+            - {{to: parent_id, from: k, lookup: {{object: people}}, onMissing: Empty}}\n\
+            - {{to: category_id, from: tags, lookup: {{model: res.partner.category}}, onMissing: Empty}}"
+            )))
+        })
+    });
+    &BOTH[usize::from(each)]
+}
+
 proptest! {
     #[test]
     fn mapping_never_panics_and_gives_the_same_twice(
         source in prop::collection::btree_map("[a-e]|id|name|tags", json_value(), 0..9),
         each in any::<bool>(),
     ) {
-        let head = if each { "source: {object: contact, each: tags | a.b}\nkey: [id | item]" } else { "source: {object: contact}\nkey: [id]" };
-        let object = object(&people(&format!("{head}\nlet: {{l: 'first([record.a, record.b])', k: 'key([record.a, record.c])'}}\n\
-            destination: {{model: res.partner}}\nfields:\n\
-            - {{to: name, from: name | id}}\n- {{to: state, from: a, values: {{x: other}}, onMissing: Empty, onEmpty: Skip}}\n\
-            - {{to: color, from: b, onMissing: Empty}}\n- {{to: credit, from: c.0 | d, onMissing: Empty}}\n- {{to: birth, from: e | a.b, onMissing: Empty}}\n\
-            - {{to: seen, from: a, onMissing: Empty}}\n- {{to: active, from: b, onMissing: Empty}}\n- {{to: email, cel: 'record.l + \"x\"'}}\n\
-            - {{to: parent_id, from: k, lookup: {{object: people}}, onMissing: Empty}}\n\
-            - {{to: category_id, from: tags, lookup: {{model: res.partner.category}}, onMissing: Empty}}")));
+        let object = everything(each);
         let record = Arc::new(source.into_iter().collect::<Record>());
         let run = || -> Vec<String> {
             let line = |step| match step {

@@ -1,0 +1,209 @@
+//! The steps of a run on an Odoo in memory, one after the other, as Jobs carry them out.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+use crmferry::{
+    api::{
+        MappingSpec, MappingSpecSpec, Migration, PhaseRunSpec, PhaseRunStatus,
+        migration::{Gate, GateState, MigrationSpec},
+        phase_run::{ObjectReport, Orders, Outcome, Step},
+    },
+    lifecycle::{Exit, book},
+    odoo::memory::Memory,
+    worker::{
+        self, Start,
+        destination::Door,
+        home::{Home, HomeError, Published},
+    },
+    workspace::Workspace,
+};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+/// A Migration without a cluster.
+struct Bench {
+    root: tempfile::TempDir,
+    memory: Arc<Memory>,
+    migration: Migration,
+    mapping: MappingSpecSpec,
+    plan: Option<String>,
+    attempt: i64,
+    run: i64,
+}
+
+struct Room {
+    migration: Migration,
+    mapping: MappingSpecSpec,
+    status: Mutex<PhaseRunStatus>,
+}
+
+#[async_trait]
+impl Home for Room {
+    async fn migration(&self) -> Result<Migration, HomeError> {
+        Ok(self.migration.clone())
+    }
+    async fn mapping_spec(&self, name: &str) -> Result<Option<MappingSpec>, HomeError> {
+        Ok(Some(MappingSpec::new(name, self.mapping.clone())))
+    }
+    async fn publish(&self, status: &PhaseRunStatus) -> Result<Published, HomeError> {
+        *self.status.lock().unwrap() = status.clone();
+        Ok(Published::Accepted)
+    }
+}
+
+impl Bench {
+    fn new(mapping: serde_json::Value) -> Self {
+        let spec: MigrationSpec = serde_json::from_value(json!({
+            "mappingSpecRef": {"name": "pipz"},
+            "source": {"account": "acme", "files": {"path": "exports/"}},
+            "destination": {"odoo": {"url": "http://odoo.invalid", "database": "crm", "secretRef": {"name": "odoo"}, "insecure": true}},
+            "workspace": {"persistentVolumeClaim": {"claimName": "ferry"}},
+        }))
+        .unwrap();
+        let mut migration = Migration::new("acme", spec);
+        migration.metadata.namespace = Some("default".into());
+        migration.metadata.uid = Some("uid-1".into());
+        Self {
+            root: tempfile::tempdir().unwrap(),
+            memory: Arc::new(Memory::new()),
+            migration,
+            mapping: serde_json::from_value(mapping).unwrap(),
+            plan: None,
+            attempt: 0,
+            run: 1,
+        }
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.root.path().join("default/acme")
+    }
+
+    #[expect(dead_code, reason = "the next test uses it")]
+    fn export(&self, file: &str, text: &str) {
+        let folder = self.folder().join("exports");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(file), text).unwrap();
+    }
+
+    fn export_folder(&self, from: &Path) {
+        for entry in std::fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            let folder = self.folder().join("exports");
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::copy(entry.path(), folder.join(entry.file_name())).unwrap();
+        }
+    }
+
+    async fn step(&mut self, step: Step, object: Option<&str>) -> (Exit, PhaseRunStatus) {
+        self.attempt += 1;
+        let room = Arc::new(Room {
+            migration: self.migration.clone(),
+            mapping: self.mapping.clone(),
+            status: Mutex::new(PhaseRunStatus::default()),
+        });
+        let scratch = tempfile::tempdir().unwrap();
+        let exit = worker::run(Start {
+            home: room.clone(),
+            name: format!("acme-{}", self.attempt),
+            spec: PhaseRunSpec {
+                migration: "acme".into(),
+                run: self.run,
+                phase: step,
+                object: object.map(str::to_owned),
+                attempt: self.attempt,
+                plan_digest: self.plan.clone(),
+                image: String::new(),
+                orders: Orders::default(),
+            },
+            workspace: Workspace::local(self.root.path(), "default", "acme").unwrap(),
+            door: Door::Memory(self.memory.clone()),
+            scratch: scratch.path().to_owned(),
+            stop: CancellationToken::new(),
+            now: jiff::Timestamp::now,
+            place: "test".into(),
+        })
+        .await;
+        let status = room.status.lock().unwrap().clone();
+        if let Some(plan) = &status.plan {
+            self.plan = Some(plan.digest.clone());
+        }
+        (exit, status)
+    }
+
+    async fn done(&mut self, step: Step, object: Option<&str>) -> PhaseRunStatus {
+        let (exit, status) = self.step(step, object).await;
+        assert_eq!(
+            (exit, status.outcome),
+            (Exit::Done, Some(Outcome::Done)),
+            "{step:?} {object:?}: {:#?}",
+            status.failure
+        );
+        status
+    }
+
+    /// Discovery to the last object; what each object's load reported.
+    async fn all(&mut self) -> Vec<ObjectReport> {
+        let plan = self.done(Step::Discover, None).await.plan.unwrap();
+        self.done(Step::Extract, None).await;
+        self.done(Step::Rehearse, None).await;
+        self.done(Step::Schema, None).await;
+        let mut reports = Vec::new();
+        for object in plan.objects {
+            let status = self.done(Step::Load, Some(&object.name)).await;
+            println!("{:?} {:?}", status.objects, status.reasons);
+            reports.extend(status.objects);
+        }
+        reports
+    }
+
+    fn approve_cutover(&mut self) {
+        let status = self.migration.status.get_or_insert_default();
+        status.gates = vec![Gate {
+            name: "cutover".into(),
+            state: GateState::Approved,
+            evidence_digest: "sha256:1".into(),
+            ..serde_json::from_value(json!({"name": "cutover", "state": "Approved"})).unwrap()
+        }];
+        let annotations = self.migration.metadata.annotations.get_or_insert_default();
+        annotations.insert("approval.crmferry.io/cutover".into(), "sha256:1 by ana".into());
+    }
+}
+
+fn sound(reports: &[ObjectReport]) {
+    for report in reports {
+        assert!(book::balances(&report.book) && report.book.balanced, "{report:#?}");
+        assert!(
+            report.verification.is_some_and(|verification| verification.verified),
+            "{report:#?}"
+        );
+    }
+}
+
+fn sample() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/samples/pipz-to-odoo/exports")
+}
+
+#[tokio::test]
+async fn the_sample_goes_all_the_way_and_a_second_run_changes_nothing() {
+    let mut bench = Bench::new(json!({"extends": "pipz-to-odoo"}));
+    bench.export_folder(&sample());
+    let first = bench.all().await;
+    sound(&first);
+    assert!(first.iter().map(|report| report.book.created).sum::<i64>() > 100);
+    bench.done(Step::Delta, None).await;
+    bench.approve_cutover();
+    let cutover = bench.done(Step::Cutover, None).await.cutover.unwrap();
+    assert!(cutover.switched.is_some());
+
+    bench.run = 2;
+    let second = bench.all().await;
+    sound(&second);
+    for report in &second {
+        let book = report.book;
+        assert_eq!((book.created, book.adopted, book.updated), (0, 0, 0), "{report:#?}");
+    }
+}
