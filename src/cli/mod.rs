@@ -202,7 +202,7 @@ mod tests {
     fn the_command_line_makes_sense_and_every_command_shows_an_example() {
         let command = Arguments::command();
         command.clone().debug_assert();
-        for sub in command.get_subcommands() {
+        for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
             let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains(&format!("crmferry {}", sub.get_name())), "{}", sub.get_name());
         }
