@@ -34,6 +34,9 @@ const BATCH: usize = 400;
 /// Records between two words on progress.
 const PROGRESS: i64 = 100;
 
+/// Where it is written which snapshot is in Odoo, whole and verified: its watermark.
+pub const LOADED: &str = "loaded.json";
+
 /// What an object's load gives.
 #[derive(Clone, Debug)]
 pub struct Loaded {
@@ -41,6 +44,14 @@ pub struct Loaded {
     pub report: ObjectReport,
     /// Why records were rejected, failed or differ.
     pub reasons: Vec<RejectReason>,
+}
+
+impl Loaded {
+    /// Whether the book balances and every record was read back.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.report.book.balanced && self.report.verification.is_some_and(|verification| verification.verified)
+    }
 }
 
 /// Carries the step out: the object of the PhaseRun.
@@ -61,6 +72,11 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
     let destination = job.destination().await?;
     let lock = destination.lock(job, &plan, &mapping).await?;
     let loaded = object_into_odoo(job, &destination, &plan, &mapping, object, &manifest, &lock).await?;
+    let last = mapping.objects.last().is_some_and(|last| last.name == object.name);
+    if last && loaded.is_sound() {
+        // an object begins when all before it are verified: the snapshot is in Odoo, whole
+        job.workspace.put_json(LOADED, &manifest.watermark).await?;
+    }
     job.heart.update(|status| {
         status.totals = totals([&loaded.report.book]);
         status.objects = vec![loaded.report];
