@@ -175,9 +175,8 @@ async fn open(args: &Args, manifests: &Manifests, folder: Folder, show: &mut Sho
     let workspace = Workspace::folder(&folder.path(""))?;
     show.say(first_line(args, &identity, &folder));
     let (door, memory) = door(args, &identity, &folder, &workspace, status.as_ref(), show).await?;
-    let phase = status.as_ref().map(|status| status.phase);
     let asked = args.request.verb();
-    let request = prepare::request(asked.as_deref(), phase, Timestamp::now());
+    let request = prepare::request(asked.as_deref(), status.as_ref(), Timestamp::now());
     show.say(second_line(&identity, status.as_ref(), request.as_deref()));
     Executor::new(Setup {
         mapping: manifests::seen(manifests.mapping(&identity.spec.mapping_spec_ref.name)),
