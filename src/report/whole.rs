@@ -10,7 +10,7 @@ use crate::api::{
     Migration, MigrationStatus, PhaseRunStatus,
     mapping_spec::Finding,
     migration::{Gate, GateState, ObjectStatus, PastRun, Phase, Waiting},
-    phase_run::{CutoverFacts, RejectReason, Totals},
+    phase_run::{CutoverFacts, ReasonKind, RejectReason, Totals},
 };
 
 /// What a report is made from.
@@ -74,6 +74,8 @@ pub struct Report {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Reason {
+    /// What became of the records.
+    pub kind: ReasonKind,
     /// Object.
     pub object: String,
     /// A closed word.
@@ -151,19 +153,24 @@ pub fn reasons(status: &MigrationStatus, phase_runs: &[(String, PhaseRunStatus)]
         })
         .flatten()
         .collect();
-    reasons.sort_by(|a, b| (b.count, &a.object, &a.code, &a.field).cmp(&(a.count, &b.object, &b.code, &b.field)));
+    reasons.sort_by(|a, b| {
+        let noted = |reason: &Reason| reason.kind == ReasonKind::Noted;
+        (noted(a), b.count, &a.object, &a.code, &a.field).cmp(&(noted(b), a.count, &b.object, &b.code, &b.field))
+    });
     reasons
 }
 
 fn redacted(reason: &RejectReason) -> Reason {
     let RejectReason {
         object,
+        kind,
         code,
         field,
         count,
         example: _,
     } = reason;
     Reason {
+        kind: *kind,
         object: object.clone(),
         code: code.clone(),
         field: field.clone(),
@@ -171,10 +178,20 @@ fn redacted(reason: &RejectReason) -> Reason {
     }
 }
 
+/// Headings of reasons, and what goes under each.
+pub const REASONS: [(&str, &[ReasonKind]); 2] = [
+    (
+        "Left out",
+        &[ReasonKind::Rejected, ReasonKind::Failed, ReasonKind::Mismatched],
+    ),
+    ("Arrived, but not quite as in the source", &[ReasonKind::Noted]),
+];
+
 /// A reason in words: `contacts: 12 NotFound in user_id`.
 #[must_use]
 pub fn sentence(reason: &Reason) -> String {
     let Reason {
+        kind: _,
         object,
         code,
         field,
@@ -201,11 +218,10 @@ pub fn markdown(report: &Report) -> String {
     head(&mut text, report);
     text.push_str("\n## Books\n\n");
     text.push_str(&books::markdown(&report.objects));
-    list(
-        &mut text,
-        "Left out, or not as in the source",
-        report.reasons.iter().map(sentence),
-    );
+    for (title, kinds) in REASONS {
+        let told = report.reasons.iter().filter(|reason| kinds.contains(&reason.kind));
+        list(&mut text, title, told.map(sentence));
+    }
     if !report.reasons.is_empty() {
         text.push_str("\nEvery record is named in `results/<object>/`: `rejected.csv`, `failed.csv`, `noted.csv`.\n");
     }

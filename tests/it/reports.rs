@@ -12,7 +12,9 @@ use crmferry::{
 use serde_json::json;
 
 fn golden(file: &str, found: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/golden").join(file);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/golden")
+        .join(file);
     if env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(&path, found).unwrap();
     }
@@ -73,7 +75,12 @@ fn report(laptop: bool) -> Report {
         ("acme-contacts-r2a6".to_owned(), run("contacts", "bob@example.com")),
         ("acme-contacts-r1a6".to_owned(), run("contacts", "old@example.com")),
     ];
-    whole::report(Facts { migration: &migration(), phase_runs: &runs, laptop, memory: laptop })
+    whole::report(Facts {
+        migration: &migration(),
+        phase_runs: &runs,
+        laptop,
+        memory: laptop,
+    })
 }
 
 #[test]

@@ -58,7 +58,9 @@ impl Cluster {
                     .await
                     .map_err(|error| unusable(&error))
             }
-            (None, Some(_)) => Config::from_kubeconfig(&options).await.map_err(|error| unusable(&error)),
+            (None, Some(_)) => Config::from_kubeconfig(&options)
+                .await
+                .map_err(|error| unusable(&error)),
             (None, None) => Config::infer().await.map_err(|error| unusable(&error)),
         }?;
         let namespace = reach.namespace.unwrap_or_else(|| config.default_namespace.clone());
@@ -81,7 +83,11 @@ impl Cluster {
                 // who may get one by name need not be allowed to list them, but then the first error says it all
                 let there = self.names().await.unwrap_or_default();
                 let unknown = error.to_string().contains("does not know Crmferry's resources");
-                Err(if unknown { error } else { target::absent(&name, there, &self.namespace) })
+                Err(if unknown {
+                    error
+                } else {
+                    target::absent(&name, there, &self.namespace)
+                })
             }
             found => found,
         }

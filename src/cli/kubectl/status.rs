@@ -123,8 +123,16 @@ mod tests {
 
     #[test]
     fn a_watch_ends_only_for_what_will_not_pass() {
-        let failed = |code| watcher::Error::WatchFailed(kube::Error::Api(Status::failure("m", "r").with_code(code).boxed()));
-        for (code, ends) in [(403, true), (404, true), (401, true), (500, false), (410, false), (429, false)] {
+        let failed =
+            |code| watcher::Error::WatchFailed(kube::Error::Api(Status::failure("m", "r").with_code(code).boxed()));
+        for (code, ends) in [
+            (403, true),
+            (404, true),
+            (401, true),
+            (500, false),
+            (410, false),
+            (429, false),
+        ] {
             assert_eq!(broken(failed(code), "acme").is_some(), ends, "{code}");
         }
         assert!(broken(watcher::Error::NoResourceVersion, "acme").is_none());

@@ -393,17 +393,23 @@ impl Session {
         if !report.objects.is_empty() {
             text += &books::text(&report.objects);
         }
-        if !report.reasons.is_empty() {
-            text += "\nLeft out, or not as in the source:\n";
+        for (title, kinds) in whole::REASONS {
+            let told: Vec<_> = report
+                .reasons
+                .iter()
+                .filter(|reason| kinds.contains(&reason.kind))
+                .collect();
+            if told.is_empty() {
+                continue;
+            }
+            text += &format!("\n{title}:\n");
             text.extend(
-                report
-                    .reasons
-                    .iter()
+                told.iter()
                     .take(TOP_REASONS)
                     .map(|reason| format!("  {}\n", whole::sentence(reason))),
             );
-            if let Some(more) = report.reasons.len().checked_sub(TOP_REASONS).filter(|more| *more > 0) {
-                text += &format!("  and {more} more reasons\n");
+            if told.len() > TOP_REASONS {
+                text += &format!("  and {} more reasons\n", told.len() - TOP_REASONS);
             }
         }
         let at = |name: &str| self.executor.folder().path(name).display().to_string();
