@@ -62,7 +62,7 @@ pub(super) async fn push(
     let told = bar.clone();
     let (kept, at) = with_pod(cluster, migration, "push", image, async |pods, name| {
         let command = ["pod-receive", &home(migration), &path];
-        let process = exec(pods, name, &command, true).await?;
+        let process = exec(pods, name, &command).await?;
         deliver(process, parcels, told).await
     })
     .await?;
@@ -101,7 +101,7 @@ pub(super) async fn results(
     let (manifest, _) = with_pod(cluster, migration, "results", image, async |pods, name| {
         let home = home(migration);
         let command = if all { vec!["pod-send", &home, "--all"] } else { vec!["pod-send", &home] };
-        let process = exec(pods, name, &command, false).await?;
+        let process = exec(pods, name, &command).await?;
         fetch(process, place, told).await
     })
     .await?;
@@ -273,10 +273,10 @@ async fn first_trouble(cluster: &Cluster, migration: &Migration, pod: Pod) -> Op
     troubles(&cluster.namespace, "", JobSeen::Pending, &scene).into_iter().next()
 }
 
-async fn exec(pods: &Api<Pod>, name: &str, command: &[&str], stdin: bool) -> Result<AttachedProcess, Error> {
+async fn exec(pods: &Api<Pod>, name: &str, command: &[&str]) -> Result<AttachedProcess, Error> {
     let parameters = AttachParams::default()
         .container(CONTAINER)
-        .stdin(stdin)
+        .stdin(true)
         .stdout(true)
         .stderr(true)
         .max_stdin_buf_size(CHUNK)
@@ -374,11 +374,11 @@ async fn fetch(
     bar: ProgressBar,
 ) -> Result<Manifest, Error> {
     let fate = Fate::of(&mut process);
-    let Some(mut stdout) = process.stdout() else {
+    let (Some(mut stdin), Some(stdout)) = (process.stdin(), process.stdout()) else {
         return Err(TransferError::Cut.into());
     };
     let (sender, chunks) = mpsc::channel(QUEUE);
-    let unpacking = tokio::task::spawn_blocking(move || {
+    let mut unpacking = tokio::task::spawn_blocking(move || {
         let mut input = ChunkReader {
             chunks,
             open: Vec::new(),
@@ -393,18 +393,28 @@ async fn fetch(
             Err(TransferError::Differs { arrived, sent })
         }
     });
+    let outcome = tokio::select! {
+        outcome = &mut unpacking => outcome,
+        () = feed(stdout, sender) => unpacking.await,
+    };
+    let outcome = outcome.unwrap_or(Err(TransferError::Cut));
+    if outcome.is_ok() {
+        // the pod ends now; where it is gone already, nothing is lost
+        let _ = stdin.write_all(b"got it\n").await;
+    }
+    fate.explain(outcome).await
+}
+
+/// Passes on what comes until it ends; an end that comes too early is seen by who unpacks.
+async fn feed(mut stdout: impl AsyncRead + Unpin, sender: mpsc::Sender<Vec<u8>>) {
     loop {
         let mut chunk = vec![0; CHUNK];
-        // an end that comes too early is seen by who unpacks
         let read = stdout.read(&mut chunk).await.unwrap_or(0);
         chunk.truncate(read);
         if read == 0 || sender.send(chunk).await.is_err() {
             break;
         }
     }
-    drop(sender);
-    let outcome = unpacking.await.unwrap_or(Err(TransferError::Cut));
-    fate.explain(outcome).await
 }
 
 async fn async_line(input: &mut (impl AsyncRead + Unpin)) -> Result<String, TransferError> {

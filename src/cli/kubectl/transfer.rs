@@ -86,7 +86,7 @@ pub enum TransferError {
         sent: String,
     },
     /// The other end went away.
-    #[error("the connection ended early: nothing was replaced")]
+    #[error("the connection ended early, and nothing was put in place: try again")]
     Cut,
     /// Reading or writing failed.
     #[error("{}", .path.display())]
@@ -156,7 +156,8 @@ pub async fn pod(command: PodCommand) -> u8 {
         PodCommand::PodIdle { seconds } => return idle(Duration::from_secs(seconds)).await,
         PodCommand::PodReceive { folder, path } => receive(root, &folder, &path, io::stdin().lock(), io::stdout()),
         PodCommand::PodSend { folder, all } => {
-            send(root, &folder, all, BufWriter::with_capacity(1 << 16, io::stdout().lock()))
+            let output = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+            send(root, &folder, all, output, io::stdin().lock())
         }
     };
     match done {
@@ -390,11 +391,18 @@ pub fn receive(
         .map_err(TransferError::io(wire))
 }
 
-/// The pod's end of `results`: a tar, then the digest of what it holds.
+/// The pod's end of `results`: a tar, then the digest of what it holds. Ends only when the other end says it has it all:
+/// what is still on its way when a process ends can be lost.
 ///
 /// # Errors
 /// When there is nothing to send, or it cannot be read.
-pub fn send(root: &Path, folder: &str, all: bool, output: impl Write) -> Result<(), TransferError> {
+pub fn send(
+    root: &Path,
+    folder: &str,
+    all: bool,
+    output: impl Write,
+    input: impl Read,
+) -> Result<(), TransferError> {
     let folder = root.join(inside(folder).ok_or_else(|| TransferError::Name(folder.to_owned()))?);
     let mut parcels = list(&folder)?;
     parcels.retain(|parcel| all || parcel.name.starts_with("results/"));
@@ -404,7 +412,8 @@ pub fn send(root: &Path, folder: &str, all: bool, output: impl Write) -> Result<
     let (manifest, mut output) = pack(&parcels, output, &mut |_| {})?;
     writeln!(output, "sent {}", manifest.digest())
         .and_then(|()| output.flush())
-        .map_err(TransferError::io(Path::new("the connection")))
+        .map_err(TransferError::io(Path::new("the connection")))?;
+    line(input).map(drop).map_err(|_| TransferError::Cut)
 }
 
 /// The line after a tar; the zeros that fill the tar up are passed over.

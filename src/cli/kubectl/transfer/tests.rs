@@ -178,15 +178,15 @@ fn results_come_back_alone_or_with_everything() {
     write(root.path(), "crm/acme/ledger/1", "x");
     for (all, files) in [(false, 2), (true, 3)] {
         let mut wire = Vec::new();
-        send(root.path(), "crm/acme", all, &mut wire).unwrap();
+        send(root.path(), "crm/acme", all, &mut wire, &b"got it\n"[..]).unwrap();
         let mut input = &wire[..];
         let manifest = unpack(&mut input, &into.path().join(files.to_string()), &mut silent()).unwrap();
         assert_eq!(manifest.files(), files);
         assert_eq!(line(input).unwrap(), format!("sent {}", manifest.digest()));
         assert_eq!(read(into.path().join(files.to_string()).join("results/scope.md")), "# scope");
     }
-    assert!(matches!(send(root.path(), "crm/other", false, Vec::new()), Err(TransferError::Absent(_))));
-    assert!(matches!(send(root.path(), "../x", false, Vec::new()), Err(TransferError::Name(_))));
+    assert!(matches!(send(root.path(), "crm/other", false, Vec::new(), &b""[..]), Err(TransferError::Absent(_))));
+    assert!(matches!(send(root.path(), "../x", false, Vec::new(), &b""[..]), Err(TransferError::Name(_))));
 }
 
 #[test]
