@@ -10,7 +10,7 @@ use crate::{
     api::{
         Migration, MigrationStatus, Phase, PhaseRun,
         migration::{Gate, GateState, ObjectStatus},
-        phase_run::RejectReason,
+        phase_run::{ReasonKind, RejectReason},
     },
     lifecycle::verbs::{Command, Target, command},
 };
@@ -168,7 +168,8 @@ pub fn top_reasons(status: &MigrationStatus, runs: &[PhaseRun]) -> Vec<RejectRea
     for object in &status.objects {
         let run = runs.iter().find(|run| run.name_any() == object.phase_run);
         let told = run.and_then(|run| run.status.as_ref()).map(|status| &status.reasons);
-        let own = told.into_iter().flatten().filter(|reason| reason.object == object.name);
+        let lost = |reason: &&RejectReason| reason.object == object.name && reason.kind != ReasonKind::Noted;
+        let own = told.into_iter().flatten().filter(lost);
         reasons.extend(own.cloned());
     }
     reasons.sort_by(|a, b| {

@@ -158,6 +158,7 @@ pub fn reasons(status: &MigrationStatus, phase_runs: &[(String, PhaseRunStatus)]
 fn redacted(reason: &RejectReason) -> Reason {
     let RejectReason {
         object,
+        kind: _,
         code,
         field,
         count,
