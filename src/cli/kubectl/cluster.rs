@@ -12,10 +12,7 @@ use kube::{
 use serde_json::Value;
 
 use super::{error::Error, target};
-use crate::{
-    api::{LABEL_MIGRATION, Migration, PLUGIN, PhaseRun},
-    chain::Chain,
-};
+use crate::api::{LABEL_MIGRATION, Migration, PLUGIN, PhaseRun};
 
 /// How the cluster is reached, as kubectl has it.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -45,10 +42,10 @@ impl Cluster {
             cluster: None,
             user: None,
         };
+        // kube's own text names the causes already
         let unusable = |error: &dyn std::error::Error| {
             Error::Refused(format!(
-                "no usable kubeconfig: {}; give --kubeconfig FILE, or set KUBECONFIG",
-                Chain(error)
+                "no usable kubeconfig: {error}; give --kubeconfig FILE, or set KUBECONFIG"
             ))
         };
         let config = match (reach.kubeconfig, &options.context) {
