@@ -154,7 +154,7 @@ pub fn sentence(reason: &Reason) -> String {
 /// The report as JSON.
 #[must_use]
 pub fn json(report: &Report) -> String {
-    serde_json::to_string_pretty(report).expect("a report is plain data") + "\n"
+    super::pretty(report) + "\n"
 }
 
 /// The report as Markdown.
