@@ -3,6 +3,7 @@
 pub mod books;
 pub mod chain;
 pub mod scope;
+pub mod status;
 pub mod whole;
 
 /// What a report is made of, as JSON for people.
