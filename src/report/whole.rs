@@ -78,6 +78,8 @@ pub struct Reason {
     pub kind: ReasonKind,
     /// Object.
     pub object: String,
+    /// What became of the records.
+    pub kind: ReasonKind,
     /// A closed word.
     pub code: String,
     /// Field or column.
@@ -136,7 +138,7 @@ pub fn report(facts: Facts<'_>) -> Report {
     }
 }
 
-/// The reasons of each object, from the PhaseRun that counted it last; most frequent first.
+/// The reasons of each object, from the PhaseRun that counted it last: losses before notes, the most frequent first.
 #[must_use]
 pub fn reasons(status: &MigrationStatus, phase_runs: &[(String, PhaseRunStatus)]) -> Vec<Reason> {
     let mut reasons: Vec<Reason> = status
@@ -154,8 +156,8 @@ pub fn reasons(status: &MigrationStatus, phase_runs: &[(String, PhaseRunStatus)]
         .flatten()
         .collect();
     reasons.sort_by(|a, b| {
-        let noted = |reason: &Reason| reason.kind == ReasonKind::Noted;
-        (noted(a), b.count, &a.object, &a.code, &a.field).cmp(&(noted(b), a.count, &b.object, &b.code, &b.field))
+        let place = |reason: &Reason| (reason.kind == ReasonKind::Noted, std::cmp::Reverse(reason.count));
+        (place(a), &a.object, &a.code, &a.field).cmp(&(place(b), &b.object, &b.code, &b.field))
     });
     reasons
 }
@@ -172,27 +174,20 @@ fn redacted(reason: &RejectReason) -> Reason {
     Reason {
         kind: *kind,
         object: object.clone(),
+        kind: *kind,
         code: code.clone(),
         field: field.clone(),
         count: *count,
     }
 }
 
-/// Headings of reasons, and what goes under each.
-pub const REASONS: [(&str, &[ReasonKind]); 2] = [
-    (
-        "Left out",
-        &[ReasonKind::Rejected, ReasonKind::Failed, ReasonKind::Mismatched],
-    ),
-    ("Arrived, but not quite as in the source", &[ReasonKind::Noted]),
-];
-
-/// A reason in words: `contacts: 12 NotFound in user_id`.
+/// A reason in words: `contacts: 12 rejected, NotFound in user_id`.
 #[must_use]
 pub fn sentence(reason: &Reason) -> String {
     let Reason {
         kind: _,
         object,
+        kind,
         code,
         field,
         count,
@@ -202,13 +197,14 @@ pub fn sentence(reason: &Reason) -> String {
     } else {
         format!(" in {field}")
     };
-    format!("{object}: {count} {code}{place}")
+    let kind = format!("{kind:?}").to_lowercase();
+    format!("{object}: {count} {kind}, {code}{place}")
 }
 
 /// The report as JSON.
 #[must_use]
 pub fn json(report: &Report) -> String {
-    serde_json::to_string_pretty(report).expect("a report is plain data") + "\n"
+    super::pretty(report) + "\n"
 }
 
 /// The report as Markdown.

@@ -65,7 +65,7 @@ fn migration() -> Migration {
 fn report(laptop: bool) -> Report {
     let run = |object: &str, example: &str| -> PhaseRunStatus {
         serde_json::from_value(json!({"reasons": [
-            {"object": object, "code": "NotFound", "field": "user_id", "count": 4, "example": example},
+            {"object": object, "kind": "Noted", "code": "NotFound", "field": "user_id", "count": 4, "example": example},
             {"object": object, "code": "Empty", "field": "name", "count": 2, "example": example},
         ]}))
         .unwrap()

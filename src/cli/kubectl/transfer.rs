@@ -69,7 +69,9 @@ pub enum TransferError {
     #[error("{0:?} is not a name that may be written there")]
     Name(String),
     /// A folder that is the run's own.
-    #[error("spec.source.files.path {0:?} lies in a folder that runs keep their own files in: choose another, such as exports/")]
+    #[error(
+        "spec.source.files.path {0:?} lies in a folder that runs keep their own files in: choose another, such as exports/"
+    )]
     Ours(String),
     /// A file that became longer or shorter meanwhile.
     #[error("{} changed while it was sent: try again when nobody writes to it", .0.display())]
@@ -155,10 +157,12 @@ pub async fn pod(command: PodCommand) -> u8 {
     let done = match command {
         PodCommand::PodIdle { seconds } => return idle(Duration::from_secs(seconds)).await,
         PodCommand::PodReceive { folder, path } => receive(root, &folder, &path, io::stdin().lock(), io::stdout()),
-        PodCommand::PodSend { folder, all } => {
-            let output = BufWriter::with_capacity(1 << 16, io::stdout().lock());
-            send(root, &folder, all, output, io::stdin().lock())
-        }
+        PodCommand::PodSend { folder, all } => send(
+            root,
+            &folder,
+            all,
+            BufWriter::with_capacity(1 << 16, io::stdout().lock()),
+        ),
     };
     match done {
         Ok(()) => 0,
@@ -195,7 +199,9 @@ pub fn list(folder: &Path) -> Result<Vec<Parcel>, TransferError> {
         for entry in fs::read_dir(&place).map_err(TransferError::io(&place))? {
             let path = entry.map_err(TransferError::io(&place))?.path();
             let leaf = path.file_name().unwrap_or_default();
-            let leaf = leaf.to_str().ok_or_else(|| TransferError::Name(leaf.to_string_lossy().into_owned()))?;
+            let leaf = leaf
+                .to_str()
+                .ok_or_else(|| TransferError::Name(leaf.to_string_lossy().into_owned()))?;
             let name = format!("{prefix}{leaf}");
             let seen = fs::symlink_metadata(&path).map_err(TransferError::io(&path))?;
             if seen.is_dir() {
@@ -266,13 +272,19 @@ pub fn pack<W: Write>(
             .append_data(&mut header, name, &mut counted)
             .map_err(TransferError::io(path))?;
         let (bytes, hash) = (counted.bytes, hex(&counted.hash.finalize()));
-        let more = counted.inner.into_inner().read(&mut [0]).map_err(TransferError::io(path))?;
+        let more = counted
+            .inner
+            .into_inner()
+            .read(&mut [0])
+            .map_err(TransferError::io(path))?;
         if bytes != *size || more > 0 {
             return Err(TransferError::Changed(path.clone()));
         }
         manifest.files.push((name.clone(), bytes, hash));
     }
-    let output = archive.into_inner().map_err(TransferError::io(Path::new("the connection")))?;
+    let output = archive
+        .into_inner()
+        .map_err(TransferError::io(Path::new("the connection")))?;
     Ok((manifest, output))
 }
 
@@ -315,7 +327,9 @@ pub fn unpack(input: impl Read, into: &Path, told: &mut dyn FnMut(u64)) -> Resul
             return Err(TransferError::Cut);
         }
         file.sync_all().map_err(TransferError::io(&path))?;
-        manifest.files.push((name, counted.bytes, hex(&counted.hash.finalize())));
+        manifest
+            .files
+            .push((name, counted.bytes, hex(&counted.hash.finalize())));
     }
     Ok(manifest)
 }
