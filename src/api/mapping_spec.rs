@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What the records of a source become in Odoo.
+#[expect(clippy::duplicated_attributes, reason = "each printer column has a type of its own")]
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[kube(
     group = "crmferry.io",

@@ -64,7 +64,7 @@ pub fn crds() -> Vec<(&'static str, CustomResourceDefinition)> {
         ("mappingspecs.yaml", schema::finished(MappingSpec::crd(), None)),
         (
             "migrations.yaml",
-            schema::finished(Migration::crd(), Some(migration::initial_status())),
+            schema::finished(Migration::crd(), Some(&migration::initial_status())),
         ),
         ("phaseruns.yaml", schema::finished(PhaseRun::crd(), None)),
     ]

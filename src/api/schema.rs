@@ -10,7 +10,7 @@ const MAX_MAP_VALUE: i64 = 4096;
 
 /// The CRD with absence said in one way (no `null`), lists owned whole, everything bounded, and the status an object is
 /// born with.
-pub(super) fn finished(mut crd: CustomResourceDefinition, status: Option<Value>) -> CustomResourceDefinition {
+pub(super) fn finished(mut crd: CustomResourceDefinition, status: Option<&Value>) -> CustomResourceDefinition {
     for version in &mut crd.spec.versions {
         let Some(root) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) else {
             continue;
@@ -19,7 +19,7 @@ pub(super) fn finished(mut crd: CustomResourceDefinition, status: Option<Value>)
         let Some(schema) = root.properties.as_mut().and_then(|p| p.get_mut("status")) else {
             continue;
         };
-        schema.default = status.clone().map(JSON);
+        schema.default = status.cloned().map(JSON);
         schema.description = Some("What was observed. Nobody writes it by hand.".into());
         if let Some(conditions) = schema.properties.as_mut().and_then(|p| p.get_mut("conditions")) {
             bound_conditions(conditions);

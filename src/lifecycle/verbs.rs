@@ -99,8 +99,9 @@ pub fn command(command: Command<'_>, target: Target<'_>) -> String {
     if laptop {
         return match command {
             Command::Approve(gate) => format!("crmferry run <manifest> --approve {gate}"),
-            Command::Request(verb) => format!("crmferry run <manifest> --request '{verb}'"),
-            Command::Push => "copy the exports to the folder named, then: crmferry run <manifest>".into(),
+            Command::Request("rerun") => "crmferry run <manifest>".into(),
+            Command::Request(verb) => format!("crmferry run <manifest> --{verb}"),
+            Command::Push => "crmferry run <manifest> --exports DIR".into(),
             Command::Resume | Command::Edit => "edit the manifest, then: crmferry run <manifest>".into(),
             Command::DescribeMapping(_) => "crmferry validate <manifest>".into(),
             Command::ShowGuard => String::new(),

@@ -146,11 +146,26 @@ impl Item {
         let value = path.resolve(&self.seen.scope());
         (!is_empty(Some(&value))).then(|| canonical_text(&value))
     }
+}
 
-    /// Where it stands by a path of its source. Dates and times are read as `formats` says.
+/// Bits that sort as the number does.
+#[expect(clippy::cast_possible_wrap, reason = "the bits are meant, not the number")]
+fn sorting_bits(number: f64) -> i64 {
+    let bits = (number + 0.0).to_bits() as i64;
+    bits ^ (((bits >> 63).cast_unsigned()) >> 1).cast_signed()
+}
+
+impl Object {
+    /// Where a record stands by a path. Dates and times are read as `formats` says.
     #[must_use]
-    pub fn order_at(&self, path: &Path) -> Order {
-        let value = path.resolve(&self.seen.scope());
+    pub fn order_of(&self, record: &Record, path: &Path) -> Order {
+        let lets = Record::new();
+        let scope = Scope {
+            record,
+            lets: &lets,
+            each: None,
+        };
+        let value = path.resolve(&scope);
         if is_empty(Some(&value)) {
             return Order::Nothing;
         }
@@ -166,16 +181,7 @@ impl Item {
             Err(_) => Order::Text(text),
         }
     }
-}
 
-/// Bits that sort as the number does.
-#[expect(clippy::cast_possible_wrap, reason = "the bits are meant, not the number")]
-fn sorting_bits(number: f64) -> i64 {
-    let bits = (number + 0.0).to_bits() as i64;
-    bits ^ (((bits >> 63).cast_unsigned()) >> 1).cast_signed()
-}
-
-impl Object {
     /// Each, let, where, key: what one source record gives. The record is shared, not copied.
     #[must_use]
     pub fn items(&self, record: &Arc<Record>) -> Vec<Step> {

@@ -296,7 +296,7 @@ mod tests {
     }
 
     fn loading() -> Migration {
-        migration(json!({"phase": "Loading", "run": 1}))
+        migration(&json!({"phase": "Loading", "run": 1}))
     }
 
     #[tokio::test]
@@ -451,7 +451,7 @@ mod tests {
         let mut foreign = run("contacts", 0);
         foreign.metadata.owner_references.as_mut().unwrap()[0].uid = "u0".into();
         runs.push(foreign);
-        let migration = migration(json!({"phase": "Loading", "attempt": {
+        let migration = migration(&json!({"phase": "Loading", "attempt": {
             "name": "contacts-1", "number": 1, "step": "Load", "since": "2026-01-01T00:00:00Z"}}));
         assert_eq!(prunable(&migration, &runs), ["contacts-2"]);
     }

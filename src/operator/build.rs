@@ -271,7 +271,7 @@ mod tests {
             image: "crmferry:pinned".into(),
             orders: Orders::default(),
         };
-        let job = job(&migration(json!(null)), "acme-extract-r1a1", &spec, settings).unwrap();
+        let job = job(&migration(&json!(null)), "acme-extract-r1a1", &spec, settings).unwrap();
         serde_json::to_value(job).unwrap()
     }
 

@@ -64,7 +64,7 @@ impl Metrics {
         self.phases.get_or_create(&vec![("phase", format!("{phase:?}"))]).inc();
     }
 
-    /// Everything, in the text format of OpenMetrics.
+    /// Everything, in the text format of `OpenMetrics`.
     pub(super) fn render<'a>(
         &self,
         migrations: impl Iterator<Item = &'a Migration>,
@@ -176,7 +176,7 @@ mod tests {
         metrics.entered(Phase::Loading);
         let status = json!({"phase": "Loading", "objects": [
             {"name": "contacts", "model": "res.partner", "book": {"read": 3, "mapped": 3, "created": 3, "balanced": true}}]});
-        let text = metrics.render([migration(status)].iter()).unwrap();
+        let text = metrics.render([migration(&status)].iter()).unwrap();
         for line in [
             r#"crmferry_reconciles_total{kind="Migration",result="Ok"} 1"#,
             r#"crmferry_reconcile_duration_seconds_count{kind="Migration"} 1"#,

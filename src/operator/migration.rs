@@ -107,7 +107,7 @@ mod tests {
             Method::GET,
             MIGRATION,
             200,
-            serde_json::to_value(migration(status.clone())).unwrap(),
+            serde_json::to_value(migration(status)).unwrap(),
         )
     }
 
@@ -121,13 +121,13 @@ mod tests {
     }
 
     fn written(check: impl FnOnce(&Value) + Send + 'static) -> Exchange {
-        let answer = serde_json::to_value(migration(json!({}))).unwrap();
+        let answer = serde_json::to_value(migration(&json!({}))).unwrap();
         on(Method::PATCH, STATUS, 200, answer).with(check)
     }
 
     async fn pass(script: Vec<Exchange>) -> Result<Action, Error> {
-        let cached = migration(json!({"phase": "Pending"}));
-        against(script, async |context| reconcile(&cached, &context).await).await
+        let cached = migration(&json!({"phase": "Pending"}));
+        Box::pin(against(script, async |context| reconcile(&cached, &context).await)).await
     }
 
     #[tokio::test]

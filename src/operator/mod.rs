@@ -59,7 +59,7 @@ const DEBOUNCE: Duration = Duration::from_millis(500);
 const BACKOFF_MAX: u64 = 60;
 
 /// What a pass may use.
-pub struct Context {
+struct Context {
     client: Client,
     settings: Settings,
     reporter: Reporter,
@@ -71,9 +71,8 @@ pub struct Context {
 }
 
 impl Context {
-    /// A context with an own clock.
-    #[must_use]
-    pub fn new(client: Client, settings: Settings, now: fn() -> Timestamp) -> Self {
+    /// The clock is given, so that tests can stop it.
+    fn new(client: Client, settings: Settings, now: fn() -> Timestamp) -> Self {
         Self {
             client,
             settings,
@@ -183,15 +182,15 @@ fn migrations(scope: Option<&str>, context: &Arc<Context>, shutdown: &Cancellati
             api::<PartialObjectMeta<MappingSpec>>(client, scope),
             watcher::Config::default(),
             move |spec| {
-                let uses = |migration: &DeserializeGuard<Migration>| {
-                    migration.namespace() == spec.namespace()
-                        && migration
+                let concerned = |user: &DeserializeGuard<Migration>| {
+                    user.namespace() == spec.namespace()
+                        && user
                             .0
                             .as_ref()
-                            .is_ok_and(|m| m.spec.mapping_spec_ref.name == spec.name_any())
+                            .is_ok_and(|user| user.spec.mapping_spec_ref.name == spec.name_any())
                 };
                 users
-                    .state_filter(uses)
+                    .state_filter(concerned)
                     .into_iter()
                     .map(|migration| ObjectRef::from_obj(&*migration))
             },
@@ -225,20 +224,14 @@ where
     }
 }
 
-/// A pass over a Migration.
-///
-/// # Errors
-/// Whatever stood in the way; the error policy decides when to try again.
-pub async fn reconcile_migration(
-    object: Arc<DeserializeGuard<Migration>>,
-    context: Arc<Context>,
-) -> Result<Action, Error> {
-    let pass = async {
+async fn reconcile_migration(object: Arc<DeserializeGuard<Migration>>, context: Arc<Context>) -> Result<Action, Error> {
+    // on the heap: what a pass keeps across its waits is too much for every stack frame above it
+    let pass = Box::pin(async {
         match &object.0 {
             Ok(migration) => migration::reconcile(migration, &context).await,
             Err(invalid) => Err(Error::Unreadable(invalid.error.clone())),
         }
-    };
+    });
     watched(&*object, "Migration", &context, pass).await
 }
 
@@ -290,6 +283,7 @@ fn key(object: &impl Resource) -> String {
 }
 
 /// Each object backs off for itself: 2, 4, 8, … seconds.
+#[expect(clippy::needless_pass_by_value, reason = "the signature is the controller's")]
 fn error_policy<K: Resource>(object: Arc<K>, error: &Error, context: Arc<Context>) -> Action {
     if error.is_permanent() {
         return Action::await_change();

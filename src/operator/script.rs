@@ -77,7 +77,7 @@ async fn play(mut handle: Handle<Request<Body>, Response<Body>>, script: Vec<Exc
 }
 
 /// A Migration as an API server would send it.
-pub(super) fn migration(status: Value) -> Migration {
+pub(super) fn migration(status: &Value) -> Migration {
     let value = json!({
         "apiVersion": "crmferry.io/v1alpha1", "kind": "Migration",
         "metadata": {"name": "acme", "namespace": "ferry", "uid": "u1", "generation": 3, "resourceVersion": "41"},

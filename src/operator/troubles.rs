@@ -240,91 +240,95 @@ mod tests {
         serde_json::from_str(include_str!("../../tests/fixtures/troubles.json")).unwrap()
     }
 
+    type Row = (&'static str, JobSeen, &'static str, &'static str, &'static str);
+
+    /// Scene, how the Job stands, and what reason, message and command are to hold.
+    const TABLE: [Row; 13] = [
+        (
+            "claim-missing",
+            JobSeen::Pending,
+            "ClaimMissing",
+            "PersistentVolumeClaim exports",
+            "get persistentvolumeclaim exports",
+        ),
+        (
+            "image-missing",
+            JobSeen::Pending,
+            "ErrImagePull",
+            "image localhost/nothing:1",
+            "describe pod",
+        ),
+        (
+            "image-never",
+            JobSeen::Pending,
+            "ErrImageNeverPull",
+            "image localhost/nothing:1",
+            "describe pod",
+        ),
+        (
+            "image-invalid",
+            JobSeen::Pending,
+            "InvalidImageName",
+            "image localhost/No:::1",
+            "describe pod",
+        ),
+        (
+            "unschedulable",
+            JobSeen::Pending,
+            "Unschedulable",
+            "node affinity/selector",
+            "describe pod",
+        ),
+        (
+            "root-image",
+            JobSeen::Pending,
+            "CreateContainerConfigError",
+            "image will run as root",
+            "describe pod",
+        ),
+        (
+            "failed-mount",
+            JobSeen::Pending,
+            "FailedMount",
+            "is not a directory",
+            "describe pod",
+        ),
+        (
+            "no-service-account",
+            JobSeen::Pending,
+            "FailedCreate",
+            "serviceaccount \"nobody-here\" not found",
+            "describe job",
+        ),
+        (
+            "quota",
+            JobSeen::Pending,
+            "FailedCreate",
+            "exceeded quota: none",
+            "describe resourcequota",
+        ),
+        (
+            "absent",
+            JobSeen::Failed(Some(128)),
+            "StartError",
+            "/bin/nothing",
+            "describe pod",
+        ),
+        (
+            "hungry",
+            JobSeen::Failed(Some(137)),
+            "OOMKilled",
+            "OOMKilled",
+            "describe pod",
+        ),
+        ("exit20", JobSeen::Failed(Some(20)), "", "", ""),
+        ("sleeps", JobSeen::Running, "", "", ""),
+    ];
+
     #[test]
     fn every_scene_of_a_real_cluster_names_the_thing_and_the_command() {
         let mut scenes = scenes();
-        let table: [(&str, JobSeen, &str, &str, &str); 13] = [
-            (
-                "claim-missing",
-                JobSeen::Pending,
-                "ClaimMissing",
-                "PersistentVolumeClaim exports",
-                "get persistentvolumeclaim exports",
-            ),
-            (
-                "image-missing",
-                JobSeen::Pending,
-                "ErrImagePull",
-                "image localhost/nothing:1",
-                "describe pod",
-            ),
-            (
-                "image-never",
-                JobSeen::Pending,
-                "ErrImageNeverPull",
-                "image localhost/nothing:1",
-                "describe pod",
-            ),
-            (
-                "image-invalid",
-                JobSeen::Pending,
-                "InvalidImageName",
-                "image localhost/No:::1",
-                "describe pod",
-            ),
-            (
-                "unschedulable",
-                JobSeen::Pending,
-                "Unschedulable",
-                "node affinity/selector",
-                "describe pod",
-            ),
-            (
-                "root-image",
-                JobSeen::Pending,
-                "CreateContainerConfigError",
-                "image will run as root",
-                "describe pod",
-            ),
-            (
-                "failed-mount",
-                JobSeen::Pending,
-                "FailedMount",
-                "is not a directory",
-                "describe pod",
-            ),
-            (
-                "no-service-account",
-                JobSeen::Pending,
-                "FailedCreate",
-                "serviceaccount \"nobody-here\" not found",
-                "describe job",
-            ),
-            (
-                "quota",
-                JobSeen::Pending,
-                "FailedCreate",
-                "exceeded quota: none",
-                "describe resourcequota",
-            ),
-            (
-                "absent",
-                JobSeen::Failed(Some(128)),
-                "StartError",
-                "/bin/nothing",
-                "describe pod",
-            ),
-            (
-                "hungry",
-                JobSeen::Failed(Some(137)),
-                "OOMKilled",
-                "OOMKilled",
-                "describe pod",
-            ),
-            ("exit20", JobSeen::Failed(Some(20)), "", "", ""),
-            ("sleeps", JobSeen::Running, "", "", ""),
-        ];
-        for (name, wanted, reason, message, command) in table {
+        for (name, wanted, reason, message, command) in TABLE {
             let Seen { job, pods, events } = scenes.remove(name).unwrap();
             let scene = Scene {
                 pods,

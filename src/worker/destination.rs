@@ -59,9 +59,9 @@ pub struct Destination {
 }
 
 /// Time between two beats of the lock; it ages out in ten minutes.
-const LOCK_BEAT: Duration = Duration::from_secs(60);
+const LOCK_BEAT: Duration = Duration::from_mins(1);
 /// A call without an answer for so long is given up: what became of it is read back.
-const CALL: Duration = Duration::from_secs(120);
+const CALL: Duration = Duration::from_mins(2);
 /// A call that runs longer is worth a word to people.
 const SLOW: Duration = Duration::from_secs(10);
 

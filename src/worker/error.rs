@@ -156,8 +156,9 @@ impl From<WorkspaceError> for StepError {
             WorkspaceError::NotWritable { .. } => Self::configuration(FailureReason::WorkspaceNotWritable, message),
             WorkspaceError::Foreign { .. } => Self::configuration(FailureReason::WorkspaceForeign, message),
             WorkspaceError::Damaged { .. } => Self::configuration(FailureReason::WorkspaceLost, message),
-            WorkspaceError::Locked { .. } => Self::retry(FailureReason::WorkspaceNotWritable, message),
-            WorkspaceError::Io { .. } => Self::retry(FailureReason::WorkspaceNotWritable, message),
+            WorkspaceError::Locked { .. } | WorkspaceError::Io { .. } => {
+                Self::retry(FailureReason::WorkspaceNotWritable, message)
+            }
         }
     }
 }

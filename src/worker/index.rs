@@ -51,12 +51,21 @@ impl IndexError {
     }
 }
 
+/// Text and value of an entry.
+pub type Pair = (Vec<u8>, Vec<u8>);
+
 /// Bytes to bytes, grouped by [`Kind`] and a scope within it.
 pub struct Index {
     db: Database,
     table: ReadOnlyTable<&'static [u8], &'static [u8]>,
     held: HashMap<Vec<u8>, Vec<u8>>,
     _file: tempfile::NamedTempFile,
+}
+
+/// An entry's value as JSON.
+pub fn plain<T: serde::Serialize>(value: &T) -> Vec<u8> {
+    // what the index keeps is plain data with text keys, which always serialises
+    serde_json::to_vec(value).unwrap_or_default()
 }
 
 fn key(kind: Kind, scope: &str, text: &[u8]) -> Vec<u8> {
@@ -146,7 +155,7 @@ impl Index {
         scope: &str,
         after: Option<&[u8]>,
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, IndexError> {
+    ) -> Result<Vec<Pair>, IndexError> {
         self.flush()?;
         let head = key(kind, scope, b"");
         let mut from = head.clone();

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use super::{
     Job,
     error::{StepError, of_rpc},
-    index::{Index, Kind},
+    index::{Index, Kind, plain},
     lookups::{self, Finder, Known, Matched},
     outcome::Results,
     plan::Plan,
@@ -133,10 +133,10 @@ pub async fn object_into_odoo(
     tally.book.balanced = crate::lifecycle::book::balances(&tally.book);
     let files = results.finish().await?;
     job.heart.update(|status| status.files.extend(files));
-    Ok(finish(object, &tally, verified))
+    Ok(finish(object, &tally, &verified))
 }
 
-fn finish(object: &Object, tally: &Tally, verified: Verified) -> Loaded {
+fn finish(object: &Object, tally: &Tally, verified: &Verified) -> Loaded {
     let mut reasons = tally.reasons(&object.name);
     reasons.extend(verified.tally.reasons(&object.name));
     most_frequent(&mut reasons);
@@ -207,8 +207,7 @@ pub async fn read_ledger(job: &Job, index: &mut Index, object: &Object) -> Resul
     while let Some(entry) = entries.next().await {
         let entry = entry?;
         index.put(Kind::Name, &object.name, entry.external_id.as_bytes(), Vec::new())?;
-        let bytes = serde_json::to_vec(&entry).expect("an entry is plain data");
-        index.put(Kind::Ledger, &object.name, entry.key.0.as_bytes(), bytes)?;
+        index.put(Kind::Ledger, &object.name, entry.key.0.as_bytes(), plain(&entry))?;
     }
     Ok(())
 }
@@ -559,7 +558,6 @@ impl Loader<'_> {
                 self.results.failed(&prepared.key, rejection).await?;
                 return Ok(());
             }
-            (End::Created(id), _) => (*id, Fate::Created),
             (End::Adopted(id), _) => (*id, Fate::Adopted),
             (End::Updated(id), Todo::Compare { known, .. }) => (*id, self.stock.fate(*known, true)),
             (End::Untouched(id), Todo::Compare { known, entry, .. }) => {
@@ -567,8 +565,10 @@ impl Loader<'_> {
                 let updated = before.is_some_and(|e| e.run == self.job.spec.run && e.outcome == Settled::Updated);
                 (*id, self.stock.fate(*known, updated))
             }
-            // its external id appeared while we were writing: made by an attempt whose answer was lost
-            (End::Updated(id) | End::Untouched(id), Todo::Create | Todo::Adopt(_)) => (*id, Fate::Created),
+            // made now; or its external id appeared meanwhile: made by an attempt of this run whose answer was lost
+            (End::Created(id), _) | (End::Updated(id) | End::Untouched(id), Todo::Create | Todo::Adopt(_)) => {
+                (*id, Fate::Created)
+            }
         };
         self.tally.count(fate);
         let known = Known {
@@ -693,23 +693,16 @@ impl Sender {
         let mut ends: BTreeMap<SourceKey, (End, Vec<String>)> = BTreeMap::new();
         for prepared in &batch {
             let (op, kept) = self.operation(prepared, &current, &mut undo);
-            match op {
-                Some(op) => {
-                    ends.insert(prepared.key.clone(), (End::Untouched(0), kept));
-                    writes.push(Write {
-                        key: prepared.key.clone(),
-                        external_id: prepared.external_id.clone(),
-                        op,
-                    });
-                }
-                None => {
-                    let id = match prepared.todo {
-                        Todo::Compare { id, .. } | Todo::Adopt(id) => id,
-                        Todo::Create => 0,
-                    };
-                    ends.insert(prepared.key.clone(), (End::Untouched(id), kept));
-                }
-            }
+            let id = match prepared.todo {
+                Todo::Compare { id, .. } | Todo::Adopt(id) => id,
+                Todo::Create => 0,
+            };
+            ends.insert(prepared.key.clone(), (End::Untouched(id), kept));
+            writes.extend(op.map(|op| Write {
+                key: prepared.key.clone(),
+                external_id: prepared.external_id.clone(),
+                op,
+            }));
         }
         self.workspace.append_undo(&self.object, &undo).await?;
         let heart = self.heart.clone();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     error::StepError,
-    index::{Index, IndexError, Kind},
+    index::{Index, IndexError, Kind, plain},
 };
 use crate::{
     args,
@@ -138,8 +138,7 @@ pub fn known(index: &Index, object: &str, name: &str) -> Result<Option<Known>, I
 /// # Errors
 /// When the scratch disk cannot be written.
 pub fn note(index: &mut Index, object: &str, name: &str, known: Known) -> Result<(), IndexError> {
-    let bytes = serde_json::to_vec(&known).expect("an identity is plain data");
-    index.put(Kind::Identity, object, name.as_bytes(), bytes)
+    index.put(Kind::Identity, object, name.as_bytes(), plain(&known))
 }
 
 fn object_scope(object: &str, by: &str) -> String {
@@ -274,14 +273,14 @@ async fn load_external_ids(index: &mut Index, rpc: &dyn Rpc, model: &str, scope:
                 row["module"].as_str().unwrap_or(""),
                 row["name"].as_str().unwrap_or("")
             );
-            put_found(index, scope, &name, Reference::Id(row["res_id"].as_i64().unwrap_or(0)))?;
+            put_found(index, scope, &name, &Reference::Id(row["res_id"].as_i64().unwrap_or(0)))?;
         }
     }
 }
 
 /// Puts a record under a text; a second one makes it "several".
-fn put_found(index: &mut Index, scope: &str, text: &str, reference: Reference) -> Result<(), IndexError> {
-    let bytes = serde_json::to_vec(&reference).expect("a reference is plain data");
+fn put_found(index: &mut Index, scope: &str, text: &str, reference: &Reference) -> Result<(), IndexError> {
+    let bytes = plain(reference);
     match index.get(Kind::Lookup, scope, text.as_bytes())? {
         None => index.put(Kind::Lookup, scope, text.as_bytes(), bytes),
         Some(before) if before == bytes => Ok(()),
@@ -342,7 +341,7 @@ async fn load_model(
         for (text, id) in texts {
             let archived_twin = !active && index.has(Kind::Taken, &scope, text.as_bytes())?;
             if !archived_twin {
-                put_found(index, &scope, &text, Reference::Id(id))?;
+                put_found(index, &scope, &text, &Reference::Id(id))?;
             }
             if *active {
                 index.put(Kind::Taken, &scope, text.as_bytes(), Vec::new())?;
@@ -486,7 +485,7 @@ pub fn foresee(
                 index,
                 &scope,
                 &external.to_string(),
-                Reference::Pending(external.clone()),
+                &Reference::Pending(external.clone()),
             )?;
             continue;
         }
@@ -502,7 +501,7 @@ pub fn foresee(
                 index,
                 &scope,
                 &parts.join("\u{0}"),
-                Reference::Pending(external.clone()),
+                &Reference::Pending(external.clone()),
             )?;
         }
     }
@@ -615,8 +614,7 @@ fn add_candidates(
         let scope = match_scope(object, place);
         let mut candidates = candidates_at(index, &scope, &text)?;
         candidates.push(Candidate { id, active, links });
-        let bytes = serde_json::to_vec(&candidates).expect("candidates are plain data");
-        index.put(Kind::Match, &scope, text.as_bytes(), bytes)?;
+        index.put(Kind::Match, &scope, text.as_bytes(), plain(&candidates))?;
     }
     Ok(())
 }

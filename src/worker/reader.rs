@@ -3,15 +3,14 @@
 use std::{path::Path as FilePath, sync::Arc};
 
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
-use serde::{Deserialize, Serialize};
 
 use super::{
     error::StepError,
     index::{Index, Kind},
 };
 use crate::{
-    mapping::{Item, Object, Step, path::Path, read::canonical_text, scope::Scope},
-    model::{Digest, Record, Rejection, SourceKey, record::is_empty},
+    mapping::{Item, Object, Step, object::Order, path::Path},
+    model::{Digest, Record, Rejection, SourceKey},
     workspace::{Line, Manifest, Workspace, WorkspaceError, sort_lines},
 };
 
@@ -51,7 +50,11 @@ impl<'a> Reader<'a> {
         let lines = workspace.read_object(manifest, &object.source_object);
         let lines = match object.order_by.as_deref().map(Path::parse) {
             Some(Ok(path)) => {
-                let keyed = lines.map_ok(move |line| (place_of(&line, &path), line));
+                let sorted = object.clone();
+                let keyed = lines.map_ok(move |line| match &line {
+                    Line::Record(record) => (sorted.order_of(record, &path), line),
+                    Line::Broken(_) => (Order::Nothing, line),
+                });
                 sort_lines(keyed, scratch, SORT_BYTES).await?
             }
             Some(Err(_)) | None => lines,
@@ -98,53 +101,17 @@ impl<'a> Reader<'a> {
 /// Bytes of lines that are sorted in memory.
 const SORT_BYTES: usize = 16 << 20;
 
-/// What orders records: numbers before texts, by value; nothing comes last.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-enum Place {
-    Number(i64, String),
-    Text(String),
-    Nothing,
-}
-
-fn place_of(line: &Line, path: &Path) -> Place {
-    let Line::Record(record) = line else {
-        return Place::Nothing;
-    };
-    let lets = Record::new();
-    let scope = Scope {
-        record,
-        lets: &lets,
-        each: None,
-    };
-    let value = path.resolve(&scope);
-    if is_empty(Some(&value)) {
-        return Place::Nothing;
-    }
-    let text = canonical_text(&value);
-    match text.trim().parse::<f64>() {
-        // ordered by whole thousandths; texts settle what is nearer than that
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "a float saturates at the bounds of i64, and the text still orders"
-        )]
-        Ok(number) if number.is_finite() => Place::Number((number * 1_000.0).round() as i64, text),
-        Ok(_) | Err(_) => Place::Text(text),
-    }
-}
-
 fn first_look(index: &mut Index, object: &Object, step: Step, print: &str) -> Result<Met, StepError> {
     Ok(match step {
         Step::Filtered => Met::Filtered,
         Step::Rejected { key, rejection } => Met::Rejected(key, rejection),
         Step::Item(item) => {
             let text = item.key.0.as_bytes();
-            match index.get(Kind::Seen, &object.name, text)? {
-                Some(before) => Met::Duplicate(item.key.clone(), before != print.as_bytes()),
-                None => {
-                    index.put(Kind::Seen, &object.name, text, print.as_bytes().to_vec())?;
-                    Met::Item(item)
-                }
+            if let Some(before) = index.get(Kind::Seen, &object.name, text)? {
+                return Ok(Met::Duplicate(item.key.clone(), before != print.as_bytes()));
             }
+            index.put(Kind::Seen, &object.name, text, print.as_bytes().to_vec())?;
+            Met::Item(item)
         }
     })
 }

@@ -194,6 +194,14 @@ impl Workspace {
         Ok(Self::new(Arc::new(store), namespace, name))
     }
 
+    /// The workspace that a local folder is as a whole: one Migration's. Made if it is not there.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::NotWritable`] when the folder cannot be made or opened.
+    pub fn folder(root: &std::path::Path) -> Result<Self, WorkspaceError> {
+        Self::local(root, "", "")
+    }
+
     /// Writes, reads and removes a file, and sees that a file can be made but once.
     ///
     /// # Errors

@@ -82,6 +82,7 @@ impl Bench {
         self.root.path().join("default/acme")
     }
 
+    #[expect(dead_code, reason = "the next test uses it")]
     fn export(&self, file: &str, text: &str) {
         let folder = self.folder().join("exports");
         std::fs::create_dir_all(&folder).unwrap();

@@ -123,10 +123,7 @@ fn a_record_is_filtered_rejected_or_becomes_items_with_keys() {
 fn records_are_ordered_by_number_then_time_then_text_then_nothing() {
     let object = with("source: {object: contact}\nkey: [id]");
     let path = Path::parse("at").unwrap();
-    let order = |at: Value| match object.items(&Arc::new(record(json!({"id": 1, "at": at})))).remove(0) {
-        Step::Item(item) => item.order_at(&path),
-        other => panic!("{other:?}"),
-    };
+    let order = |at: Value| object.order_of(&record(json!({"id": 1, "at": at})), &path);
     let sorted = [
         json!(-2),
         json!("-1.5"),

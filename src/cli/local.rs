@@ -1,0 +1,395 @@
+//! A laptop's folder in place of a cluster: status, PhaseRuns, evidence and approvals as files.
+//!
+//! | path | what |
+//! |---|---|
+//! | `migration.json` | whose folder it is ([`Identity`]) |
+//! | `status.json` | the Migration's status |
+//! | `phaseruns/<name>.json` | PhaseRuns, as the API server would show them |
+//! | `evidence/<gate>-<n>.json` | sealed evidence, byte for byte |
+//! | `approvals/<gate>-<n>.json` | who approved it ([`Approval`]) |
+//! | `odoo.json.zst` | the Odoo in memory |
+//! | `report.md`, `report.json` | the report |
+//!
+//! Everything else in it is the worker's ([`crate::workspace`]).
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tokio::sync::Notify;
+
+use super::error::Error;
+use crate::{
+    api::{
+        CLOSED, MappingSpec, Migration, MigrationSpec, MigrationStatus, PhaseRun, PhaseRunSpec, PhaseRunStatus,
+        migration::Gate,
+    },
+    model::Digest,
+    odoo::memory::Memory,
+    worker::home::{Home, HomeError, Published},
+};
+
+/// Whose folder it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Identity {
+    /// Made once.
+    pub uid: String,
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Counts changes of the spec.
+    pub generation: i64,
+    /// The spec as it was last seen.
+    pub spec: MigrationSpec,
+    /// Where records go: `memory` or `odoo`. A ledger speaks of one Odoo.
+    pub destination: String,
+    /// When exports were last copied here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pushed: Option<Timestamp>,
+}
+
+/// An approval.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Approval {
+    /// Digest of the evidence.
+    pub digest: String,
+    /// The operating system's user.
+    pub user: String,
+    /// When.
+    pub at: Timestamp,
+    /// `--approve` or `terminal`.
+    pub way: String,
+}
+
+/// The folder.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    root: PathBuf,
+}
+
+impl Folder {
+    /// The folder at a path.
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// Where something in it lies.
+    #[must_use]
+    pub fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
+        self.root.join(relative)
+    }
+
+    /// The bytes of a file; `None` where there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn bytes(&self, relative: &str) -> Result<Option<Vec<u8>>, Error> {
+        let path = self.path(relative);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io("read", path)(error)),
+        }
+    }
+
+    fn json<T: DeserializeOwned>(&self, relative: &str) -> Result<Option<T>, Error> {
+        let Some(bytes) = self.bytes(relative)? else { return Ok(None) };
+        let damaged = |error| Error::Damaged { path: self.path(relative), source: Box::new(error) };
+        serde_json::from_slice(&bytes).map(Some).map_err(damaged)
+    }
+
+    /// Puts a file whole: written beside, synced, renamed.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn put(&self, relative: &str, bytes: &[u8]) -> Result<(), Error> {
+        let path = self.path(relative);
+        put(&path, bytes).map_err(Error::io("write", path))
+    }
+
+    fn put_json<T: Serialize>(&self, relative: &str, value: &T) -> Result<(), Error> {
+        let json = serde_json::to_vec_pretty(value).expect("what a folder keeps is plain data");
+        self.put(relative, &json)
+    }
+
+    /// Whose folder it is; `None` for a new one.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn identity(&self) -> Result<Option<Identity>, Error> {
+        self.json("migration.json")
+    }
+
+    /// Says whose folder it is.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn put_identity(&self, identity: &Identity) -> Result<(), Error> {
+        self.put_json("migration.json", identity)
+    }
+
+    /// The Migration's status.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn status(&self) -> Result<Option<MigrationStatus>, Error> {
+        self.json("status.json")
+    }
+
+    /// Keeps the Migration's status.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn put_status(&self, status: &MigrationStatus) -> Result<(), Error> {
+        self.put_json("status.json", status)
+    }
+
+    /// A PhaseRun.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn phase_run(&self, name: &str) -> Result<Option<PhaseRun>, Error> {
+        self.json(&phase_run_path(name))
+    }
+
+    /// Keeps a PhaseRun.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn put_phase_run(&self, phase_run: &PhaseRun) -> Result<(), Error> {
+        self.put_json(&phase_run_path(phase_run.metadata.name.as_deref().unwrap_or_default()), phase_run)
+    }
+
+    /// Every PhaseRun that is kept.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn phase_runs(&self) -> Result<Vec<PhaseRun>, Error> {
+        let folder = self.path("phaseruns");
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(Error::io("read", &folder))?,
+        };
+        let mut phase_runs = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(Error::io("read", &folder))?.file_name();
+            // what is being put has no such name yet
+            let name = name.to_str().and_then(|name| name.strip_suffix(".json"));
+            phase_runs.extend(name.map(|name| self.phase_run(name)).transpose()?.flatten());
+        }
+        Ok(phase_runs)
+    }
+
+    /// Forgets a PhaseRun.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn drop_phase_run(&self, name: &str) -> Result<(), Error> {
+        let path = self.path(phase_run_path(name));
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path)(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Keeps sealed evidence. `false`: there is other evidence of that name.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn seal(&self, gate: &str, number: &str, json: &str) -> Result<bool, Error> {
+        let path = evidence_path(gate, number);
+        match self.bytes(&path)? {
+            Some(found) => Ok(found == json.as_bytes()),
+            None => self.put(&path, json.as_bytes()).map(|()| true),
+        }
+    }
+
+    /// The sealed evidence of a gate, byte for byte; `None` where it is not what was sealed.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn evidence(&self, gate: &Gate) -> Result<Option<Vec<u8>>, Error> {
+        let found = self.bytes(&evidence_path(&gate.name, &gate.sealed.to_string()))?;
+        Ok(found.filter(|bytes| Digest::of(bytes).as_str() == gate.evidence_digest))
+    }
+
+    /// The approval of a gate's evidence.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn approval(&self, gate: &Gate) -> Result<Option<Approval>, Error> {
+        self.json(&approval_path(gate))
+    }
+
+    /// Keeps an approval.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn approve(&self, gate: &Gate, approval: &Approval) -> Result<(), Error> {
+        self.put_json(&approval_path(gate), approval)
+    }
+}
+
+/// Where evidence lies.
+#[must_use]
+pub fn evidence_path(gate: &str, number: &str) -> String {
+    format!("evidence/{gate}-{number}.json")
+}
+
+fn approval_path(gate: &Gate) -> String {
+    format!("approvals/{}-{}.json", gate.name, gate.sealed)
+}
+
+fn phase_run_path(name: &str) -> String {
+    format!("phaseruns/{name}.json")
+}
+
+fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    fs::File::open(folder)?.sync_all()
+}
+
+/// The Odoo in memory as it was kept; a fresh one where there is none.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn memory(folder: &Folder) -> Result<(Memory, bool), Error> {
+    let Some(bytes) = folder.bytes(MEMORY)? else { return Ok((Memory::new(), true)) };
+    let damaged = |error| Error::Damaged { path: folder.path(MEMORY), source: Box::new(error) };
+    Memory::load(&bytes).map(|memory| (memory, false)).map_err(damaged)
+}
+
+/// File of the Odoo in memory.
+pub const MEMORY: &str = "odoo.json.zst";
+
+/// Where the attempts of this process live.
+pub struct LocalHome {
+    /// The folder.
+    pub folder: Folder,
+    /// The Migration as it is now, with approvals and requests as annotations.
+    pub migration: Arc<Mutex<Migration>>,
+    /// Every MappingSpec of the manifests.
+    pub mappings: Arc<Vec<MappingSpec>>,
+    /// Name of the PhaseRun.
+    pub name: String,
+    /// Its spec.
+    pub spec: PhaseRunSpec,
+    /// The Odoo in memory, where records go there.
+    pub memory: Option<Arc<Memory>>,
+    /// Set once the attempt is superseded.
+    pub closed: Arc<AtomicBool>,
+    /// Told of every report.
+    pub news: Arc<Notify>,
+}
+
+#[async_trait]
+impl Home for LocalHome {
+    async fn migration(&self) -> Result<Migration, HomeError> {
+        // a Migration is put whole: a poisoned lock is as good as any
+        Ok(self.migration.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    async fn mapping_spec(&self, name: &str) -> Result<Option<MappingSpec>, HomeError> {
+        Ok(self.mappings.iter().find(|spec| spec.metadata.name.as_deref() == Some(name)).cloned())
+    }
+
+    async fn publish(&self, status: &PhaseRunStatus) -> Result<Published, HomeError> {
+        if self.closed.load(Ordering::Acquire) {
+            return Ok(Published::Closed);
+        }
+        // the last report stands for what is in Odoo: that has to be on disk before it
+        if let Some(memory) = self.memory.clone().filter(|_| status.outcome.is_some()) {
+            let folder = self.folder.clone();
+            let saving = tokio::task::spawn_blocking(move || folder.put(MEMORY, &memory.save()));
+            saving.await.map_err(io::Error::other).map_err(unwritten)?.map_err(|e| unwritten(io::Error::other(e)))?;
+        }
+        let phase_run = phase_run(&self.name, self.spec.clone(), Some(status.clone()), false);
+        self.folder.put_phase_run(&phase_run).map_err(|error| unwritten(io::Error::other(error)))?;
+        self.news.notify_one();
+        Ok(Published::Accepted)
+    }
+}
+
+fn unwritten(source: io::Error) -> HomeError {
+    HomeError::Folder { action: "keep the report".into(), source }
+}
+
+/// A PhaseRun as the API server would show it.
+#[must_use]
+pub fn phase_run(name: &str, spec: PhaseRunSpec, status: Option<PhaseRunStatus>, closed: bool) -> PhaseRun {
+    let mut phase_run = PhaseRun::new(name, spec);
+    phase_run.status = status;
+    if closed {
+        phase_run.metadata.annotations = Some([(CLOSED.to_owned(), "true".to_owned())].into());
+    }
+    phase_run
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::migration::GateState;
+
+    fn gate(digest: &str) -> Gate {
+        Gate {
+            name: "mapping".into(),
+            state: GateState::Waiting,
+            evidence_digest: digest.into(),
+            evidence: "acme-evidence-mapping-1".into(),
+            sealed: 1,
+            since: None,
+            approved_by: None,
+            message: None,
+            void: None,
+            basis: String::new(),
+            round: 0,
+        }
+    }
+
+    #[test]
+    fn evidence_is_kept_byte_for_byte_and_never_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::new(dir.path());
+        assert!(folder.seal("mapping", "1", "{}").unwrap());
+        assert!(folder.seal("mapping", "1", "{}").unwrap());
+        assert!(!folder.seal("mapping", "1", "{\"a\":1}").unwrap());
+        let sealed = gate(Digest::of(b"{}").as_str());
+        assert_eq!(folder.evidence(&sealed).unwrap().as_deref(), Some(b"{}".as_slice()));
+    }
+
+    #[test]
+    fn evidence_that_was_tampered_with_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::new(dir.path());
+        folder.seal("mapping", "1", "{}").unwrap();
+        fs::write(folder.path("evidence/mapping-1.json"), "{ }").unwrap();
+        assert_eq!(folder.evidence(&gate(Digest::of(b"{}").as_str())).unwrap(), None);
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_none_and_a_damaged_one_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::new(dir.path());
+        assert_eq!(folder.status().unwrap(), None);
+        fs::write(folder.path("status.json"), "{").unwrap();
+        assert!(folder.status().unwrap_err().to_string().contains("status.json is damaged"));
+    }
+}

@@ -1,0 +1,130 @@
+//! `crmferry plan`: what a mapping will do, before anything runs.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use futures::StreamExt;
+use object_store::local::LocalFileSystem;
+
+use super::{
+    error::{Error, Exit, finding_line},
+    manifests,
+};
+use crate::{
+    api::MappingSpec,
+    mapping::{Compiled, Object, SourceShape},
+    source::{Item, Source, files::FilesSource},
+};
+
+/// Records of a source object that expressions are tried on.
+const SAMPLES: usize = 1_000;
+
+/// Arguments of `crmferry plan`.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Files and folders of manifests; - is standard input.
+    #[arg(short, long = "file", required = true, value_name = "FILE", num_args = 1..)]
+    pub files: Vec<PathBuf>,
+    /// Print the whole spec too, with the catalogue entry it extends merged in.
+    #[arg(long)]
+    pub show_spec: bool,
+    /// Folder of export files: the mapping is checked against their fields and tried on their first records.
+    #[arg(long, value_name = "DIR")]
+    pub exports: Option<PathBuf>,
+}
+
+/// Carries the command out.
+///
+/// # Errors
+/// When a manifest is invalid, or a file cannot be read.
+pub async fn run(args: &Args) -> Result<Exit, Error> {
+    let manifests = manifests::read(&args.files)?;
+    if manifests.mappings.is_empty() {
+        return Err(Error::Usage("the manifests hold no MappingSpec".into()));
+    }
+    let shapes = match &args.exports {
+        None => None,
+        Some(folder) => Some(shapes(folder).await?),
+    };
+    let mut exit = Exit::Completed;
+    for spec in &manifests.mappings {
+        let (text, valid) = plan(spec, shapes.as_ref(), args.show_spec);
+        super::print(&text);
+        if !valid {
+            exit = Exit::Invalid;
+        }
+    }
+    Ok(exit)
+}
+
+/// The plan of a spec in words, and whether there is one.
+fn plan(spec: &MappingSpec, shapes: Option<&BTreeMap<String, SourceShape>>, show_spec: bool) -> (String, bool) {
+    let (merged, Compiled { findings, mapping, compatibility, grade }) = manifests::compiled(spec, shapes);
+    let mut text = format!("mappingspec/{}\n", spec.metadata.name.as_deref().unwrap_or_default());
+    if let Some(merged) = &merged {
+        let grade = grade.map_or_else(|| "none while there are errors".to_owned(), |grade| grade.to_string());
+        let (one_to_one, rows) = compatibility;
+        text += &format!("  digest         {}\n", merged.digest);
+        text += &format!("  compatibility  {one_to_one} of {rows} rows arrive one to one, grade {grade}\n");
+    }
+    if let Some(mapping) = &mapping {
+        text += "\nObjects, in load order:\n";
+        let width = mapping.objects.iter().map(|object| object.name.len()).max().unwrap_or(0);
+        for object in &mapping.objects {
+            text += &object_text(object, width);
+        }
+    }
+    if !findings.is_empty() {
+        text += "\nFindings:\n";
+        for finding in &findings {
+            text += &format!("  {}\n", finding_line(finding));
+        }
+    }
+    if let Some(merged) = merged.filter(|_| show_spec) {
+        let yaml = serde_saphyr::to_string(&merged.spec).unwrap_or_default();
+        text += &format!("\nSpec:\n{yaml}");
+    }
+    (text + "\n", mapping.is_some())
+}
+
+fn object_text(object: &Object, width: usize) -> String {
+    let fields = object.targets.iter().map(|target| target.name.as_str()).collect::<Vec<_>>().join(", ");
+    let mut text = format!("  {:<width$}  {} → {}\n", object.name, object.source_object, object.model.0);
+    text += &format!("  {:width$}  fields  {fields}\n", "");
+    if !object.custom_fields.is_empty() {
+        let made: Vec<_> = object.custom_fields.iter().map(|field| field.name.as_str()).collect();
+        text += &format!("  {:width$}  makes   {}\n", "", made.join(", "));
+    }
+    if !object.match_on.is_empty() {
+        let by: Vec<_> = object.match_on.iter().map(|fields| fields.join("+")).collect();
+        text += &format!("  {:width$}  adopts  by {}\n", "", by.join(", then by "));
+    }
+    text
+}
+
+/// What the export files of a folder look like.
+async fn shapes(folder: &Path) -> Result<BTreeMap<String, SourceShape>, Error> {
+    let store = LocalFileSystem::new_with_prefix(folder).map_err(Error::outside("open the export folder"))?;
+    let source = FilesSource::new(Arc::new(store), object_store::path::Path::default());
+    let mut shapes = BTreeMap::new();
+    for object in source.objects().await.map_err(Error::outside("list the export files"))? {
+        let mut items = source.read(&object.name).await.map_err(Error::outside("read an export file"))?;
+        let mut samples = Vec::new();
+        while let Some(item) = items.next().await {
+            if let Item::Record(record) = item.map_err(Error::outside("read an export file"))? {
+                samples.push(record);
+            }
+            if samples.len() == SAMPLES {
+                break;
+            }
+        }
+        shapes.insert(object.name, SourceShape { fields: object.fields, samples });
+    }
+    if shapes.is_empty() {
+        return Err(Error::Usage(format!("{} holds no export file", folder.display())));
+    }
+    Ok(shapes)
+}

@@ -1,0 +1,231 @@
+//! Before the first pass: whose folder it is, what changed since, exports, what is asked for.
+
+use std::{
+    collections::hash_map::RandomState,
+    fs,
+    hash::BuildHasher,
+    path::{Component, Path, PathBuf},
+};
+
+use jiff::Timestamp;
+
+use crate::{
+    api::{Migration, MigrationSpec, MigrationStatus, Phase},
+    cli::{
+        error::Error,
+        local::{Folder, Identity},
+    },
+};
+
+/// The identity of a folder with the manifest as it is now.
+///
+/// # Errors
+/// [`Error::Usage`] where the folder is another Migration's, or the manifest changes what is frozen.
+pub fn identify(
+    found: Option<Identity>,
+    manifest: &Migration,
+    namespace: &str,
+    destination: &str,
+    status: Option<&MigrationStatus>,
+) -> Result<Identity, Error> {
+    let name = manifest.metadata.name.clone().unwrap_or_default();
+    let Some(mut identity) = found else {
+        return Ok(Identity {
+            uid: uid(),
+            namespace: namespace.to_owned(),
+            name,
+            generation: 1,
+            spec: manifest.spec.clone(),
+            destination: destination.to_owned(),
+            pushed: None,
+        });
+    };
+    if (identity.namespace.as_str(), identity.name.as_str()) != (namespace, name.as_str()) {
+        return Err(Error::Usage(format!(
+            "the workspace is that of migration {}/{}, not of {namespace}/{name}: give another --workspace",
+            identity.namespace, identity.name
+        )));
+    }
+    if identity.destination != destination {
+        return Err(Error::Usage(format!(
+            "the workspace was begun with --destination {}, and what it keeps speaks of that Odoo: give another \
+             --workspace for --destination {destination}",
+            identity.destination
+        )));
+    }
+    if let Some(what) = frozen_change(&identity.spec, &manifest.spec, status) {
+        return Err(Error::Usage(what.to_owned()));
+    }
+    if identity.spec != manifest.spec {
+        identity.spec = manifest.spec.clone();
+        identity.generation += 1;
+    }
+    Ok(identity)
+}
+
+/// What the CRD's transition rules would refuse.
+fn frozen_change(old: &MigrationSpec, new: &MigrationSpec, status: Option<&MigrationStatus>) -> Option<&'static str> {
+    let (before, after) = (&old.destination.odoo, &new.destination.odoo);
+    if old.source.account != new.source.account || before.external_id_module != after.external_id_module {
+        return Some("source.account and externalIdModule are immutable: they are part of every external id");
+    }
+    let free = status.is_none_or(|status| {
+        matches!(status.phase, Phase::Pending | Phase::Validating | Phase::Completed | Phase::Cancelled)
+    });
+    if free {
+        return None;
+    }
+    let same = |spec: &MigrationSpec| {
+        (spec.source.clone(), spec.mapping_spec_ref.clone(), spec.workspace.clone(), spec.mode)
+    };
+    if same(old) != same(new) {
+        return Some(
+            "source, mappingSpecRef, workspace and mode are frozen while a run is under way: cancel it first (--cancel)",
+        );
+    }
+    let (mut before, mut after) = (before.clone(), after.clone());
+    before.limits = crate::api::migration::Limits::default();
+    after.limits = crate::api::migration::Limits::default();
+    (before != after).then_some(
+        "destination (other than limits) is frozen while a run is under way: cancel it first (--cancel)",
+    )
+}
+
+/// 128 bits that nobody else has, as uids are written.
+fn uid() -> String {
+    let bits = || RandomState::new().hash_one(Timestamp::now().as_nanosecond());
+    let (high, low) = (bits(), bits());
+    let hex = format!("{high:016x}{low:016x}");
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
+/// Copies an export folder into the workspace: beside first, then renamed whole.
+///
+/// # Errors
+/// When there is nothing to copy, or something cannot be copied.
+pub fn push(folder: &Folder, path: &str, exports: &Path) -> Result<(), Error> {
+    let target = folder.path(clean(path)?);
+    if fs::canonicalize(exports).is_ok_and(|from| fs::canonicalize(&target).is_ok_and(|to| from == to)) {
+        return Err(Error::Usage("--exports is the workspace's own folder: leave it out".into()));
+    }
+    let mut name = target.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let beside = target.with_file_name(&name);
+    name.push(".old");
+    let old = target.with_file_name(&name);
+    remove(&beside)?;
+    fs::create_dir_all(&beside).map_err(Error::io("make", &beside))?;
+    let mut files = 0;
+    for entry in fs::read_dir(exports).map_err(Error::io("read", exports))? {
+        let from = entry.map_err(Error::io("read", exports))?.path();
+        if let Some(name) = from.file_name().filter(|_| from.is_file()) {
+            fs::copy(&from, beside.join(name)).map_err(Error::io("copy", &from))?;
+            files += 1;
+        }
+    }
+    if files == 0 {
+        return Err(Error::Usage(format!("{} holds no file", exports.display())));
+    }
+    remove(&old)?;
+    if target.exists() {
+        fs::rename(&target, &old).map_err(Error::io("rename", &target))?;
+    }
+    fs::rename(&beside, &target).map_err(Error::io("rename", &beside))?;
+    remove(&old)
+}
+
+fn remove(folder: &Path) -> Result<(), Error> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", folder)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// A path below the workspace.
+fn clean(path: &str) -> Result<PathBuf, Error> {
+    let parts: PathBuf = Path::new(path).components().filter(|part| *part != Component::CurDir).collect();
+    let below = !parts.as_os_str().is_empty() && parts.components().all(|part| matches!(part, Component::Normal(_)));
+    if below { Ok(parts) } else { Err(Error::Usage(format!("source.files.path {path} is no folder of the workspace"))) }
+}
+
+/// The request annotation: what was asked for, and on a workspace whose run is over, the next run.
+#[must_use]
+pub fn request(asked: Option<&str>, phase: Option<Phase>, now: Timestamp) -> Option<String> {
+    let over = matches!(phase, Some(Phase::Completed | Phase::Cancelled));
+    let verb = asked.or_else(|| over.then_some("rerun"))?;
+    Some(format!("{verb} {}", now.as_millisecond()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{api::migration::Mode, cli::run::tests::manifest};
+
+    fn status(phase: Phase) -> MigrationStatus {
+        MigrationStatus { phase, ..MigrationStatus::default() }
+    }
+
+    fn identity() -> Identity {
+        identify(None, &manifest(), "crm", "memory", None).unwrap()
+    }
+
+    #[test]
+    fn a_folder_keeps_its_uid_and_counts_changes_of_the_spec() {
+        let first = identity();
+        let again = identify(Some(first.clone()), &manifest(), "crm", "memory", None).unwrap();
+        assert_eq!(again, first);
+        let mut changed = manifest();
+        changed.spec.cutover.max_delta = 5;
+        let later = identify(Some(first.clone()), &changed, "crm", "memory", Some(&status(Phase::Loading))).unwrap();
+        assert_eq!((later.generation, later.uid), (2, first.uid));
+        assert_ne!(identity().uid, identity().uid);
+    }
+
+    #[test]
+    fn a_folder_is_refused_to_another_migration_and_to_another_odoo() {
+        for (namespace, destination) in [("other", "memory"), ("crm", "odoo")] {
+            let refused = identify(Some(identity()), &manifest(), namespace, destination, None).unwrap_err();
+            assert!(refused.to_string().contains("--workspace"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn what_the_crd_freezes_is_frozen_here_too() {
+        let frozen = |change: fn(&mut MigrationSpec), phase| {
+            let mut new = manifest();
+            change(&mut new.spec);
+            frozen_change(&manifest().spec, &new.spec, Some(&status(phase))).is_some()
+        };
+        assert!(frozen(|spec| spec.mode = Mode::DryRun, Phase::Loading));
+        assert!(!frozen(|spec| spec.mode = Mode::DryRun, Phase::Completed));
+        assert!(frozen(|spec| spec.destination.odoo.database = "x".into(), Phase::Loading));
+        assert!(!frozen(|spec| spec.destination.odoo.limits.connections = Some(2), Phase::Loading));
+        assert!(!frozen(|spec| spec.suspend = true, Phase::Loading));
+        assert!(frozen(|spec| spec.source.account = "x".into(), Phase::Completed));
+    }
+
+    #[test]
+    fn a_run_that_is_over_is_followed_by_the_next_unless_something_else_is_asked() {
+        let now = Timestamp::from_second(1).unwrap();
+        assert_eq!(request(None, Some(Phase::Completed), now).as_deref(), Some("rerun 1000"));
+        assert_eq!(request(None, Some(Phase::Loading), now), None);
+        assert_eq!(request(None, None, now), None);
+        assert_eq!(request(Some("retry from-extract"), Some(Phase::Loading), now).as_deref(), Some("retry from-extract 1000"));
+    }
+
+    #[test]
+    fn exports_are_replaced_whole() {
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let folder = Folder::new(to.path());
+        fs::write(from.path().join("a.csv"), "id\n1\n").unwrap();
+        push(&folder, "exports/", from.path()).unwrap();
+        fs::remove_file(from.path().join("a.csv")).unwrap();
+        assert!(push(&folder, "exports/", from.path()).is_err());
+        assert!(to.path().join("exports/a.csv").exists());
+        fs::write(from.path().join("b.csv"), "id\n1\n").unwrap();
+        push(&folder, "exports/", from.path()).unwrap();
+        assert!(!to.path().join("exports/a.csv").exists());
+        assert!(to.path().join("exports/b.csv").exists());
+        assert!(push(&folder, "../exports", from.path()).is_err());
+    }
+}

@@ -1,0 +1,254 @@
+//! The report of a whole Migration: where it stands, the books and their proof, why records were left out, who approved
+//! what. Redacted: counts and words, no value and no key of a record. Pure.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use super::books;
+use crate::api::{
+    Migration, MigrationStatus, PhaseRunStatus,
+    mapping_spec::Finding,
+    migration::{Gate, GateState, ObjectStatus, PastRun, Phase, Waiting},
+    phase_run::{CutoverFacts, RejectReason, Totals},
+};
+
+/// What a report is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// The Migration with its status.
+    pub migration: &'a Migration,
+    /// PhaseRuns by name, as far as they are still there.
+    pub phase_runs: &'a [(String, PhaseRunStatus)],
+    /// There was no cluster, so nothing guarded approvals.
+    pub laptop: bool,
+}
+
+/// The report.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// `namespace/name`.
+    pub migration: String,
+    /// Account of the source.
+    pub account: String,
+    /// Name of the MappingSpec.
+    pub mapping: String,
+    /// Database records go to, at its address.
+    pub destination: String,
+    /// Number of the run.
+    pub run: i64,
+    /// Where it is.
+    pub phase: Phase,
+    /// When the run began.
+    pub started: Option<String>,
+    /// Digest of the plan.
+    pub plan: String,
+    /// Version of the worker.
+    pub worker: String,
+    /// Digest of the snapshot.
+    pub watermark: String,
+    /// How approvals were guarded, in words.
+    pub guard: &'static str,
+    /// Sums.
+    pub totals: Totals,
+    /// Objects in load order, with book and verification.
+    pub objects: Vec<ObjectStatus>,
+    /// Why records were left out, most frequent first.
+    pub reasons: Vec<Reason>,
+    /// Gates with digests and approvers.
+    pub gates: Vec<Gate>,
+    /// Steps of the cutover.
+    pub cutover: Option<CutoverFacts>,
+    /// What stands in the way.
+    pub waiting_for: Vec<Waiting>,
+    /// What discovery had to say.
+    pub findings: Vec<Finding>,
+    /// Runs before.
+    pub history: Vec<PastRun>,
+}
+
+/// Why records were left out, without the example: a key can be a person's address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reason {
+    /// Object.
+    pub object: String,
+    /// A closed word.
+    pub code: String,
+    /// Field or column.
+    pub field: String,
+    /// Records.
+    pub count: i64,
+}
+
+/// Puts a report together.
+#[must_use]
+pub fn report(facts: Facts<'_>) -> Report {
+    let Facts { migration, phase_runs, laptop } = facts;
+    let status = migration.status.clone().unwrap_or_default();
+    let spec = &migration.spec;
+    let reasons = reasons(&status, phase_runs);
+    Report {
+        migration: format!(
+            "{}/{}",
+            migration.metadata.namespace.as_deref().unwrap_or("default"),
+            migration.metadata.name.as_deref().unwrap_or_default()
+        ),
+        account: spec.source.account.clone(),
+        mapping: spec.mapping_spec_ref.name.clone(),
+        destination: format!("{} at {}", spec.destination.odoo.database, spec.destination.odoo.url),
+        run: status.run,
+        phase: status.phase,
+        started: status.started.as_ref().map(|time| time.0.to_string()),
+        plan: status.plan.map_or_else(String::new, |plan| plan.digest),
+        worker: status.worker.map_or_else(String::new, |worker| worker.version),
+        watermark: status.watermark.unwrap_or_default(),
+        guard: if laptop { "approved without admission control" } else { "approvals guarded by admission control" },
+        totals: status.totals,
+        objects: status.objects,
+        reasons,
+        gates: status.gates,
+        cutover: status.cutover,
+        waiting_for: status.waiting_for,
+        findings: status.findings,
+        history: status.history,
+    }
+}
+
+/// The reasons of each object, from the PhaseRun that counted it last; most frequent first.
+#[must_use]
+pub fn reasons(status: &MigrationStatus, phase_runs: &[(String, PhaseRunStatus)]) -> Vec<Reason> {
+    let mut reasons: Vec<Reason> = status
+        .objects
+        .iter()
+        .filter_map(|object| {
+            let (_, run) = phase_runs.iter().find(|(name, _)| *name == object.phase_run)?;
+            Some(run.reasons.iter().filter(|reason| reason.object == object.name).map(redacted))
+        })
+        .flatten()
+        .collect();
+    reasons.sort_by(|a, b| (b.count, &a.object, &a.code, &a.field).cmp(&(a.count, &b.object, &b.code, &b.field)));
+    reasons
+}
+
+fn redacted(reason: &RejectReason) -> Reason {
+    let RejectReason { object, code, field, count, example: _ } = reason;
+    Reason { object: object.clone(), code: code.clone(), field: field.clone(), count: *count }
+}
+
+/// A reason in words: `contacts: 12 NotFound in user_id`.
+#[must_use]
+pub fn sentence(reason: &Reason) -> String {
+    let Reason { object, code, field, count } = reason;
+    let place = if field.is_empty() { String::new() } else { format!(" in {field}") };
+    format!("{object}: {count} {code}{place}")
+}
+
+/// The report as JSON.
+#[must_use]
+pub fn json(report: &Report) -> String {
+    serde_json::to_string_pretty(report).expect("a report is plain data") + "\n"
+}
+
+/// The report as Markdown.
+#[must_use]
+pub fn markdown(report: &Report) -> String {
+    let mut text = String::new();
+    head(&mut text, report);
+    text.push_str("\n## Books\n\n");
+    text.push_str(&books::markdown(&report.objects));
+    list(&mut text, "Why records were left out", report.reasons.iter().map(sentence));
+    text.push_str("\nEach of them is named in `results/<object>/rejected.csv` or `failed.csv`.\n");
+    verification(&mut text, &report.objects);
+    list(&mut text, "Gates", report.gates.iter().map(gate));
+    list(&mut text, "Cutover", report.cutover.iter().flat_map(cutover));
+    let waits = report.waiting_for.iter().map(|wait| format!("{}: {} (`{}`)", wait.what, wait.message, wait.command));
+    list(&mut text, "Waits for", waits);
+    let findings = report.findings.iter().map(|finding| {
+        let Finding { severity, code, path, message } = finding;
+        format!("{severity:?} {code} `{path}`: {message}")
+    });
+    list(&mut text, "Findings", findings);
+    let runs = report.history.iter().map(|run| {
+        let Totals { read, loaded, rejected } = run.totals;
+        let (number, phase, ended) = (run.run, run.phase, run.ended.0);
+        format!("run {number}: {phase:?} at {ended}; {read} read, {loaded} loaded, {rejected} left out")
+    });
+    list(&mut text, "Runs", runs);
+    text
+}
+
+fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
+    writeln!(text, "{line}").expect("writing to a String cannot fail");
+}
+
+fn head(text: &mut String, report: &Report) {
+    line(text, format_args!("# {}: run {}, {:?}\n", report.migration, report.run, report.phase));
+    line(text, format_args!("- from account {} by mapping {}", report.account, report.mapping));
+    line(text, format_args!("- to {}", report.destination));
+    if let Some(started) = &report.started {
+        line(text, format_args!("- begun {started}"));
+    }
+    for (what, value) in [("plan", &report.plan), ("snapshot", &report.watermark), ("worker", &report.worker)] {
+        if !value.is_empty() {
+            line(text, format_args!("- {what} `{value}`"));
+        }
+    }
+    line(text, format_args!("- {}", report.guard));
+    let Totals { read, loaded, rejected } = report.totals;
+    line(text, format_args!("- {read} read, {loaded} loaded, {rejected} left out"));
+}
+
+/// A heading and a list; nothing where the list is empty.
+fn list(text: &mut String, heading: &str, items: impl Iterator<Item = String>) {
+    let mut items = items.peekable();
+    if items.peek().is_some() {
+        line(text, format_args!("\n## {heading}\n"));
+    }
+    for item in items {
+        line(text, format_args!("- {item}"));
+    }
+}
+
+fn verification(text: &mut String, objects: &[ObjectStatus]) {
+    if objects.iter().all(|object| object.verification.is_none()) {
+        return;
+    }
+    text.push_str(
+        "\n## Verification\n\nEvery migrated record was read back and compared field by field.\n\n\
+         | object | matching | mismatched | missing | extra | edited by users | in flight | orphans |\n\
+         |---|---:|---:|---:|---:|---:|---:|---:|\n",
+    );
+    for object in objects {
+        let Some(found) = &object.verification else { continue };
+        line(
+            text,
+            format_args!(
+                "| {} | {} | {} | {} | {} | {} | {} | {} |",
+                object.name,
+                found.matching,
+                found.mismatched,
+                found.missing_in_destination,
+                found.extra_in_destination,
+                found.edited_by_user,
+                found.in_flight,
+                found.orphans
+            ),
+        );
+    }
+}
+
+fn gate(gate: &Gate) -> String {
+    let by = gate.approved_by.as_deref().map(|by| format!(", approved by {by}")).unwrap_or_default();
+    let digest = if gate.evidence_digest.is_empty() { String::new() } else { format!(" `{}`", gate.evidence_digest) };
+    let why = gate.message.as_deref().filter(|_| gate.state != GateState::Passed);
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    format!("{} {:?}{digest}{by}{why}", gate.name, gate.state)
+}
+
+fn cutover(facts: &CutoverFacts) -> Vec<String> {
+    let CutoverFacts { drained, frozen, verified, switched } = facts;
+    let steps = [("drained", drained), ("frozen", frozen), ("verified", verified), ("switched", switched)];
+    steps.iter().filter_map(|(step, time)| Some(format!("{step} {}", time.as_ref()?.0))).collect()
+}
