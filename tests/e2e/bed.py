@@ -8,7 +8,7 @@ import subprocess
 import urllib.error
 import urllib.request
 
-from wire import Wire
+from wire import Drop, Wire  # noqa: F401
 
 REPO = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BED = os.path.join(REPO, "tests", "testbed")
