@@ -91,7 +91,6 @@ pub struct Item {
     /// Its key, escaped: the external id's tail.
     pub key: SourceKey,
     seen: Seen,
-    plan: Arc<Plan>,
 }
 
 /// What paths and expressions see.
@@ -229,7 +228,6 @@ impl Object {
             Ok(key) => Step::Item(Item {
                 key,
                 seen,
-                plan: Arc::clone(plan),
             }),
             Err(part) => Step::Rejected {
                 key: None,
