@@ -18,6 +18,7 @@ REPO = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LOGS = os.path.join(REPO, "target", "test")
 BED = os.path.join(REPO, "tests", "testbed")
 SCENARIOS_ODOO = {"ROOT": os.path.join(os.environ.get("CRMFERRY_TESTBED", "/var/tmp/crmferry-testbed"), "odoo-e2e"), "HTTP": os.environ.get("CRMFERRY_E2E_ODOO_PORT", "8070")}
+ON_ITS_OWN = shlex.join(f"{name}={value}" for name, value in SCENARIOS_ODOO.items())
 
 RUST = [
     ("format", ["cargo", "fmt", "--check"]),
@@ -28,7 +29,7 @@ RUST = [
 REAL = [
     ("generated files", ["hack/generate.sh", "--check"]),
     ("chart and policies", ["python3", "-B", "tests/testbed/chart_test.py"]),
-    ("verifier", ["python3", "-B", "tests/testbed/verify_test.py"]),
+    ("verifier", ["bash", "-c", f'eval "$({ON_ITS_OWN} tests/testbed/odoo/reset.sh | sed "s/^/export /")" && exec python3 -B tests/testbed/verify_test.py']),
     ("Odoo in memory against the real one", ["cargo", "test", "--locked", "--test", "it", "odoo"]),
     ("scenarios", ["python3", "-B", "tests/e2e/run.py"]),
 ]
