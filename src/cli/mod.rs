@@ -5,6 +5,7 @@
 pub mod catalogue;
 pub mod crds;
 pub mod error;
+pub mod kubectl;
 pub mod local;
 pub mod manifests;
 pub mod operator;
@@ -26,7 +27,7 @@ use std::{
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::chain::Chain;
-use error::{EXIT_CODES, Error, Exit};
+use error::{EXIT_CODES, Error};
 
 /// Name of the plugin's binary.
 const PLUGIN: &str = "kubectl-crmferry";
@@ -65,6 +66,8 @@ enum Command {
     /// Carries out one attempt (what the operator's Jobs start).
     #[command(after_help = WORKER_HELP)]
     Worker(worker::Args),
+    #[command(flatten)]
+    Pod(kubectl::PodCommand),
 }
 
 const RUN_HELP: &str = "\
@@ -136,23 +139,22 @@ pub enum Output {
 #[must_use]
 pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.collect();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return failed(&Error::outside("start")(error)),
     };
     let exit = if is_plugin(arguments.first()) {
-        plugin()
+        runtime.block_on(kubectl::main(arguments)).into()
     } else {
         runtime.block_on(dispatch(Arguments::parse_from(arguments).command))
     };
     // a question that nobody answered would keep the process alive
     runtime.shutdown_background();
     exit
-}
-
-/// The plugin, once it is there.
-fn plugin() -> ExitCode {
-    failed(&Error::Usage("this is not built with the plugin".into()))
 }
 
 /// Whether the name we were called by is the plugin's.
@@ -167,6 +169,7 @@ async fn dispatch(command: Command) -> ExitCode {
     }
     let result = match command {
         Command::Worker(args) => return worker::run(args).await.code().into(),
+        Command::Pod(command) => return kubectl::pod(command).await.into(),
         Command::Operator(args) => operator::run(args).await,
         Command::Run(args) => run::run(args).await,
         Command::Validate(args) => validate::run(&args),
@@ -202,15 +205,19 @@ mod tests {
     fn the_command_line_makes_sense_and_every_command_shows_an_example() {
         let command = Arguments::command();
         command.clone().debug_assert();
-        for sub in command.get_subcommands() {
+        for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
             let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert!(help.contains(&format!("crmferry {}", sub.get_name())), "{}", sub.get_name());
+            assert!(
+                help.contains(&format!("crmferry {}", sub.get_name())),
+                "{}",
+                sub.get_name()
+            );
         }
     }
 
     #[test]
     fn the_exit_codes_that_help_tells_are_those_there_are() {
-        use Exit::{AwaitingApproval, Completed, Failed, Invalid, Stalled, Stopped, Usage};
+        use error::Exit::{AwaitingApproval, Completed, Failed, Invalid, Stalled, Stopped, Usage};
         for exit in [Completed, Failed, Usage, AwaitingApproval, Stalled, Invalid, Stopped] {
             for help in [EXIT_CODES, RUN_HELP] {
                 assert!(help.contains(&format!("\n  {:<4}", exit.code())), "{exit:?}");
@@ -220,7 +227,11 @@ mod tests {
 
     #[test]
     fn the_name_it_is_called_by_tells_the_plugin() {
-        for (name, plugin) in [("kubectl-crmferry", true), ("/usr/bin/kubectl-crmferry", true), ("crmferry", false)] {
+        for (name, plugin) in [
+            ("kubectl-crmferry", true),
+            ("/usr/bin/kubectl-crmferry", true),
+            ("crmferry", false),
+        ] {
             assert_eq!(is_plugin(Some(&name.into())), plugin, "{name}");
         }
         assert!(!is_plugin(None));

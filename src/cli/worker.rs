@@ -39,6 +39,9 @@ pub struct Args {
     /// Folder for what is thrown away.
     #[arg(long, value_name = "DIR", default_value = SCRATCH_DIR)]
     pub scratch: PathBuf,
+    /// What the lock in Odoo calls this cluster.
+    #[arg(long, env = "CRMFERRY_CLUSTER", value_name = "NAME", default_value = "kubernetes")]
+    pub cluster: String,
 }
 
 /// Carries one attempt out, and says how the process ends.
@@ -58,20 +61,31 @@ pub async fn run(args: Args) -> Exit {
 
 async fn start(args: Args) -> Result<Start, Error> {
     let stop = signals::stop().map_err(Error::outside("listen to signals"))?;
-    let client = Client::try_default().await.map_err(Error::outside("connect to the cluster"))?;
+    let client = Client::try_default()
+        .await
+        .map_err(Error::outside("connect to the cluster"))?;
     let opened = ClusterHome::open(client, &args.namespace, &args.phase_run).await;
     let (home, phase_run) = opened.map_err(Error::outside("read the PhaseRun"))?;
     let migration = home.migration().await.map_err(Error::outside("read the Migration"))?;
-    let key = migration.spec.destination.odoo.ca_bundle.map(|bundle| bundle.config_map_key_ref.key);
+    let key = migration
+        .spec
+        .destination
+        .odoo
+        .ca_bundle
+        .map(|bundle| bundle.config_map_key_ref.key);
     let workspace = Workspace::local(&args.workspace, &args.namespace, &phase_run.spec.migration)?;
     Ok(Start {
         home: Arc::new(home),
         name: args.phase_run,
         spec: phase_run.spec,
         workspace,
-        door: Door::Server { secret: args.secrets, ca: args.ca.join(key.unwrap_or_default()) },
+        door: Door::Server {
+            secret: args.secrets,
+            ca: args.ca.join(key.unwrap_or_default()),
+        },
         scratch: args.scratch,
         stop,
         now: Timestamp::now,
+        place: args.cluster,
     })
 }

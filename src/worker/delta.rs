@@ -6,12 +6,12 @@ use super::{
     destination::{Destination, Lock},
     error::StepError,
     extract,
-    load::{self, Loaded},
+    load::{self, LOADED, Loaded},
     plan::Plan,
     schema,
     tally::{most_frequent, totals},
 };
-use crate::{api::phase_run::Delta, mapping::Mapping, workspace::Manifest};
+use crate::{api::phase_run::Delta, mapping::Mapping, model::Digest, workspace::Manifest};
 
 /// Carries the step out.
 ///
@@ -37,13 +37,10 @@ pub const fn quiet(delta: &Delta) -> bool {
     delta.changed == 0 && delta.gone == 0
 }
 
-/// Where it is written which snapshot is in Odoo, whole and verified.
-const LOADED: &str = "loaded.json";
-
 /// Whether a snapshot is in Odoo already. A round that was cut off after its snapshot was written is not quiet.
 async fn already_loaded(job: &Job, manifest: &Manifest) -> Result<bool, StepError> {
-    let loaded: Option<String> = job.workspace.get_json(LOADED).await?;
-    Ok(loaded.is_some_and(|watermark| watermark == manifest.watermark.to_string()))
+    let loaded: Option<Digest> = job.workspace.get_json(LOADED).await?;
+    Ok(loaded.is_some_and(|watermark| watermark == manifest.watermark))
 }
 
 /// Loads every object in order and reads it back; stops at the first whose books are not right.
@@ -65,8 +62,8 @@ pub async fn all_objects(
     let mut sound = true;
     for object in &mapping.objects {
         let loaded = load::object_into_odoo(job, destination, plan, mapping, object, manifest, lock).await?;
+        sound &= loaded.is_sound();
         let Loaded { report, reasons: why } = loaded;
-        sound &= report.book.balanced && report.verification.is_some_and(|verification| verification.verified);
         reasons.extend(why);
         most_frequent(&mut reasons);
         reports.push(report);
@@ -77,7 +74,7 @@ pub async fn all_objects(
         });
     }
     if sound {
-        job.workspace.put_json(LOADED, &manifest.watermark.to_string()).await?;
+        job.workspace.put_json(LOADED, &manifest.watermark).await?;
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ use super::{
     verify::{self, Verified},
 };
 use crate::{
-    api::phase_run::{FailureReason, ObjectReport, RejectReason},
+    api::phase_run::{FailureReason, ObjectReport, ReasonKind, RejectReason},
     mapping::{Item, Mapping, Object, Outcome},
     model::{Digest, ExternalId, OdooModel, OdooValue, Rejection, SourceKey},
     odoo::{
@@ -34,6 +34,9 @@ const BATCH: usize = 400;
 /// Records between two words on progress.
 const PROGRESS: i64 = 100;
 
+/// Where it is written which snapshot is in Odoo, whole and verified: its watermark.
+pub const LOADED: &str = "loaded.json";
+
 /// What an object's load gives.
 #[derive(Clone, Debug)]
 pub struct Loaded {
@@ -41,6 +44,18 @@ pub struct Loaded {
     pub report: ObjectReport,
     /// Why records were rejected, failed or differ.
     pub reasons: Vec<RejectReason>,
+}
+
+impl Loaded {
+    /// Whether the book balances and every record was read back.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.report.book.balanced
+            && self
+                .report
+                .verification
+                .is_some_and(|verification| verification.verified)
+    }
 }
 
 /// Carries the step out: the object of the PhaseRun.
@@ -61,6 +76,11 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
     let destination = job.destination().await?;
     let lock = destination.lock(job, &plan, &mapping).await?;
     let loaded = object_into_odoo(job, &destination, &plan, &mapping, object, &manifest, &lock).await?;
+    let last = mapping.objects.last().is_some_and(|last| last.name == object.name);
+    if last && loaded.is_sound() {
+        // an object begins when all before it are verified: the snapshot is in Odoo, whole
+        job.workspace.put_json(LOADED, &manifest.watermark).await?;
+    }
     job.heart.update(|status| {
         status.totals = totals([&loaded.report.book]);
         status.objects = vec![loaded.report];
@@ -335,7 +355,7 @@ impl Loader<'_> {
                         "",
                         "a later record with this key differs from the first",
                     );
-                    self.tally.reason(&note, Some(&key));
+                    self.tally.reason(ReasonKind::Noted, &note, Some(&key));
                     self.results.note(&key, &note).await?;
                 }
             }
@@ -346,7 +366,7 @@ impl Loader<'_> {
 
     async fn reject(&mut self, key: Option<&SourceKey>, rejection: &Rejection) -> Result<(), StepError> {
         self.tally.count(Fate::Rejected);
-        self.tally.reason(rejection, key);
+        self.tally.reason(ReasonKind::Rejected, rejection, key);
         self.results.rejected(key, rejection).await?;
         Ok(())
     }
@@ -367,7 +387,7 @@ impl Loader<'_> {
             Outcome::Rejected(rejection) => self.reject(Some(&item.key), &rejection).await?,
             Outcome::Mapped(mapped) => {
                 for note in &mapped.notes {
-                    self.tally.reason(note, Some(&item.key));
+                    self.tally.reason(ReasonKind::Noted, note, Some(&item.key));
                     self.results.note(&item.key, note).await?;
                 }
                 self.decide(item.key.clone(), mapped.values).await?;
@@ -412,7 +432,7 @@ impl Loader<'_> {
                     for entry in ambiguous {
                         let note =
                             Rejection::new("Ambiguous", entry, "several records in Odoo agree: none was adopted");
-                        self.tally.reason(&note, Some(&key));
+                        self.tally.reason(ReasonKind::Noted, &note, Some(&key));
                         self.results.note(&key, &note).await?;
                     }
                     if self.object.on_new == crate::api::mapping_spec::OnNew::Reject {
@@ -554,7 +574,7 @@ impl Loader<'_> {
         let (id, fate) = match (&done.end, &prepared.todo) {
             (End::Failed(rejection), _) => {
                 self.tally.count(Fate::Failed);
-                self.tally.reason(rejection, Some(&prepared.key));
+                self.tally.reason(ReasonKind::Failed, rejection, Some(&prepared.key));
                 self.results.failed(&prepared.key, rejection).await?;
                 return Ok(());
             }

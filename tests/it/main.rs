@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod borders;
+mod cli;
 mod crds;
 mod odoo_parity;
 mod odoo_records;
+mod reports;
 mod steps;
