@@ -4,21 +4,21 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
+import threading
 import urllib.error
 import urllib.request
-
-from wire import Drop, Wire  # noqa: F401
 
 REPO = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BED = os.path.join(REPO, "tests", "testbed")
 OUT = os.path.join(REPO, "target", "e2e")
-BINARY = os.path.join(REPO, "target", "release", "crmferry")
+BINARY = os.path.join(REPO, "target", "release", "crmferry")      # of the image, too
 STATE = os.environ.get("CRMFERRY_TESTBED", "/var/tmp/crmferry-testbed")
 BRIDGE = os.environ.get("CRMFERRY_TESTBED_RELAY", "10.244.0.1")
-ODOO_ROOT = os.path.join(STATE, "odoo-e2e")
 ODOO_PORT = int(os.environ.get("CRMFERRY_E2E_ODOO_PORT", "8070"))
 IMAGE = "localhost/crmferry"
+MADE_ONCE, COUNTS = threading.Lock(), {}
 OWNERS = ["amelia.prado@vendas.example", "otto.brandao@vendas.example", "zuleica.neri@vendas.example", "eugenio.saraiva@vendas.example"]
 
 
@@ -40,12 +40,18 @@ def helm(*words):
 
 
 class Odoo:
-    """JSON-2, on the host's side of the wire."""
+    """One server of the scenarios' own: JSON-2 on the host's side of the wire, and its switch."""
 
-    def __init__(self, key=None):
-        self.url, self.database = f"http://127.0.0.1:{ODOO_PORT}", "crm"
-        with open(os.path.join(ODOO_ROOT, "run", "apikey"), encoding="utf-8") as file:
-            self.key = key or file.read().strip()
+    database = "crm"
+
+    def __init__(self, lane):
+        self.root, self.port = os.path.join(STATE, f"odoo-e2e{lane}"), ODOO_PORT + lane
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    @property
+    def key(self):
+        with open(os.path.join(self.root, "run", "apikey"), encoding="utf-8") as file:
+            return file.read().strip()
 
     def call(self, model, method, **arguments):
         headers = {"Authorization": "bearer " + self.key, "Content-Type": "application/json", "X-Odoo-Database": self.database}
@@ -63,40 +69,41 @@ class Odoo:
         """Nothing of ours is in it: no external id, no custom field."""
         return self.count("ir.model.data", ["module", "=like", "crmferry%"]) == 0 == self.count("ir.model.fields", ["name", "=like", "x_pipz%"])
 
+    def script(self, name):
+        run(os.path.join(BED, "odoo", name), env={"ROOT": self.root, "HTTP": str(self.port)})
 
-def odoo_script(name):
-    return run(os.path.join(BED, "odoo", name), env={"ROOT": ODOO_ROOT, "HTTP": str(ODOO_PORT)}).stdout
+    def up(self):
+        self.script("up.sh")
 
+    def restart(self):
+        """Ends the server as a crash does, and starts it again."""
+        with open(os.path.join(self.root, "run", "odoo.pid"), encoding="utf-8") as file:
+            os.kill(int(file.read()), signal.SIGKILL)
+        self.up()
 
-def restart_odoo():
-    """Ends the server as a crash does, and starts it again."""
-    with open(os.path.join(ODOO_ROOT, "run", "odoo.pid"), encoding="utf-8") as file:
-        os.kill(int(file.read()), 9)
-    odoo_script("up.sh")
-
-
-def clean_odoo():
-    """The database as it was, with the accounts of those who own records in the exports."""
-    odoo_script("reset.sh")
-    odoo = Odoo()
-    run(os.path.join(BED, "odoo", "users.py"), "--url", odoo.url, "--db", odoo.database, "--key", odoo.key, *OWNERS)
-    return odoo
+    def clean(self):
+        """The database as it was, with the accounts of those who own records in the exports."""
+        self.script("reset.sh")
+        run(os.path.join(BED, "odoo", "users.py"), "--url", self.url, "--db", self.database, "--key", self.key, *OWNERS)
 
 
 def person(name):
-    return run(os.path.join(BED, "user.sh"), name).stdout.strip()
+    with MADE_ONCE:
+        return run(os.path.join(BED, "user.sh"), name).stdout.strip()
 
 
 def exports(companies, contacts, deals, changed=0, seed=7):
     """The folder of an export, made if it is not there, and how many rows `changed` percent are."""
     folder = os.path.join(OUT, "exports", f"{companies}-{contacts}-{deals}-{seed}-{changed}")
-    count = run("python3", os.path.join(BED, "scale.py"), "--companies", str(companies), "--contacts", str(contacts), "--deals", str(deals),
-                "--seed", str(seed), "--changed", str(changed), "--out", folder).stdout
-    return folder, json.loads(count)
+    with MADE_ONCE:
+        if folder not in COUNTS:
+            COUNTS[folder] = json.loads(run("python3", os.path.join(BED, "scale.py"), "--companies", str(companies), "--contacts", str(contacts), "--deals", str(deals),
+                                            "--seed", str(seed), "--changed", str(changed), "--out", folder).stdout)
+    return folder, COUNTS[folder]
 
 
 def prepare():
-    """Image, plugin, an Odoo, and what exists once in a cluster. Returns the wire."""
+    """Programs, the image in the cluster, and nothing left of an earlier time."""
     shutil.rmtree(os.path.join(OUT, "failed"), ignore_errors=True)
     programs = os.path.join(OUT, "bin")
     os.makedirs(programs, exist_ok=True)
@@ -106,8 +113,6 @@ def prepare():
         os.symlink(BINARY, os.path.join(programs, name))
     os.environ["PATH"] = os.pathsep.join([programs, os.path.join(STATE, "bin"), os.environ["PATH"], "/usr/sbin", "/sbin"])
     run(os.path.join(BED, "image.sh"), BINARY, "e2e")
-    odoo_script("up.sh")
     old = kubectl("get", "namespaces", "-l", "crmferry-e2e", "-o", "name").stdout.split()
     if old:
         kubectl("delete", *old, "--timeout=120s")
-    return Wire(BRIDGE, ODOO_PORT)

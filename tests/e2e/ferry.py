@@ -54,8 +54,8 @@ def until(question, seconds, what, every=0.5):
 class Ferry:
     """Namespace, release, claim, Secret, people and a Migration named `acme`."""
 
-    def __init__(self, wire, name, namespace_name=None, size=TENTH, claim_mode="ReadWriteOncePod", values=(), install=True, tag="e2e"):
-        self.wire, self.name, self.size = wire, name, size
+    def __init__(self, wire, odoo, name, namespace_name=None, size=TENTH, claim_mode="ReadWriteOncePod", values=(), install=True, tag="e2e"):
+        self.wire, self.odoo, self.name, self.size = wire, odoo, name, size
         self.namespace = namespace_name or f"{SHARED}-{name}"
         self.claim_mode = claim_mode
         self.people = {who: bed.person(who) for who in (AUTHOR, *APPROVERS.values())}
@@ -71,7 +71,7 @@ class Ferry:
         self.volume = run(os.path.join(BED, "volume.sh"), self.namespace, "ferry", self.claim_mode).stdout.strip()
 
     def secret(self, key=None, entry="apiKey"):
-        text = json.dumps({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "odoo"}, "stringData": {entry: key or bed.Odoo().key}})
+        text = json.dumps({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "odoo"}, "stringData": {entry: key or self.odoo.key}})
         kubectl("-n", self.namespace, "apply", "-f", "-", text=text)
 
     def mapping(self, name="pipz-to-odoo"):
@@ -116,7 +116,7 @@ class Ferry:
         self.crmferry("push", folder, f"migration/{name}")
 
     def approve(self, gate, name="acme", check=True):
-        return self.crmferry("approve", gate, f"migration/{name}", who=APPROVERS[gate], check=check)
+        return self.crmferry("approve", gate, f"migration/{name}", "--yes", who=APPROVERS[gate], check=check)
 
     def verb(self, *words, name="acme"):
         self.crmferry(words[0], f"migration/{name}", *words[1:])
@@ -185,7 +185,7 @@ class Ferry:
 
     def verify(self, *words, name="acme", folder=None):
         """The script that shares no code with the project; then its rejects are held against the books."""
-        odoo = bed.Odoo()
+        odoo = self.odoo
         done = run("python3", os.path.join(BED, "verify.py"), folder or self.exports, "--url", odoo.url, "--db", odoo.database, "--key", odoo.key, *words, check=False)
         if done.returncode:
             raise AssertionError(f"verify.py:\n{done.stdout}{done.stderr}")

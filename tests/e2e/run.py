@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """Plays scenarios on a real Kubernetes with a real Odoo, one line each.
 
-    eval "$(tests/testbed/up.sh)"; cargo build --release; tests/e2e/run.py [NAME...] [--list] [--keep]
+    eval "$(tests/testbed/up.sh)"; cargo build --release; tests/e2e/run.py [NAME...] [--list] [--keep] [--lanes N]
 
 A NAME is a scenario or a file of scenarios/. What a failed one left behind (logs, PhaseRuns, status) is in target/e2e/failed/.
-The scenarios have an Odoo of their own, on port 8070 (CRMFERRY_E2E_ODOO_PORT).
+Each lane has an Odoo of its own, from port 8070 (CRMFERRY_E2E_ODOO_PORT) on.
 """
 
 import argparse
 import importlib
+import queue
 import sys
+import threading
 import time
 import traceback
 
@@ -17,23 +19,60 @@ sys.dont_write_bytecode = True
 
 import bed                                                                 # noqa: E402
 import ferry                                                               # noqa: E402
+from wire import Wire                                                      # noqa: E402
 
-FILES = ["input", "whole", "troubles", "gates", "faults", "life", "proof"]
+FILES = ["whole", "faults", "life", "troubles", "proof", "input", "gates"]
 
 
 class Stage:
-    """What a scenario is given: the wire, a clean Odoo, and ferries that are looked after."""
+    """What a scenario is given: an Odoo, the wire to it, and ferries that are looked after."""
 
-    def __init__(self, wire, name, keep):
-        self.wire, self.name, self.keep, self.ferries = wire, name, keep, []
+    def __init__(self, odoo, wire, name, keep):
+        self.odoo, self.wire, self.name, self.keep, self.ferries = odoo, wire, name, keep, []
 
-    def ferry(self, suffix="", **more):
-        name = self.name.replace("_", "-")[:24].strip("-") + suffix
-        self.ferries.append(ferry.Ferry(self.wire, name, **more))
+    def ferry(self, **more):
+        name = self.name.replace("_", "-")[:24].strip("-")
+        self.ferries.append(ferry.Ferry(self.wire, self.odoo, name, **more))
         return self.ferries[-1]
 
     def clean_odoo(self):
-        return bed.clean_odoo()
+        self.odoo.clean()
+        return self.odoo
+
+
+class Lanes:
+    """Scenarios side by side, each lane with an Odoo of its own: most of their time is Kubernetes starting pods."""
+
+    def __init__(self, count, keep):
+        self.keep, self.failed, self.out = keep, 0, threading.Lock()
+        self.odoos = [bed.Odoo(lane) for lane in range(count)]
+        for odoo in self.odoos:
+            odoo.up()
+        self.wires = [Wire(bed.BRIDGE, odoo.port) for odoo in self.odoos]
+
+    def lane(self, number, waiting):
+        while True:
+            try:
+                name, scene = waiting.get_nowait()
+            except queue.Empty:
+                return
+            begun = time.monotonic()
+            problem = play(Stage(self.odoos[number], self.wires[number], name, self.keep), scene)
+            with self.out:
+                self.failed += bool(problem)
+                print(f"{'FAIL' if problem else 'ok':4} {name.replace('_', ' ')} ({time.monotonic() - begun:.0f} s)", flush=True)
+                if problem:
+                    print("     " + problem.replace("\n", "\n     "), flush=True)
+
+    def play(self, scenes):
+        waiting = queue.SimpleQueue()
+        for scene in scenes:
+            waiting.put(scene)
+        threads = [threading.Thread(target=self.lane, args=(number, waiting)) for number in range(len(self.odoos))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
 
 
 def scenarios():
@@ -42,7 +81,7 @@ def scenarios():
     for file in FILES:
         module = importlib.import_module("scenarios." + file)
         for name, value in vars(module).items():
-            if callable(value) and not name.startswith("_") and getattr(value, "scenario", False):
+            if callable(value) and not name.startswith("_") and hasattr(value, "alone"):
                 found[name] = (file, value)
     return found
 
@@ -68,6 +107,7 @@ def main():
     cli = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     cli.add_argument("names", nargs="*", metavar="NAME")
     cli.add_argument("--list", action="store_true", help="only says what there is")
+    cli.add_argument("--lanes", type=int, default=3, metavar="N", help="scenarios at once (3)")
     cli.add_argument("--keep", action="store_true", help="leaves namespaces behind")
     given = cli.parse_args()
     known = scenarios()
@@ -78,19 +118,15 @@ def main():
     if given.list:
         print("\n".join(f"{known[n][0]:9} {n}" for n in chosen))
         return
-    failed, started = 0, time.monotonic()
-    wire = bed.prepare()
+    started = time.monotonic()
+    bed.prepare()
     ferry.shared_release()
-    print(f"ready after {time.monotonic() - started:.0f} s", flush=True)
-    for name, scene in chosen.items():
-        begun = time.monotonic()
-        problem = play(Stage(wire, name, given.keep), scene)
-        print(f"{'FAIL' if problem else 'ok':4} {name.replace('_', ' ')} ({time.monotonic() - begun:.0f} s)", flush=True)
-        if problem:
-            failed += 1
-            print("     " + problem.replace("\n", "\n     "), flush=True)
-    print(f"{len(chosen) - failed} passed, {failed} failed, in {time.monotonic() - started:.0f} s")
-    sys.exit(1 if failed else 0)
+    lanes = Lanes(min(given.lanes, len(chosen)), given.keep)
+    print(f"     ready after {time.monotonic() - started:.0f} s", flush=True)
+    lanes.play([(n, s) for n, s in chosen.items() if not s.alone])
+    lanes.play([(n, s) for n, s in chosen.items() if s.alone])
+    print(f"{len(chosen) - lanes.failed} passed, {lanes.failed} failed, in {time.monotonic() - started:.0f} s")
+    sys.exit(1 if lanes.failed else 0)
 
 
 if __name__ == "__main__":

@@ -2,5 +2,11 @@
 
 
 def scenario(function):
-    function.scenario = True
+    function.alone = False
+    return function
+
+
+def alone(function):
+    """A scenario that changes what the whole cluster shares."""
+    function.alone = True
     return function

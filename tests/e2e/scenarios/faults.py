@@ -6,8 +6,8 @@ import threading
 import time
 import zlib
 
-import bed
 from ferry import Beside, until
+from wire import Drop
 
 from . import scenario
 
@@ -116,7 +116,7 @@ def an_odoo_restarted_in_the_middle_of_a_batch_is_gone_on_with(stage):
         if model == "res.partner":
             ferry.approve("mapping")
         assert creates.wait(180), f"no {model} is created"
-        bed.restart_odoo()
+        stage.odoo.restart()
     _to_the_end(ferry)
 
 
@@ -131,7 +131,7 @@ def an_answer_lost_after_the_commit_makes_no_twin(stage):
     def after(call):
         if call.writes and call.model != "ir.config_parameter" and chance.random() < 0.3 and len(lost) < 30:
             lost.append(str(call))
-            raise bed.Drop
+            raise Drop
     stage.wire.after = after
     ferry.approve("mapping")
     ferry.complete(seconds=600)

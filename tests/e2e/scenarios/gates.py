@@ -5,7 +5,7 @@ import json
 from bed import kubectl
 from ferry import APPROVERS, AUTHOR, until
 
-from . import scenario
+from . import alone
 
 POLICY, BINDING = "validatingadmissionpolicy/crmferry-approval", "validatingadmissionpolicybinding/crmferry-approval"
 
@@ -47,7 +47,7 @@ def _guarded_again(ferry, gate, digest, phase):
     assert "evidence" in _forged(ferry, gate).stderr + "evidence" and _forged(ferry, gate).returncode, "a forged approval was let in"
 
 
-@scenario
+@alone
 def a_gate_that_nobody_guards_stays_shut(stage):
     stage.clean_odoo()
     ferry = stage.ferry()
