@@ -17,7 +17,7 @@ import time
 REPO = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LOGS = os.path.join(REPO, "target", "test")
 BED = os.path.join(REPO, "tests", "testbed")
-SCENARIOS_ODOO = {"ROOT": os.path.join(os.environ.get("CRMFERRY_TESTBED", "/var/tmp/crmferry-testbed"), "odoo-e2e0"), "HTTP": os.environ.get("CRMFERRY_E2E_ODOO_PORT", "8070")}
+SCENARIOS_ODOO = {"ROOT": os.path.join(os.environ.get("CRMFERRY_TESTBED", "/var/tmp/crmferry-testbed"), "odoo-e2e0"), "HTTP": os.environ.get("CRMFERRY_E2E_ODOO_PORT", "8170")}
 ON_ITS_OWN = shlex.join(f"{name}={value}" for name, value in SCENARIOS_ODOO.items())
 
 RUST = [

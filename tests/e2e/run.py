@@ -4,7 +4,7 @@
     eval "$(tests/testbed/up.sh)"; cargo build --release; tests/e2e/run.py [NAME...] [--list] [--keep] [--lanes N]
 
 A NAME is a scenario or a file of scenarios/. What a failed one left behind (logs, PhaseRuns, status) is in target/e2e/failed/.
-Each lane has an Odoo of its own, from port 8070 (CRMFERRY_E2E_ODOO_PORT) on.
+Each lane has an Odoo of its own, from port 8170 (CRMFERRY_E2E_ODOO_PORT) on.
 """
 
 import argparse
