@@ -74,8 +74,6 @@ pub struct Report {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Reason {
-    /// What became of the records.
-    pub kind: ReasonKind,
     /// Object.
     pub object: String,
     /// What became of the records.
@@ -172,7 +170,6 @@ fn redacted(reason: &RejectReason) -> Reason {
         example: _,
     } = reason;
     Reason {
-        kind: *kind,
         object: object.clone(),
         kind: *kind,
         code: code.clone(),
@@ -181,11 +178,19 @@ fn redacted(reason: &RejectReason) -> Reason {
     }
 }
 
+/// Headings of reasons, and what goes under each.
+pub const REASONS: [(&str, &[ReasonKind]); 2] = [
+    (
+        "Left out",
+        &[ReasonKind::Rejected, ReasonKind::Failed, ReasonKind::Mismatched],
+    ),
+    ("Arrived, but not quite as in the source", &[ReasonKind::Noted]),
+];
+
 /// A reason in words: `contacts: 12 rejected, NotFound in user_id`.
 #[must_use]
 pub fn sentence(reason: &Reason) -> String {
     let Reason {
-        kind: _,
         object,
         kind,
         code,

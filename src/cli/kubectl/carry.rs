@@ -108,7 +108,7 @@ pub(super) async fn results(
         } else {
             vec!["pod-send", &home]
         };
-        let process = exec(pods, name, &command, false).await?;
+        let process = exec(pods, name, &command).await?;
         fetch(process, place, told).await
     })
     .await?;

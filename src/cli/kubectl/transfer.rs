@@ -157,12 +157,10 @@ pub async fn pod(command: PodCommand) -> u8 {
     let done = match command {
         PodCommand::PodIdle { seconds } => return idle(Duration::from_secs(seconds)).await,
         PodCommand::PodReceive { folder, path } => receive(root, &folder, &path, io::stdin().lock(), io::stdout()),
-        PodCommand::PodSend { folder, all } => send(
-            root,
-            &folder,
-            all,
-            BufWriter::with_capacity(1 << 16, io::stdout().lock()),
-        ),
+        PodCommand::PodSend { folder, all } => {
+            let output = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+            send(root, &folder, all, output, io::stdin().lock())
+        }
     };
     match done {
         Ok(()) => 0,
@@ -410,13 +408,7 @@ pub fn receive(
 ///
 /// # Errors
 /// When there is nothing to send, or it cannot be read.
-pub fn send(
-    root: &Path,
-    folder: &str,
-    all: bool,
-    output: impl Write,
-    input: impl Read,
-) -> Result<(), TransferError> {
+pub fn send(root: &Path, folder: &str, all: bool, output: impl Write, input: impl Read) -> Result<(), TransferError> {
     let folder = root.join(inside(folder).ok_or_else(|| TransferError::Name(folder.to_owned()))?);
     let mut parcels = list(&folder)?;
     parcels.retain(|parcel| all || parcel.name.starts_with("results/"));

@@ -408,8 +408,8 @@ impl Session {
                     .take(TOP_REASONS)
                     .map(|reason| format!("  {}\n", whole::sentence(reason))),
             );
-            if let Some(more) = report.reasons.len().checked_sub(TOP_REASONS).filter(|more| *more > 0) {
-                let _ = writeln!(text, "  and {more} more reasons");
+            if told.len() > TOP_REASONS {
+                text += &format!("  and {} more reasons\n", told.len() - TOP_REASONS);
             }
         }
         let at = |name: &str| self.executor.folder().path(name).display().to_string();

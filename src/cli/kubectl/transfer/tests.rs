@@ -221,11 +221,11 @@ fn results_come_back_alone_or_with_everything() {
         );
     }
     assert!(matches!(
-        send(root.path(), "crm/other", false, Vec::new()),
+        send(root.path(), "crm/other", false, Vec::new(), &b""[..]),
         Err(TransferError::Absent(_))
     ));
     assert!(matches!(
-        send(root.path(), "../x", false, Vec::new()),
+        send(root.path(), "../x", false, Vec::new(), &b""[..]),
         Err(TransferError::Name(_))
     ));
 }
