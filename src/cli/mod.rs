@@ -5,6 +5,7 @@
 pub mod catalogue;
 pub mod crds;
 pub mod error;
+pub mod kubectl;
 pub mod local;
 pub mod manifests;
 pub mod operator;
@@ -65,6 +66,8 @@ enum Command {
     /// Carries out one attempt (what the operator's Jobs start).
     #[command(after_help = WORKER_HELP)]
     Worker(worker::Args),
+    #[command(flatten)]
+    Pod(kubectl::PodCommand),
 }
 
 const RUN_HELP: &str = "\
@@ -141,18 +144,13 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Err(error) => return failed(&Error::outside("start")(error)),
     };
     let exit = if is_plugin(arguments.first()) {
-        plugin()
+        runtime.block_on(kubectl::main(arguments)).into()
     } else {
         runtime.block_on(dispatch(Arguments::parse_from(arguments).command))
     };
     // a question that nobody answered would keep the process alive
     runtime.shutdown_background();
     exit
-}
-
-/// The plugin, once it is there.
-fn plugin() -> ExitCode {
-    failed(&Error::Usage("this is not built with the plugin".into()))
 }
 
 /// Whether the name we were called by is the plugin's.
@@ -167,6 +165,7 @@ async fn dispatch(command: Command) -> ExitCode {
     }
     let result = match command {
         Command::Worker(args) => return worker::run(args).await.code().into(),
+        Command::Pod(command) => return kubectl::pod(command).await.into(),
         Command::Operator(args) => operator::run(args).await,
         Command::Run(args) => run::run(args).await,
         Command::Validate(args) => validate::run(&args),
@@ -202,7 +201,7 @@ mod tests {
     fn the_command_line_makes_sense_and_every_command_shows_an_example() {
         let command = Arguments::command();
         command.clone().debug_assert();
-        for sub in command.get_subcommands() {
+        for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
             let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains(&format!("crmferry {}", sub.get_name())), "{}", sub.get_name());
         }

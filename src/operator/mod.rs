@@ -15,7 +15,7 @@ mod observe;
 #[cfg(test)]
 mod script;
 mod settings;
-mod troubles;
+pub(crate) mod troubles;
 
 pub use error::Error;
 pub use settings::{Args, Settings, WorkerSettings};

@@ -10,7 +10,7 @@ use crate::lifecycle::{JobSeen, Trouble};
 
 /// What was seen around a Job that is not known to run.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Scene {
+pub(crate) struct Scene {
     /// Its pods.
     pub pods: Vec<Pod>,
     /// Events of the Job and its pods.
@@ -86,7 +86,7 @@ fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
 }
 
 /// Every trouble of an attempt. What only an event shows counts while nothing newer disproves it.
-pub(super) fn troubles(namespace: &str, job: &str, seen: JobSeen, scene: &Scene) -> Vec<Trouble> {
+pub(crate) fn troubles(namespace: &str, job: &str, seen: JobSeen, scene: &Scene) -> Vec<Trouble> {
     match seen {
         JobSeen::Pending => {}
         JobSeen::Failed(_) => return scene.pods.iter().flat_map(|pod| killed(namespace, pod)).collect(),

@@ -3,4 +3,5 @@
 pub mod books;
 pub mod chain;
 pub mod scope;
+pub mod status;
 pub mod whole;

@@ -1,0 +1,571 @@
+//! `push` and `results`: files to and from the workspace, through a short-lived pod with the user's own rights.
+
+use std::{
+    fs,
+    io::{self, BufWriter, IsTerminal, Read, Write, stderr},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{ConfigMap, Event, PersistentVolumeClaim, Pod},
+};
+use kube::{
+    Api, ResourceExt,
+    api::{AttachParams, AttachedProcess, DeleteParams, ListParams, PostParams},
+    core::PartialObjectMeta,
+};
+use serde_json::json;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc,
+    task::JoinHandle,
+};
+
+use super::{
+    Cluster, Error,
+    pod::{self, CONTAINER, Known, PROGRAM, Standing},
+    transfer::{self, Manifest, Parcel, TransferError},
+};
+use crate::{
+    api::{MANAGED_BY, Migration, PUSHED},
+    lifecycle::{JobSeen, Trouble},
+    operator::troubles::{Scene, troubles},
+};
+
+/// How long the pod may take to start.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Time between two looks at it.
+const LOOK: Duration = Duration::from_millis(500);
+/// How long the end of a process may be awaited once its work is known to be over.
+const ENDING: Duration = Duration::from_secs(5);
+/// Bytes that travel at once.
+const CHUNK: usize = 1 << 16;
+/// Chunks between the disk and the network.
+const QUEUE: usize = 8;
+
+/// Brings export files into the workspace.
+pub(super) async fn push(
+    cluster: &Cluster,
+    migration: &Migration,
+    folder: &Path,
+    image: Option<&str>,
+) -> Result<(), Error> {
+    let parcels = transfer::list(folder)?;
+    let (files, bytes) = (parcels.len(), parcels.iter().map(|parcel| parcel.size).sum());
+    let path = migration.spec.source.files.path.clone();
+    let bar = progress(&format!("pushing {files} files"), Some(bytes));
+    let told = bar.clone();
+    let (kept, at) = with_pod(cluster, migration, "push", image, async |pods, name| {
+        let command = ["pod-receive", &home(migration), &path];
+        let process = exec(pods, name, &command, true).await?;
+        deliver(process, parcels, told).await
+    })
+    .await?;
+    bar.finish_and_clear();
+    let annotations = json!({"metadata": {"annotations": {PUSHED: at.to_string()}}});
+    cluster.patch(&migration.name_any(), &annotations).await?;
+    println!(
+        "{files} files ({}) are in {} of claim {}: {}",
+        size(kept.bytes()),
+        path,
+        migration.spec.workspace.persistent_volume_claim.claim_name,
+        kept.digest()
+    );
+    Ok(())
+}
+
+/// Brings results out of the workspace.
+pub(super) async fn results(
+    cluster: &Cluster,
+    migration: &Migration,
+    into: &Path,
+    all: bool,
+    image: Option<&str>,
+) -> Result<(), Error> {
+    free(into, "results")?;
+    let local = |source| TransferError::Io {
+        path: into.to_path_buf(),
+        source,
+    };
+    fs::create_dir_all(into).map_err(local)?;
+    let beside = tempfile::Builder::new().prefix(".crmferry-").tempdir_in(into).map_err(local)?;
+    let arrived = beside.path().join("arrived");
+    let bar = progress("fetching", None);
+    let told = bar.clone();
+    let place = arrived.clone();
+    let (manifest, _) = with_pod(cluster, migration, "results", image, async |pods, name| {
+        let home = home(migration);
+        let command = if all { vec!["pod-send", &home, "--all"] } else { vec!["pod-send", &home] };
+        let process = exec(pods, name, &command, false).await?;
+        fetch(process, place, told).await
+    })
+    .await?;
+    bar.finish_and_clear();
+    settle(&arrived, into)?;
+    println!(
+        "{} files ({}) are in {}: {}",
+        manifest.files(),
+        size(manifest.bytes()),
+        into.display(),
+        manifest.digest()
+    );
+    Ok(())
+}
+
+/// Moves what arrived to where it is wanted; nothing that is there is touched.
+fn settle(arrived: &Path, into: &Path) -> Result<(), Error> {
+    let local = |source| TransferError::Io {
+        path: into.to_path_buf(),
+        source,
+    };
+    let entries: Vec<_> = fs::read_dir(arrived).map_err(local)?.collect::<Result<_, _>>().map_err(local)?;
+    for entry in &entries {
+        free(into, &entry.file_name().to_string_lossy())?;
+    }
+    for entry in entries {
+        fs::rename(entry.path(), into.join(entry.file_name())).map_err(local)?;
+    }
+    Ok(())
+}
+
+fn free(into: &Path, name: &str) -> Result<(), Error> {
+    let place = into.join(name);
+    if place.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    Err(Error::Refused(format!(
+        "{} is there already: give another folder with -o, or remove it",
+        place.display()
+    )))
+}
+
+/// Where everything of a Migration lies in its workspace.
+fn home(migration: &Migration) -> String {
+    format!("{}/{}", migration.namespace().unwrap_or_default(), migration.name_any())
+}
+
+/// Does something in a pod that has the claim, and deletes the pod whatever comes of it. The time is the cluster's, when
+/// it was done.
+async fn with_pod<T>(
+    cluster: &Cluster,
+    migration: &Migration,
+    verb: &str,
+    image: Option<&str>,
+    work: impl AsyncFnOnce(&Api<Pod>, &str) -> Result<T, Error>,
+) -> Result<(T, Timestamp), Error> {
+    let known = known(cluster).await;
+    let image = pod::image(image, migration, &known)?;
+    // from here on a signal ends us in order
+    let mut signals = Signals::listen()?;
+    let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let wanted = pod::build(migration, verb, &image, &known);
+    let made = pods.create(&PostParams::default(), &wanted).await;
+    let made = made.map_err(Error::kube("create the pod that has the workspace"))?;
+    let (name, clock) = (made.name_any(), Instant::now());
+    let outcome = tokio::select! {
+        outcome = async {
+            started(cluster, migration, &pods, &name).await?;
+            work(&pods, &name).await
+        } => outcome,
+        () = signals.any() => Err(Error::Refused("stopped: nothing was replaced".into())),
+    };
+    if let Err(error) = pods.delete(&name, &DeleteParams::default()).await {
+        let error = Error::kube(format!("delete pod/{name} (it ends by itself)"))(error);
+        eprintln!("warning: {error}");
+    }
+    let created = made.metadata.creation_timestamp.map_or_else(Timestamp::now, |time| time.0);
+    let elapsed = SignedDuration::try_from(clock.elapsed()).unwrap_or_default();
+    Ok((outcome?, created.saturating_add(elapsed).unwrap_or(created)))
+}
+
+/// Ctrl-C and SIGTERM.
+struct Signals(Signal, Signal);
+
+impl Signals {
+    fn listen() -> Result<Self, Error> {
+        let listen = |kind| signal(kind).map_err(|error| Error::Refused(format!("cannot listen to signals: {error}")));
+        Ok(Self(listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?))
+    }
+
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.0.recv() => {}
+            _ = self.1.recv() => {}
+        }
+    }
+}
+
+/// How pods of workers are made, as far as we may read it: the operator's Deployment here or anywhere, and its settings.
+async fn known(cluster: &Cluster) -> Known {
+    let ours = ListParams::default().labels(&format!("app.kubernetes.io/name={MANAGED_BY}"));
+    let apis: [Api<Deployment>; 2] = [
+        Api::namespaced(cluster.client.clone(), &cluster.namespace),
+        Api::all(cluster.client.clone()),
+    ];
+    for api in apis {
+        let Ok(list) = api.list(&ours).await else { continue };
+        let said = |found: &Deployment| Some((found.namespace()?, pod::operator_says(found)?));
+        let Some((namespace, (image, settings))) = list.iter().find_map(said) else {
+            continue;
+        };
+        let maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), &namespace);
+        let text = match settings {
+            Some(name) => maps.get(&name).await.ok().and_then(|map| map.data?.remove("worker.yaml")),
+            None => None,
+        };
+        return Known {
+            image: Some(image),
+            settings: text.and_then(|text| serde_saphyr::from_str(&text).ok()),
+        };
+    }
+    Known::default()
+}
+
+/// Waits until the pod can be used.
+async fn started(cluster: &Cluster, migration: &Migration, pods: &Api<Pod>, name: &str) -> Result<(), Error> {
+    let begun = Instant::now();
+    let mut noted = String::new();
+    loop {
+        let seen = pods.get(name).await.map_err(Error::kube(format!("look at pod/{name}")))?;
+        match pod::standing(&seen) {
+            Standing::Ready => return Ok(()),
+            Standing::Over(why) => return Err(Error::Refused(format!("pod/{name} ended at once: {why}"))),
+            Standing::Starting => {}
+        }
+        let found = first_trouble(cluster, migration, seen).await;
+        let advice = found.as_ref().map(|trouble| pod::advise(trouble, &migration.name_any(), &cluster.namespace));
+        if begun.elapsed() > PATIENCE || found.as_ref().is_some_and(pod::is_lasting) {
+            return Err(Error::Refused(advice.unwrap_or_else(|| {
+                format!(
+                    "pod/{name} has not started within {} s, and nothing says why: kubectl describe pod {name} -n {}",
+                    PATIENCE.as_secs(),
+                    cluster.namespace
+                )
+            })));
+        }
+        if let Some(advice) = advice.filter(|advice| *advice != noted) {
+            eprintln!("waiting: {advice}");
+            noted = advice;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Why the pod does not start, as far as we may see it.
+async fn first_trouble(cluster: &Cluster, migration: &Migration, pod: Pod) -> Option<Trouble> {
+    let claim = &migration.spec.workspace.persistent_volume_claim.claim_name;
+    let claims: Api<PartialObjectMeta<PersistentVolumeClaim>> =
+        Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let missing = claims.get_metadata_opt(claim).await.is_ok_and(|found| found.is_none());
+    let events: Api<Event> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let about = ListParams::default().fields(&format!("involvedObject.name={}", pod.name_any()));
+    let events = events.list(&about).await.map(|list| list.items).unwrap_or_default();
+    let scene = Scene {
+        pods: vec![pod],
+        events,
+        missing_claim: missing.then(|| claim.clone()),
+    };
+    troubles(&cluster.namespace, "", JobSeen::Pending, &scene).into_iter().next()
+}
+
+async fn exec(pods: &Api<Pod>, name: &str, command: &[&str], stdin: bool) -> Result<AttachedProcess, Error> {
+    let parameters = AttachParams::default()
+        .container(CONTAINER)
+        .stdin(stdin)
+        .stdout(true)
+        .stderr(true)
+        .max_stdin_buf_size(CHUNK)
+        .max_stdout_buf_size(CHUNK);
+    let command: Vec<&str> = [PROGRAM].iter().chain(command).copied().collect();
+    let process = pods.exec(name, command, &parameters).await;
+    process.map_err(Error::kube(format!("run a command in pod/{name}")))
+}
+
+/// What a process says when it fails, and that it has ended.
+struct Fate {
+    said: JoinHandle<String>,
+}
+
+impl Fate {
+    fn of(process: &mut AttachedProcess) -> Self {
+        let stderr = process.stderr();
+        let said = tokio::spawn(async move {
+            let mut text = Vec::new();
+            if let Some(stderr) = stderr {
+                // what was read before it broke is still worth telling
+                let _ = stderr.take(4096).read_to_end(&mut text).await;
+            }
+            String::from_utf8_lossy(&text).trim().to_owned()
+        });
+        Self { said }
+    }
+
+    /// Where the connection ended early, what the other end said about it.
+    async fn explain<T>(self, outcome: Result<T, TransferError>) -> Result<T, Error> {
+        let Err(TransferError::Cut) = outcome else {
+            return Ok(outcome?);
+        };
+        match tokio::time::timeout(ENDING, self.said).await {
+            Ok(Ok(text)) if !text.is_empty() => Err(Error::Refused(text)),
+            _ => Err(TransferError::Cut.into()),
+        }
+    }
+}
+
+/// Our end of `push`.
+async fn deliver(mut process: AttachedProcess, parcels: Vec<Parcel>, bar: ProgressBar) -> Result<Manifest, Error> {
+    let fate = Fate::of(&mut process);
+    let ended = process.take_status();
+    let (Some(stdin), Some(stdout), Some(ended)) = (process.stdin(), process.stdout(), ended) else {
+        return Err(TransferError::Cut.into());
+    };
+    let mut work = std::pin::pin!(hand_over(stdin, stdout, parcels, bar));
+    // a process that is gone reads no more, and nothing else would tell
+    let outcome = tokio::select! {
+        biased;
+        outcome = &mut work => outcome,
+        _ = ended => match tokio::time::timeout(ENDING, work).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(TransferError::Cut),
+        },
+    };
+    fate.explain(outcome).await
+}
+
+async fn hand_over(
+    mut stdin: impl AsyncWrite + Unpin,
+    mut stdout: impl AsyncRead + Unpin,
+    parcels: Vec<Parcel>,
+    bar: ProgressBar,
+) -> Result<Manifest, TransferError> {
+    let cut = |_: io::Error| TransferError::Cut;
+    let (sender, mut chunks) = mpsc::channel(QUEUE);
+    let packing = tokio::task::spawn_blocking(move || {
+        let output = BufWriter::with_capacity(CHUNK, ChunkWriter(sender));
+        let (manifest, mut output) = transfer::pack(&parcels, output, &mut |bytes| bar.inc(bytes))?;
+        output.flush().map_err(cut)?;
+        Ok(manifest)
+    });
+    while let Some(chunk) = chunks.recv().await {
+        stdin.write_all(&chunk).await.map_err(cut)?;
+    }
+    let manifest: Manifest = packing.await.map_err(|_| TransferError::Cut)??;
+    let sent = manifest.digest().to_string();
+    let arrived = async_line(&mut stdout).await?;
+    let arrived = arrived.strip_prefix("arrived ").ok_or(TransferError::Cut)?.to_owned();
+    if arrived != sent {
+        return Err(TransferError::Differs { arrived, sent });
+    }
+    stdin.write_all(format!("keep {sent}\n").as_bytes()).await.map_err(cut)?;
+    stdin.flush().await.map_err(cut)?;
+    let kept = async_line(&mut stdout).await?;
+    kept.starts_with("kept ").then_some(manifest).ok_or(TransferError::Cut)
+}
+
+/// Our end of `results`.
+async fn fetch(
+    mut process: AttachedProcess,
+    into: std::path::PathBuf,
+    bar: ProgressBar,
+) -> Result<Manifest, Error> {
+    let fate = Fate::of(&mut process);
+    let Some(mut stdout) = process.stdout() else {
+        return Err(TransferError::Cut.into());
+    };
+    let (sender, chunks) = mpsc::channel(QUEUE);
+    let unpacking = tokio::task::spawn_blocking(move || {
+        let mut input = ChunkReader {
+            chunks,
+            open: Vec::new(),
+            read: 0,
+        };
+        let manifest = transfer::unpack(&mut input, &into, &mut |bytes| bar.inc(bytes))?;
+        let sent = transfer::line(input).map_err(|_| TransferError::Cut)?;
+        let (sent, arrived) = (sent.trim_start_matches("sent ").to_owned(), manifest.digest().to_string());
+        if sent == arrived {
+            Ok(manifest)
+        } else {
+            Err(TransferError::Differs { arrived, sent })
+        }
+    });
+    loop {
+        let mut chunk = vec![0; CHUNK];
+        // an end that comes too early is seen by who unpacks
+        let read = stdout.read(&mut chunk).await.unwrap_or(0);
+        chunk.truncate(read);
+        if read == 0 || sender.send(chunk).await.is_err() {
+            break;
+        }
+    }
+    drop(sender);
+    let outcome = unpacking.await.unwrap_or(Err(TransferError::Cut));
+    fate.explain(outcome).await
+}
+
+async fn async_line(input: &mut (impl AsyncRead + Unpin)) -> Result<String, TransferError> {
+    let mut text = Vec::new();
+    loop {
+        match input.read_u8().await.map_err(|_| TransferError::Cut)? {
+            b'\n' => return String::from_utf8(text).map_err(|_| TransferError::Cut),
+            byte if text.len() < 4096 => text.push(byte),
+            _ => return Err(TransferError::Cut),
+        }
+    }
+}
+
+/// Hands what is written to the network; fails once nobody reads it.
+struct ChunkWriter(mpsc::Sender<Vec<u8>>);
+
+impl Write for ChunkWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.blocking_send(bytes.to_vec()).map_err(|_| io::ErrorKind::BrokenPipe)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Reads what came from the network.
+struct ChunkReader {
+    chunks: mpsc::Receiver<Vec<u8>>,
+    open: Vec<u8>,
+    read: usize,
+}
+
+impl Read for ChunkReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.read == self.open.len() {
+            let Some(chunk) = self.chunks.blocking_recv() else {
+                return Ok(0);
+            };
+            (self.open, self.read) = (chunk, 0);
+        }
+        let more = Read::read(&mut &self.open[self.read..], buffer)?;
+        self.read += more;
+        Ok(more)
+    }
+}
+
+/// A bar on a terminal; a line elsewhere.
+fn progress(what: &str, bytes: Option<u64>) -> ProgressBar {
+    if !stderr().is_terminal() {
+        eprintln!("{what}");
+        return ProgressBar::hidden();
+    }
+    let (bar, template) = match bytes {
+        Some(bytes) => (ProgressBar::new(bytes), "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}"),
+        None => (ProgressBar::new_spinner(), "{msg} {bytes} {bytes_per_sec}"),
+    };
+    let style = ProgressStyle::with_template(template).expect("a constant template that a test renders");
+    bar.with_style(style).with_message(what.to_owned())
+}
+
+/// Bytes for people.
+fn size(bytes: u64) -> String {
+    indicatif::HumanBytes(bytes).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_arrived_is_settled_beside_what_is_there_and_replaces_nothing() {
+        let (arrived, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::create_dir(arrived.path().join("results")).unwrap();
+        fs::write(into.path().join("mine"), "mine").unwrap();
+        settle(arrived.path(), into.path()).unwrap();
+        assert!(into.path().join("results").is_dir());
+        fs::create_dir(arrived.path().join("results")).unwrap();
+        let refused = settle(arrived.path(), into.path()).unwrap_err();
+        assert!(refused.to_string().contains("is there already"), "{refused}");
+    }
+
+    #[test]
+    fn bytes_pass_the_channel_in_any_portions() {
+        let (sender, chunks) = mpsc::channel(QUEUE);
+        let mut writer = ChunkWriter(sender);
+        let mut reader = ChunkReader { chunks, open: Vec::new(), read: 0 };
+        writer.write_all(b"hello ").unwrap();
+        writer.write_all(b"world").unwrap();
+        drop(writer);
+        let mut text = String::new();
+        reader.by_ref().take(3).read_to_string(&mut text).unwrap();
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "hello world");
+    }
+
+    #[test]
+    fn a_writer_whose_reader_is_gone_ends() {
+        let (sender, chunks) = mpsc::channel(1);
+        drop(chunks);
+        assert!(ChunkWriter(sender).write_all(b"x").is_err());
+    }
+
+    /// Both ends of a push over pipes, as `exec` connects them.
+    async fn pushed(root: &Path, parcels: Vec<Parcel>, spoil: bool) -> Result<Manifest, TransferError> {
+        let (stdin, their_stdin) = tokio::io::duplex(100);
+        let (stdout, mut their_stdout) = tokio::io::duplex(100);
+        let root = root.to_path_buf();
+        let pod = async {
+            let (sender, chunks) = mpsc::channel(QUEUE);
+            let mut their_stdin = their_stdin;
+            tokio::spawn(async move {
+                let mut chunk = vec![0; 700];
+                while let Ok(read @ 1..) = their_stdin.read(&mut chunk).await {
+                    let mut bytes = chunk[..read].to_vec();
+                    if spoil {
+                        bytes.iter_mut().filter(|byte| **byte == b'1').for_each(|byte| *byte = b'2');
+                    }
+                    if sender.send(bytes).await.is_err() {
+                        break;
+                    }
+                }
+            });
+            let (out, mut said) = mpsc::channel(QUEUE);
+            let receiving = tokio::task::spawn_blocking(move || {
+                let input = ChunkReader { chunks, open: Vec::new(), read: 0 };
+                transfer::receive(&root, "crm/acme", "exports", input, ChunkWriter(out))
+            });
+            while let Some(chunk) = said.recv().await {
+                their_stdout.write_all(&chunk).await.unwrap();
+            }
+            drop(their_stdout);
+            receiving.await.unwrap()
+        };
+        let us = hand_over(stdin, stdout, parcels, ProgressBar::hidden());
+        let (_, outcome) = tokio::join!(pod, us);
+        outcome
+    }
+
+    #[tokio::test]
+    async fn both_ends_agree_on_what_travelled_or_nothing_is_replaced() {
+        let (source, root) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(source.path().join("contacts.csv"), "x".repeat(200_000)).unwrap();
+        fs::write(source.path().join("deals.csv"), "plain").unwrap();
+        let manifest = pushed(root.path(), transfer::list(source.path()).unwrap(), false).await.unwrap();
+        assert_eq!((manifest.files(), manifest.bytes()), (2, 200_005));
+        let contacts = root.path().join("crm/acme/exports/contacts.csv");
+        assert_eq!(fs::metadata(&contacts).unwrap().len(), 200_000);
+
+        let spoilt = tempfile::tempdir().unwrap();
+        fs::write(spoilt.path().join("contacts.csv"), "a 1 that becomes a 2 on its way").unwrap();
+        let refused = pushed(root.path(), transfer::list(spoilt.path()).unwrap(), true).await.unwrap_err();
+        assert!(matches!(refused, TransferError::Differs { .. } | TransferError::Cut), "{refused}");
+        assert_eq!(fs::metadata(&contacts).unwrap().len(), 200_000);
+    }
+
+    #[test]
+    fn the_bar_s_templates_are_valid() {
+        for template in ["{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}", "{msg} {bytes} {bytes_per_sec}"] {
+            ProgressStyle::with_template(template).unwrap();
+        }
+    }
+}

@@ -1,0 +1,606 @@
+//! One screen about a Migration: where it is, its books, what it waits for, the command to go on. Pure.
+
+use std::fmt::Write;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+use super::scope::duration;
+use crate::{
+    api::{
+        Migration, MigrationStatus, Phase, PhaseRun,
+        migration::{Gate, GateState, ObjectStatus},
+        phase_run::RejectReason,
+    },
+    lifecycle::verbs::{Command, Target, command},
+};
+
+/// How a Migration is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct View {
+    /// The present.
+    pub now: Timestamp,
+    /// Colours, for a terminal.
+    pub colour: bool,
+    /// There is no cluster: evidence is a file, commands are those of `crmferry run`.
+    pub laptop: bool,
+}
+
+/// Reasons for rejects that are shown.
+const REASONS: usize = 8;
+/// Cells of the progress bar.
+const BAR: usize = 24;
+/// The way of a run; `Cancelled` lies beside it.
+const PATH: [Phase; 11] = [
+    Phase::Pending,
+    Phase::Validating,
+    Phase::Discovering,
+    Phase::Extracting,
+    Phase::Rehearsing,
+    Phase::AwaitingMapping,
+    Phase::PreparingSchema,
+    Phase::Loading,
+    Phase::Synchronising,
+    Phase::CuttingOver,
+    Phase::Completed,
+];
+/// Headings of the books, after object and state.
+const COUNTS: [&str; 15] = [
+    "read",
+    "filtered",
+    "rejected",
+    "dedup",
+    "created",
+    "adopted",
+    "updated",
+    "unchanged",
+    "failed",
+    "present",
+    "verified",
+    "mismatched",
+    "missing",
+    "edited",
+    "orphans",
+];
+/// Of those, the ones that should be 0.
+const BAD: [&str; 5] = ["rejected", "failed", "mismatched", "missing", "orphans"];
+
+#[derive(Clone, Copy)]
+enum Ink {
+    Bold,
+    Dim,
+    Green,
+    Yellow,
+    Red,
+}
+
+/// Text being written; writing to a String cannot fail.
+struct Page {
+    text: String,
+    view: View,
+}
+
+impl Page {
+    fn line(&mut self, line: &str) {
+        self.text.push_str(line.trim_end());
+        self.text.push('\n');
+    }
+
+    fn heading(&mut self, heading: &str) {
+        let heading = self.ink(Ink::Bold, heading);
+        self.line("");
+        self.line(&heading);
+    }
+
+    fn ink(&self, ink: Ink, text: &str) -> String {
+        if !self.view.colour {
+            return text.to_owned();
+        }
+        let code = match ink {
+            Ink::Bold => 1,
+            Ink::Dim => 2,
+            Ink::Red => 31,
+            Ink::Green => 32,
+            Ink::Yellow => 33,
+        };
+        format!("\x1b[{code}m{text}\x1b[0m")
+    }
+
+    fn since(&self, time: Timestamp) -> String {
+        duration(self.view.now.duration_since(time).as_secs().max(0))
+    }
+}
+
+/// The whole screen. `runs` are the Migration's PhaseRuns, in any order; reasons for rejects come from them.
+#[must_use]
+pub fn screen(migration: &Migration, runs: &[PhaseRun], view: View) -> String {
+    let status = migration.status.clone().unwrap_or_default();
+    let mut page = Page {
+        text: String::new(),
+        view,
+    };
+    header(&mut page, migration, &status);
+    progress(&mut page, &status);
+    if !status.objects.is_empty() {
+        page.heading("Books");
+        books(&mut page, &status.objects);
+    }
+    reasons(&mut page, &top_reasons(&status, runs));
+    gates(&mut page, migration, &status.gates);
+    findings(&mut page, &status);
+    cutover(&mut page, &status);
+    waiting(&mut page, migration, &status);
+    last_request(&mut page, &status);
+    page.text
+}
+
+/// One line for where nothing can be redrawn: what changed since the line before is in it.
+#[must_use]
+pub fn line(migration: &Migration) -> String {
+    let status = migration.status.clone().unwrap_or_default();
+    let mut line = format!("{} {:?} run {}", migration.name_any(), status.phase, status.run);
+    if let Some(progress) = status.progress.as_ref().filter(|progress| !progress.summary.is_empty()) {
+        put(&mut line, format_args!(" | {} {}", progress.step, progress.summary));
+    }
+    let totals = status.totals;
+    if totals.read > 0 {
+        put(
+            &mut line,
+            format_args!(
+                " | read {} loaded {} rejected {}",
+                totals.read, totals.loaded, totals.rejected
+            ),
+        );
+    }
+    for waiting in &status.waiting_for {
+        put(&mut line, format_args!(" | waits for {}: {}", waiting.what, waiting.message));
+        if !waiting.command.is_empty() {
+            put(&mut line, format_args!(" ({})", waiting.command));
+        }
+    }
+    clean(&line)
+}
+
+/// The most frequent reasons for rejects, each object's from the PhaseRun that counted it last.
+#[must_use]
+pub fn top_reasons(status: &MigrationStatus, runs: &[PhaseRun]) -> Vec<RejectReason> {
+    let mut reasons: Vec<RejectReason> = Vec::new();
+    for object in &status.objects {
+        let run = runs.iter().find(|run| run.name_any() == object.phase_run);
+        let told = run.and_then(|run| run.status.as_ref()).map(|status| &status.reasons);
+        let own = told.into_iter().flatten().filter(|reason| reason.object == object.name);
+        reasons.extend(own.cloned());
+    }
+    reasons.sort_by(|a, b| {
+        b.count
+            .cmp(&a.count)
+            .then_with(|| (&a.object, &a.code, &a.field).cmp(&(&b.object, &b.code, &b.field)))
+    });
+    reasons.truncate(REASONS);
+    reasons
+}
+
+/// The books of objects as a table, with their sum.
+#[must_use]
+pub fn books_table(objects: &[ObjectStatus], view: View) -> String {
+    let mut page = Page {
+        text: String::new(),
+        view,
+    };
+    books(&mut page, objects);
+    page.text
+}
+
+/// The same as data: what `status -o json` prints.
+#[must_use]
+pub fn json(migration: &Migration, runs: &[PhaseRun]) -> serde_json::Value {
+    let status = migration.status.clone().unwrap_or_default();
+    serde_json::json!({
+        "namespace": migration.namespace(),
+        "name": migration.name_any(),
+        "suspended": migration.spec.suspend,
+        "status": status,
+        "reasons": top_reasons(&status, runs),
+        "commands": commands(migration, false),
+    })
+}
+
+/// What is to be typed to go on: the commands of what it waits for, or the one that begins another run.
+#[must_use]
+pub fn commands(migration: &Migration, laptop: bool) -> Vec<String> {
+    let Some(status) = &migration.status else {
+        return Vec::new();
+    };
+    let waits = status.waiting_for.iter().map(|waiting| waiting.command.clone());
+    let mut commands: Vec<String> = waits.filter(|command| !command.is_empty()).collect();
+    commands.dedup();
+    let namespace = migration.namespace().unwrap_or_default();
+    let target = Target {
+        name: &migration.name_any(),
+        namespace: &namespace,
+        laptop,
+    };
+    if commands.is_empty() && matches!(status.phase, Phase::Completed | Phase::Cancelled) {
+        commands.push(command(Command::Request("rerun"), target));
+    }
+    commands
+}
+
+fn header(page: &mut Page, migration: &Migration, status: &MigrationStatus) {
+    let stalled = condition(status, "Stalled");
+    let ready = condition(status, "Ready");
+    let (ink, mood) = match (&stalled, &ready) {
+        (Some(reason), _) => (Ink::Red, format!("stalled: {reason}")),
+        (None, Some(reason)) => (Ink::Green, format!("ready: {reason}")),
+        (None, None) if !status.waiting_for.is_empty() => (Ink::Yellow, "waiting".into()),
+        (None, None) if status.observed_generation < 0 => (Ink::Dim, "not looked at by the operator yet".into()),
+        (None, None) => (Ink::Green, "at work".into()),
+    };
+    let mood = page.ink(ink, &clean(&mood));
+    let suspended = if migration.spec.suspend { ", suspended" } else { "" };
+    let name = format!("{}/{}", migration.namespace().unwrap_or_default(), migration.name_any());
+    let title = page.ink(Ink::Bold, name.trim_start_matches('/'));
+    page.line(&format!("{title}  {:?}{suspended}  ({mood})", status.phase));
+    let way = way(page, status.phase);
+    page.line(&format!("  {way}"));
+    let mut facts = format!("run {}", status.run);
+    if let Some(started) = &status.started {
+        put(&mut facts, format_args!(", begun {} ({} ago)", second(started.0), page.since(started.0)));
+    }
+    if let Some(since) = &status.phase_since {
+        put(&mut facts, format_args!(", in this phase for {}", page.since(since.0)));
+    }
+    if let Some(estimate) = status.estimate_seconds.filter(|_| status.phase < Phase::Synchronising) {
+        put(&mut facts, format_args!(", loading takes about {}", duration(estimate)));
+    }
+    page.line(&format!("  {facts}"));
+    let worker = status.worker.as_ref().map_or_else(
+        || "no worker pinned yet".to_owned(),
+        |worker| match worker.image.as_str() {
+            "" => format!("worker {}", worker.version),
+            image => format!("worker {} ({image})", worker.version),
+        },
+    );
+    let plan = status
+        .plan
+        .as_ref()
+        .map_or_else(|| "no plan yet".to_owned(), |plan| format!("plan {}", short(&plan.digest)));
+    page.line(&clean(&format!("  {worker}, {plan}")));
+    let odoo = &migration.spec.destination.odoo;
+    page.line(&clean(&format!(
+        "  {} of account {} to {} (database {})",
+        migration.spec.mapping_spec_ref.name, migration.spec.source.account, odoo.url, odoo.database
+    )));
+    if let Some(drift) = status
+        .conditions
+        .iter()
+        .find(|c| c.type_ == "MappingDrifted" && c.status == "True")
+    {
+        let text = page.ink(Ink::Yellow, &clean(&drift.message));
+        page.line(&format!("  {text}"));
+    }
+}
+
+/// The whole path, with the place on it.
+fn way(page: &Page, here: Phase) -> String {
+    let step = |phase: &Phase| match phase.cmp(&here) {
+        std::cmp::Ordering::Equal => page.ink(Ink::Bold, &format!("[{phase:?}]")),
+        std::cmp::Ordering::Less if here != Phase::Cancelled => format!("{phase:?}"),
+        _ => page.ink(Ink::Dim, &format!("{phase:?}")),
+    };
+    let mut steps: Vec<String> = PATH.iter().map(step).collect();
+    if here == Phase::Cancelled {
+        steps.push(page.ink(Ink::Bold, "[Cancelled]"));
+    }
+    steps.join(" > ")
+}
+
+fn progress(page: &mut Page, status: &MigrationStatus) {
+    let Some(attempt) = &status.attempt else { return };
+    page.heading("Progress");
+    if let Some(progress) = status.progress.as_ref().filter(|_| attempt.ended.is_none()) {
+        let what = [progress.object.as_str(), progress.step.as_str()];
+        let what: Vec<&str> = what.into_iter().filter(|word| !word.is_empty()).collect();
+        let mut text = format!("{} {}", what.join(" "), bar(progress.done, progress.total));
+        if progress.call_seconds > 0 {
+            put(&mut text, format_args!(", a call to Odoo runs for {}", duration(progress.call_seconds)));
+        }
+        page.line(&clean(&format!("  {}", text.trim_start())));
+    }
+    let object = attempt.object.as_deref().map_or_else(String::new, |object| format!(" {object}"));
+    let mut text = format!(
+        "attempt {} ({}{object}, number {} of this run), ",
+        attempt.name,
+        attempt.step.word(),
+        attempt.number
+    );
+    match (&attempt.ended, &attempt.ending) {
+        (Some(ended), ending) => {
+            put(&mut text, format_args!("ended {} ago", page.since(ended.0)));
+            if let Some(ending) = ending {
+                put(&mut text, format_args!(": {:?} {}", ending.verdict, ending.reason));
+            }
+        }
+        (None, _) => put(&mut text, format_args!("for {}", page.since(attempt.since.0))),
+    }
+    if attempt.fruitless > 0 {
+        put(&mut text, format_args!(", {} before it got no further", attempt.fruitless));
+    }
+    page.line(&clean(&format!("  {text}")));
+}
+
+/// `[######------] 50 %  1200/2400`; the count alone where the total is unknown.
+fn bar(done: i64, total: i64) -> String {
+    let (Ok(done), Ok(total)) = (usize::try_from(done), usize::try_from(total)) else {
+        return String::new();
+    };
+    if total == 0 {
+        return if done == 0 { String::new() } else { done.to_string() };
+    }
+    let filled = done.min(total) * BAR / total;
+    let percent = done.min(total) * 100 / total;
+    format!(
+        "[{}{}] {percent} %  {done}/{total}",
+        "#".repeat(filled),
+        "-".repeat(BAR - filled)
+    )
+}
+
+fn counts(object: &ObjectStatus) -> [Option<i64>; 15] {
+    let book = &object.book;
+    let proof = |count: fn(&crate::api::Verification) -> i64| object.verification.as_ref().map(count);
+    [
+        Some(book.read),
+        Some(book.filtered),
+        Some(book.rejected),
+        Some(book.deduplicated),
+        Some(book.created),
+        Some(book.adopted),
+        Some(book.updated),
+        Some(book.unchanged),
+        Some(book.failed),
+        Some(book.present),
+        proof(|v| v.matching),
+        proof(|v| v.mismatched),
+        proof(|v| v.missing_in_destination),
+        proof(|v| v.edited_by_user),
+        proof(|v| v.orphans),
+    ]
+}
+
+fn books(page: &mut Page, objects: &[ObjectStatus]) {
+    let rows: Vec<[Option<i64>; 15]> = objects.iter().map(counts).collect();
+    let mut total = [None; 15];
+    for row in &rows {
+        for (sum, count) in total.iter_mut().zip(row) {
+            *sum = count.map_or(*sum, |count| Some(sum.unwrap_or(0) + count));
+        }
+    }
+    let states: Vec<String> = objects.iter().map(state).collect();
+    let width = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0);
+    let name_width = width(&mut objects.iter().map(|object| object.name.chars().count()).chain([6]));
+    let state_width = width(&mut states.iter().map(String::len).chain([5]));
+    let widths: Vec<usize> = COUNTS
+        .iter()
+        .zip(total)
+        .map(|(heading, sum)| heading.len().max(digits(sum).len()))
+        .collect();
+    let mut heading = format!("  {:name_width$}  {:state_width$}", "object", "state");
+    for (text, width) in COUNTS.iter().zip(&widths) {
+        put(&mut heading, format_args!("  {text:>width$}"));
+    }
+    let heading = page.ink(Ink::Dim, &heading);
+    page.line(&heading);
+    let named = objects.iter().map(|object| clean(&object.name)).zip(states);
+    let all = named.zip(rows).chain([(("total".into(), String::new()), total)]);
+    for ((name, state), row) in all {
+        let mut text = format!("  {name:name_width$}  {state:state_width$}");
+        for ((heading, width), count) in COUNTS.iter().zip(&widths).zip(row) {
+            let cell = format!("{:>width$}", digits(count));
+            let alarming = BAD.contains(heading) && count.is_some_and(|count| count > 0);
+            let cell = if alarming { page.ink(Ink::Red, &cell) } else { cell };
+            put(&mut text, format_args!("  {cell}"));
+        }
+        page.line(&text);
+    }
+    for object in objects {
+        if let Some(note) = note(object) {
+            page.line(&format!("  {}: {note}", clean(&object.name)));
+        }
+    }
+}
+
+fn state(object: &ObjectStatus) -> String {
+    format!("{:?}", object.state)
+}
+
+fn digits(count: Option<i64>) -> String {
+    count.map_or_else(|| "-".into(), |count| count.to_string())
+}
+
+/// Counts that have no column because they are 0 when all is well.
+fn note(object: &ObjectStatus) -> Option<String> {
+    let (book, proof) = (&object.book, object.verification.unwrap_or_default());
+    let said: Vec<String> = [
+        (book.deferred, "deferred"),
+        (book.unprocessed, "not reached yet"),
+        (book.deleted, "gone from the source and kept in Odoo"),
+        (book.removed, "removed from Odoo by somebody"),
+        (proof.extra_in_destination, "in Odoo under our external ids but in no ledger"),
+        (proof.in_flight, "changed while they were read back"),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, what)| format!("{count} {what}"))
+    .collect();
+    (!said.is_empty()).then(|| said.join(", "))
+}
+
+fn reasons(page: &mut Page, reasons: &[RejectReason]) {
+    if reasons.is_empty() {
+        return;
+    }
+    page.heading("Top reasons for rejects");
+    let width = reasons.iter().map(|reason| digits(Some(reason.count)).len()).max().unwrap_or(1);
+    for reason in reasons {
+        let field = if reason.field.is_empty() { String::new() } else { format!(".{}", reason.field) };
+        let mut text = format!("  {:>width$}  {}{field}: {}", reason.count, reason.object, reason.code);
+        if !reason.example.is_empty() {
+            put(&mut text, format_args!(", such as {}", reason.example));
+        }
+        page.line(&clean(&text));
+    }
+}
+
+fn gates(page: &mut Page, migration: &Migration, gates: &[Gate]) {
+    if gates.is_empty() {
+        return;
+    }
+    page.heading("Gates");
+    for gate in gates {
+        let ink = match gate.state {
+            GateState::Passed | GateState::Approved => Ink::Green,
+            GateState::Waiting => Ink::Yellow,
+            GateState::Stale | GateState::Unguarded => Ink::Red,
+        };
+        let state = page.ink(ink, &format!("{:?}", gate.state));
+        let by = gate.approved_by.as_deref().map_or_else(String::new, |by| format!(", approved by {by}"));
+        let since = gate.since.as_ref().map_or_else(String::new, |since| format!(", since {}", page.since(since.0)));
+        page.line(&format!("  {}  {state}{}{since}", clean(&gate.name), clean(&by)));
+        if let Some(message) = &gate.message {
+            page.line(&format!("    {}", clean(message)));
+        }
+        if !gate.evidence.is_empty() {
+            page.line(&clean(&format!("    evidence {}", gate.evidence_digest)));
+            page.line(&clean(&format!("    read it: {}", read_evidence(migration, gate, page.view.laptop))));
+        }
+    }
+}
+
+/// Where the evidence of a gate can be read.
+fn read_evidence(migration: &Migration, gate: &Gate, laptop: bool) -> String {
+    if laptop {
+        return format!("evidence/{}-{}.json in the workspace", gate.name, gate.sealed);
+    }
+    let namespace = migration.namespace().unwrap_or_default();
+    format!(
+        "kubectl get configmap {} -n {namespace} -o jsonpath='{{.data.{}}}'",
+        gate.evidence,
+        crate::api::EVIDENCE_KEY
+    )
+}
+
+fn findings(page: &mut Page, status: &MigrationStatus) {
+    if status.findings.is_empty() {
+        return;
+    }
+    page.heading("Findings");
+    for finding in &status.findings {
+        let text = format!(
+            "  {:?} {} {}: {}",
+            finding.severity, finding.code, finding.path, finding.message
+        );
+        page.line(&clean(&text));
+    }
+}
+
+fn cutover(page: &mut Page, status: &MigrationStatus) {
+    let round = status.round.as_ref().filter(|_| status.phase >= Phase::Synchronising);
+    if round.is_none() && status.cutover.is_none() {
+        return;
+    }
+    page.heading("Cutover");
+    if let Some(round) = round {
+        let ago = page.since(round.ended.0);
+        page.line(&format!(
+            "  round {}: {} changed, {} gone, ended {ago} ago",
+            round.number, round.changed, round.gone
+        ));
+    }
+    if let Some(facts) = &status.cutover {
+        let steps = [
+            ("drained", &facts.drained),
+            ("frozen", &facts.frozen),
+            ("verified", &facts.verified),
+            ("switched", &facts.switched),
+        ];
+        let told: Vec<String> = steps
+            .into_iter()
+            .map(|(step, time)| {
+                time.as_ref()
+                    .map_or_else(|| format!("not {step} yet"), |time| format!("{step} {}", second(time.0)))
+            })
+            .collect();
+        page.line(&format!("  {}", told.join(", ")));
+    }
+}
+
+fn waiting(page: &mut Page, migration: &Migration, status: &MigrationStatus) {
+    if !status.waiting_for.is_empty() {
+        page.heading("Waits for");
+    }
+    for waiting in &status.waiting_for {
+        let what = page.ink(Ink::Yellow, &clean(&waiting.what));
+        let since = page.since(waiting.since.0);
+        page.line(&format!("  {what} (for {since}): {}", clean(&waiting.message)));
+    }
+    let commands = commands(migration, page.view.laptop);
+    if !commands.is_empty() {
+        page.heading("To go on");
+    }
+    for command in commands {
+        let command = page.ink(Ink::Bold, &clean(&command));
+        page.line(&format!("  {command}"));
+    }
+}
+
+fn last_request(page: &mut Page, status: &MigrationStatus) {
+    let Some(answer) = &status.last_request else { return };
+    page.heading("Last request");
+    let (ink, word) = if answer.accepted {
+        (Ink::Green, "accepted")
+    } else {
+        (Ink::Red, "refused")
+    };
+    let word = page.ink(ink, word);
+    let ago = page.since(answer.at.0);
+    page.line(&format!(
+        "  {}: {word} {ago} ago: {}",
+        clean(&answer.request),
+        clean(&answer.message)
+    ));
+}
+
+/// Reason and message of a condition that is True.
+fn condition(status: &MigrationStatus, type_: &str) -> Option<String> {
+    let found = status
+        .conditions
+        .iter()
+        .find(|c| c.type_ == type_ && c.status == "True")?;
+    Some(match found.message.as_str() {
+        "" => found.reason.clone(),
+        message => format!("{}: {message}", found.reason),
+    })
+}
+
+/// Enough of a digest to tell it from others.
+fn short(digest: &str) -> &str {
+    digest.char_indices().nth("sha256:".len() + 12).map_or(digest, |(end, _)| &digest[..end])
+}
+
+fn second(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// One line without control characters: text from elsewhere does not drive the terminal.
+#[must_use]
+pub fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+fn put(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+    text.write_fmt(arguments).expect("writing to a String cannot fail");
+}
+
+#[cfg(test)]
+mod tests;
