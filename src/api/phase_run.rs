@@ -215,6 +215,9 @@ pub struct RejectReason {
     /// Object of the mapping.
     #[schemars(length(max = 63))]
     pub object: String,
+    /// What became of the records.
+    #[serde(default)]
+    pub kind: ReasonKind,
     /// What is wrong, a closed word such as `NotFound`.
     #[schemars(length(max = 63))]
     pub code: String,
@@ -229,6 +232,20 @@ pub struct RejectReason {
     #[serde(default)]
     #[schemars(length(max = 128))]
     pub example: String,
+}
+
+/// What became of the records that a reason counts.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+pub enum ReasonKind {
+    /// The mapping refused them, or they could not be read.
+    #[default]
+    Rejected,
+    /// Odoo refused them.
+    Failed,
+    /// They differ at read-back, or are missing.
+    Mismatched,
+    /// They arrived, but not quite as in the source.
+    Noted,
 }
 
 /// How an attempt ended.

@@ -108,7 +108,10 @@ impl Error {
 
     /// An [`Error::Outside`].
     pub fn outside<E: Into<Box<dyn std::error::Error + Send + Sync>>>(action: &'static str) -> impl FnOnce(E) -> Self {
-        move |source| Self::Outside { action, source: source.into() }
+        move |source| Self::Outside {
+            action,
+            source: source.into(),
+        }
     }
 
     /// The exit code.
@@ -125,9 +128,18 @@ impl Error {
 /// A finding on a line.
 #[must_use]
 pub fn finding_line(finding: &Finding) -> String {
-    let Finding { severity, code, path, message } = finding;
+    let Finding {
+        severity,
+        code,
+        path,
+        message,
+    } = finding;
     let severity = format!("{severity:?}").to_lowercase();
-    let place = if path.is_empty() { String::new() } else { format!("{path}: ") };
+    let place = if path.is_empty() {
+        String::new()
+    } else {
+        format!("{path}: ")
+    };
     format!("{severity:<7} {code}: {place}{message}")
 }
 

@@ -106,8 +106,13 @@ impl Folder {
     }
 
     fn json<T: DeserializeOwned>(&self, relative: &str) -> Result<Option<T>, Error> {
-        let Some(bytes) = self.bytes(relative)? else { return Ok(None) };
-        let damaged = |error| Error::Damaged { path: self.path(relative), source: Box::new(error) };
+        let Some(bytes) = self.bytes(relative)? else {
+            return Ok(None);
+        };
+        let damaged = |error| Error::Damaged {
+            path: self.path(relative),
+            source: Box::new(error),
+        };
         serde_json::from_slice(&bytes).map(Some).map_err(damaged)
     }
 
@@ -170,7 +175,10 @@ impl Folder {
     /// # Errors
     /// When it cannot be written.
     pub fn put_phase_run(&self, phase_run: &PhaseRun) -> Result<(), Error> {
-        self.put_json(&phase_run_path(phase_run.metadata.name.as_deref().unwrap_or_default()), phase_run)
+        self.put_json(
+            &phase_run_path(phase_run.metadata.name.as_deref().unwrap_or_default()),
+            phase_run,
+        )
     }
 
     /// Every PhaseRun that is kept.
@@ -272,8 +280,13 @@ fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 /// When it cannot be read.
 pub fn memory(folder: &Folder) -> Result<(Memory, bool), Error> {
-    let Some(bytes) = folder.bytes(MEMORY)? else { return Ok((Memory::new(), true)) };
-    let damaged = |error| Error::Damaged { path: folder.path(MEMORY), source: Box::new(error) };
+    let Some(bytes) = folder.bytes(MEMORY)? else {
+        return Ok((Memory::new(), true));
+    };
+    let damaged = |error| Error::Damaged {
+        path: folder.path(MEMORY),
+        source: Box::new(error),
+    };
     Memory::load(&bytes).map(|memory| (memory, false)).map_err(damaged)
 }
 
@@ -308,7 +321,11 @@ impl Home for LocalHome {
     }
 
     async fn mapping_spec(&self, name: &str) -> Result<Option<MappingSpec>, HomeError> {
-        Ok(self.mappings.iter().find(|spec| spec.metadata.name.as_deref() == Some(name)).cloned())
+        Ok(self
+            .mappings
+            .iter()
+            .find(|spec| spec.metadata.name.as_deref() == Some(name))
+            .cloned())
     }
 
     async fn publish(&self, status: &PhaseRunStatus) -> Result<Published, HomeError> {
@@ -319,17 +336,26 @@ impl Home for LocalHome {
         if let Some(memory) = self.memory.clone().filter(|_| status.outcome.is_some()) {
             let folder = self.folder.clone();
             let saving = tokio::task::spawn_blocking(move || folder.put(MEMORY, &memory.save()));
-            saving.await.map_err(io::Error::other).map_err(unwritten)?.map_err(|e| unwritten(io::Error::other(e)))?;
+            saving
+                .await
+                .map_err(io::Error::other)
+                .map_err(unwritten)?
+                .map_err(|e| unwritten(io::Error::other(e)))?;
         }
         let phase_run = phase_run(&self.name, self.spec.clone(), Some(status.clone()), false);
-        self.folder.put_phase_run(&phase_run).map_err(|error| unwritten(io::Error::other(error)))?;
+        self.folder
+            .put_phase_run(&phase_run)
+            .map_err(|error| unwritten(io::Error::other(error)))?;
         self.news.notify_one();
         Ok(Published::Accepted)
     }
 }
 
 fn unwritten(source: io::Error) -> HomeError {
-    HomeError::Folder { action: "keep the report".into(), source }
+    HomeError::Folder {
+        action: "keep the report".into(),
+        source,
+    }
 }
 
 /// A PhaseRun as the API server would show it.
@@ -390,6 +416,12 @@ mod tests {
         let folder = Folder::new(dir.path());
         assert_eq!(folder.status().unwrap(), None);
         fs::write(folder.path("status.json"), "{").unwrap();
-        assert!(folder.status().unwrap_err().to_string().contains("status.json is damaged"));
+        assert!(
+            folder
+                .status()
+                .unwrap_err()
+                .to_string()
+                .contains("status.json is damaged")
+        );
     }
 }

@@ -46,7 +46,11 @@ pub fn read(paths: &[PathBuf]) -> Result<Manifests, Error> {
         }
     }
     findings.extend(manifests.twice());
-    if findings.is_empty() { Ok(manifests) } else { Err(Error::Invalid(findings)) }
+    if findings.is_empty() {
+        Ok(manifests)
+    } else {
+        Err(Error::Invalid(findings))
+    }
 }
 
 /// The texts of a path, with the name to call each by.
@@ -55,7 +59,11 @@ fn texts(path: &Path) -> Result<Vec<(String, String)>, Error> {
         let text = io::read_to_string(io::stdin()).map_err(Error::io("read", "standard input"))?;
         return Ok(vec![("standard input".into(), text)]);
     }
-    let files = if path.is_dir() { manifests_of(path)? } else { vec![path.to_owned()] };
+    let files = if path.is_dir() {
+        manifests_of(path)?
+    } else {
+        vec![path.to_owned()]
+    };
     let read = |file: PathBuf| {
         let text = fs::read_to_string(&file).map_err(Error::io("read", &file))?;
         Ok((file.display().to_string(), text))
@@ -68,20 +76,30 @@ fn manifests_of(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(Error::io("read", folder))? {
         let path = entry.map_err(Error::io("read", folder))?.path();
-        let wanted = path.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|e| extension == *e));
+        let wanted = path
+            .extension()
+            .is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|e| extension == *e));
         if wanted && path.is_file() {
             files.push(path);
         }
     }
     files.sort();
     if files.is_empty() {
-        return Err(Error::Usage(format!("{} holds no .yaml, .yml or .json file", folder.display())));
+        return Err(Error::Usage(format!(
+            "{} holds no .yaml, .yml or .json file",
+            folder.display()
+        )));
     }
     Ok(files)
 }
 
 fn error(code: &str, message: String) -> Finding {
-    Finding { severity: Severity::Error, code: code.into(), path: String::new(), message }
+    Finding {
+        severity: Severity::Error,
+        code: code.into(),
+        path: String::new(),
+        message,
+    }
 }
 
 impl Manifests {
@@ -96,20 +114,33 @@ impl Manifests {
     /// Objects of one kind and name: the second would replace the first.
     fn twice(&self) -> Vec<Finding> {
         let mappings = self.mappings.iter().map(|spec| ("MappingSpec", &spec.metadata));
-        let migrations = self.migrations.iter().map(|migration| ("Migration", &migration.metadata));
+        let migrations = self
+            .migrations
+            .iter()
+            .map(|migration| ("Migration", &migration.metadata));
         let mut names: Vec<_> = mappings
             .chain(migrations)
-            .map(|(kind, metadata)| (kind, metadata.namespace.clone(), metadata.name.clone().unwrap_or_default()))
+            .map(|(kind, metadata)| {
+                (
+                    kind,
+                    metadata.namespace.clone(),
+                    metadata.name.clone().unwrap_or_default(),
+                )
+            })
             .collect();
         names.sort();
         let pairs = names.windows(2).filter(|pair| pair[0] == pair[1]);
-        pairs.map(|pair| error("Twice", format!("{} {} is there twice", pair[0].0, pair[0].2))).collect()
+        pairs
+            .map(|pair| error("Twice", format!("{} {} is there twice", pair[0].0, pair[0].2)))
+            .collect()
     }
 
     /// The MappingSpec of a name.
     #[must_use]
     pub fn mapping(&self, name: &str) -> Option<&MappingSpec> {
-        self.mappings.iter().find(|spec| spec.metadata.name.as_deref() == Some(name))
+        self.mappings
+            .iter()
+            .find(|spec| spec.metadata.name.as_deref() == Some(name))
     }
 
     /// The one Migration.
@@ -120,7 +151,10 @@ impl Manifests {
         match self.migrations.as_slice() {
             [migration] => Ok(migration),
             [] => Err(Error::Usage("the manifests hold no Migration".into())),
-            several => Err(Error::Usage(format!("the manifests hold {} Migrations: give one", several.len()))),
+            several => Err(Error::Usage(format!(
+                "the manifests hold {} Migrations: give one",
+                several.len()
+            ))),
         }
     }
 }
@@ -133,11 +167,23 @@ pub fn compiled(
 ) -> (Option<Merged>, Compiled) {
     match merge::resolve(&spec.spec) {
         Ok(merged) => {
-            let world = World { models: models::bundled(), odoo_known: false, source };
+            let world = World {
+                models: models::bundled(),
+                odoo_known: false,
+                source,
+            };
             let compiled = compile::compile(&merged, world);
             (Some(merged), compiled)
         }
-        Err(findings) => (None, Compiled { findings, mapping: None, compatibility: (0, 0), grade: None }),
+        Err(findings) => (
+            None,
+            Compiled {
+                findings,
+                mapping: None,
+                compatibility: (0, 0),
+                grade: None,
+            },
+        ),
     }
 }
 
@@ -146,9 +192,14 @@ pub fn compiled(
 pub fn seen(spec: Option<&MappingSpec>) -> MappingSeen {
     let Some(spec) = spec else { return MappingSeen::Absent };
     let (merged, Compiled { findings, .. }) = compiled(spec, None);
-    let errors: Vec<Finding> = findings.into_iter().filter(|finding| finding.severity == Severity::Error).collect();
+    let errors: Vec<Finding> = findings
+        .into_iter()
+        .filter(|finding| finding.severity == Severity::Error)
+        .collect();
     match merged {
-        Some(merged) if errors.is_empty() => MappingSeen::Valid { digest: merged.digest.to_string() },
+        Some(merged) if errors.is_empty() => MappingSeen::Valid {
+            digest: merged.digest.to_string(),
+        },
         _ => MappingSeen::Invalid(errors),
     }
 }

@@ -139,7 +139,11 @@ pub enum Output {
 #[must_use]
 pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.collect();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return failed(&Error::outside("start")(error)),
     };
@@ -203,7 +207,11 @@ mod tests {
         command.clone().debug_assert();
         for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
             let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert!(help.contains(&format!("crmferry {}", sub.get_name())), "{}", sub.get_name());
+            assert!(
+                help.contains(&format!("crmferry {}", sub.get_name())),
+                "{}",
+                sub.get_name()
+            );
         }
     }
 
@@ -219,7 +227,11 @@ mod tests {
 
     #[test]
     fn the_name_it_is_called_by_tells_the_plugin() {
-        for (name, plugin) in [("kubectl-crmferry", true), ("/usr/bin/kubectl-crmferry", true), ("crmferry", false)] {
+        for (name, plugin) in [
+            ("kubectl-crmferry", true),
+            ("/usr/bin/kubectl-crmferry", true),
+            ("crmferry", false),
+        ] {
             assert_eq!(is_plugin(Some(&name.into())), plugin, "{name}");
         }
         assert!(!is_plugin(None));

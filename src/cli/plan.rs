@@ -62,7 +62,15 @@ pub async fn run(args: &Args) -> Result<Exit, Error> {
 
 /// The plan of a spec in words, and whether there is one.
 fn plan(spec: &MappingSpec, shapes: Option<&BTreeMap<String, SourceShape>>, show_spec: bool) -> (String, bool) {
-    let (merged, Compiled { findings, mapping, compatibility, grade }) = manifests::compiled(spec, shapes);
+    let (
+        merged,
+        Compiled {
+            findings,
+            mapping,
+            compatibility,
+            grade,
+        },
+    ) = manifests::compiled(spec, shapes);
     let mut text = format!("mappingspec/{}\n", spec.metadata.name.as_deref().unwrap_or_default());
     if let Some(merged) = &merged {
         let grade = grade.map_or_else(|| "none while there are errors".to_owned(), |grade| grade.to_string());
@@ -72,7 +80,12 @@ fn plan(spec: &MappingSpec, shapes: Option<&BTreeMap<String, SourceShape>>, show
     }
     if let Some(mapping) = &mapping {
         text += "\nObjects, in load order:\n";
-        let width = mapping.objects.iter().map(|object| object.name.len()).max().unwrap_or(0);
+        let width = mapping
+            .objects
+            .iter()
+            .map(|object| object.name.len())
+            .max()
+            .unwrap_or(0);
         for object in &mapping.objects {
             text += &object_text(object, width);
         }
@@ -91,8 +104,16 @@ fn plan(spec: &MappingSpec, shapes: Option<&BTreeMap<String, SourceShape>>, show
 }
 
 fn object_text(object: &Object, width: usize) -> String {
-    let fields = object.targets.iter().map(|target| target.name.as_str()).collect::<Vec<_>>().join(", ");
-    let mut text = format!("  {:<width$}  {} → {}\n", object.name, object.source_object, object.model.0);
+    let fields = object
+        .targets
+        .iter()
+        .map(|target| target.name.as_str())
+        .collect::<Vec<_>>()
+        .join(", ");
+    let mut text = format!(
+        "  {:<width$}  {} → {}\n",
+        object.name, object.source_object, object.model.0
+    );
     text += &format!("  {:width$}  fields  {fields}\n", "");
     if !object.custom_fields.is_empty() {
         let made: Vec<_> = object.custom_fields.iter().map(|field| field.name.as_str()).collect();
@@ -110,8 +131,15 @@ async fn shapes(folder: &Path) -> Result<BTreeMap<String, SourceShape>, Error> {
     let store = LocalFileSystem::new_with_prefix(folder).map_err(Error::outside("open the export folder"))?;
     let source = FilesSource::new(Arc::new(store), object_store::path::Path::default());
     let mut shapes = BTreeMap::new();
-    for object in source.objects().await.map_err(Error::outside("list the export files"))? {
-        let mut items = source.read(&object.name).await.map_err(Error::outside("read an export file"))?;
+    for object in source
+        .objects()
+        .await
+        .map_err(Error::outside("list the export files"))?
+    {
+        let mut items = source
+            .read(&object.name)
+            .await
+            .map_err(Error::outside("read an export file"))?;
         let mut samples = Vec::new();
         while let Some(item) = items.next().await {
             if let Item::Record(record) = item.map_err(Error::outside("read an export file"))? {
@@ -121,7 +149,13 @@ async fn shapes(folder: &Path) -> Result<BTreeMap<String, SourceShape>, Error> {
                 break;
             }
         }
-        shapes.insert(object.name, SourceShape { fields: object.fields, samples });
+        shapes.insert(
+            object.name,
+            SourceShape {
+                fields: object.fields,
+                samples,
+            },
+        );
     }
     if shapes.is_empty() {
         return Err(Error::Usage(format!("{} holds no export file", folder.display())));

@@ -42,7 +42,10 @@ pub fn run(args: &Args) -> Result<Exit, Error> {
 /// When it is no workspace, or damaged.
 pub fn of(folder: &Folder) -> Result<Report, Error> {
     let Some(identity) = folder.identity()? else {
-        return Err(Error::Usage(format!("{} is no workspace of crmferry run", folder.path("").display())));
+        return Err(Error::Usage(format!(
+            "{} is no workspace of crmferry run",
+            folder.path("").display()
+        )));
     };
     let migration = migration(&identity, folder.status()?, BTreeMap::new());
     let runs = folder.phase_runs()?;
@@ -50,7 +53,12 @@ pub fn of(folder: &Folder) -> Result<Report, Error> {
         .into_iter()
         .map(|run| (run.metadata.name.unwrap_or_default(), run.status.unwrap_or_default()))
         .collect();
-    Ok(whole::report(Facts { migration: &migration, phase_runs: &runs, laptop: true, memory: identity.destination == "memory" }))
+    Ok(whole::report(Facts {
+        migration: &migration,
+        phase_runs: &runs,
+        laptop: true,
+        memory: identity.destination == "memory",
+    }))
 }
 
 /// The Migration as an API server would show it.

@@ -36,10 +36,16 @@ struct Judged {
 pub fn run(args: &Args) -> Result<Exit, Error> {
     let judged = match manifests::read(&args.files) {
         Ok(manifests) => judge(&manifests),
-        Err(Error::Invalid(findings)) => vec![Judged { object: "manifests".into(), findings }],
+        Err(Error::Invalid(findings)) => vec![Judged {
+            object: "manifests".into(),
+            findings,
+        }],
         Err(error) => return Err(error),
     };
-    let broken = judged.iter().flat_map(|judged| &judged.findings).any(|f| f.severity == Severity::Error);
+    let broken = judged
+        .iter()
+        .flat_map(|judged| &judged.findings)
+        .any(|f| f.severity == Severity::Error);
     match args.output {
         Output::Json => super::print(&(serde_json::to_string_pretty(&judged).expect("findings are plain data") + "\n")),
         Output::Text => super::print(&text(&judged)),
@@ -58,7 +64,9 @@ fn judge(manifests: &Manifests) -> Vec<Judged> {
             severity: Severity::Warning,
             code: "MappingSpecNotGiven".into(),
             path: "spec.mappingSpecRef.name".into(),
-            message: format!("the MappingSpec {name} is not among these manifests: the Migration waits until it is there"),
+            message: format!(
+                "the MappingSpec {name} is not among these manifests: the Migration waits until it is there"
+            ),
         });
         Judged {
             object: format!("migration/{}", migration.metadata.name.as_deref().unwrap_or_default()),

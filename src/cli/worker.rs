@@ -61,18 +61,28 @@ pub async fn run(args: Args) -> Exit {
 
 async fn start(args: Args) -> Result<Start, Error> {
     let stop = signals::stop().map_err(Error::outside("listen to signals"))?;
-    let client = Client::try_default().await.map_err(Error::outside("connect to the cluster"))?;
+    let client = Client::try_default()
+        .await
+        .map_err(Error::outside("connect to the cluster"))?;
     let opened = ClusterHome::open(client, &args.namespace, &args.phase_run).await;
     let (home, phase_run) = opened.map_err(Error::outside("read the PhaseRun"))?;
     let migration = home.migration().await.map_err(Error::outside("read the Migration"))?;
-    let key = migration.spec.destination.odoo.ca_bundle.map(|bundle| bundle.config_map_key_ref.key);
+    let key = migration
+        .spec
+        .destination
+        .odoo
+        .ca_bundle
+        .map(|bundle| bundle.config_map_key_ref.key);
     let workspace = Workspace::local(&args.workspace, &args.namespace, &phase_run.spec.migration)?;
     Ok(Start {
         home: Arc::new(home),
         name: args.phase_run,
         spec: phase_run.spec,
         workspace,
-        door: Door::Server { secret: args.secrets, ca: args.ca.join(key.unwrap_or_default()) },
+        door: Door::Server {
+            secret: args.secrets,
+            ca: args.ca.join(key.unwrap_or_default()),
+        },
         scratch: args.scratch,
         stop,
         now: Timestamp::now,

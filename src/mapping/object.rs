@@ -225,10 +225,7 @@ impl Object {
             }
         }
         match self.key(&seen) {
-            Ok(key) => Step::Item(Item {
-                key,
-                seen,
-            }),
+            Ok(key) => Step::Item(Item { key, seen }),
             Err(part) => Step::Rejected {
                 key: None,
                 rejection: Rejection::new("NoKey", part, format!("{}: the key has no value at {part}", self.name)),

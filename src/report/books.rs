@@ -7,7 +7,17 @@ use crate::api::{
 
 /// Headings, as people say them.
 const HEADINGS: [&str; 12] = [
-    "object", "model", "read", "filtered", "rejected", "dedup", "created", "adopted", "updated", "unchanged", "failed",
+    "object",
+    "model",
+    "read",
+    "filtered",
+    "rejected",
+    "dedup",
+    "created",
+    "adopted",
+    "updated",
+    "unchanged",
+    "failed",
     "verified",
 ];
 /// Columns that are text; all others are counts.
@@ -25,7 +35,11 @@ pub fn text(objects: &[ObjectStatus]) -> String {
         .collect();
     let line = |cells: Vec<&str>| {
         let padded = cells.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
-            if column < TEXTS { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+            if column < TEXTS {
+                format!("{cell:<width$}")
+            } else {
+                format!("{cell:>width$}")
+            }
         });
         padded.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
     };
@@ -39,7 +53,11 @@ pub fn text(objects: &[ObjectStatus]) -> String {
 /// The table in Markdown.
 #[must_use]
 pub fn markdown(objects: &[ObjectStatus]) -> String {
-    let mut table = format!("| {} |\n|---|---|{}\n", HEADINGS.join(" | "), "---:|".repeat(HEADINGS.len() - TEXTS));
+    let mut table = format!(
+        "| {} |\n|---|---|{}\n",
+        HEADINGS.join(" | "),
+        "---:|".repeat(HEADINGS.len() - TEXTS)
+    );
     for row in rows(objects) {
         table += &format!("| {} |\n", row.join(" | "));
     }
@@ -108,18 +126,20 @@ pub fn verified(object: &ObjectStatus) -> &'static str {
 }
 
 fn sum(objects: &[ObjectStatus]) -> Book {
-    objects.iter().fold(Book::default(), |sum, ObjectStatus { book, .. }| Book {
-        read: sum.read.saturating_add(book.read),
-        filtered: sum.filtered.saturating_add(book.filtered),
-        rejected: sum.rejected.saturating_add(book.rejected),
-        deduplicated: sum.deduplicated.saturating_add(book.deduplicated),
-        created: sum.created.saturating_add(book.created),
-        adopted: sum.adopted.saturating_add(book.adopted),
-        updated: sum.updated.saturating_add(book.updated),
-        unchanged: sum.unchanged.saturating_add(book.unchanged),
-        failed: sum.failed.saturating_add(book.failed),
-        ..sum
-    })
+    objects
+        .iter()
+        .fold(Book::default(), |sum, ObjectStatus { book, .. }| Book {
+            read: sum.read.saturating_add(book.read),
+            filtered: sum.filtered.saturating_add(book.filtered),
+            rejected: sum.rejected.saturating_add(book.rejected),
+            deduplicated: sum.deduplicated.saturating_add(book.deduplicated),
+            created: sum.created.saturating_add(book.created),
+            adopted: sum.adopted.saturating_add(book.adopted),
+            updated: sum.updated.saturating_add(book.updated),
+            unchanged: sum.unchanged.saturating_add(book.unchanged),
+            failed: sum.failed.saturating_add(book.failed),
+            ..sum
+        })
 }
 
 #[cfg(test)]
@@ -132,7 +152,13 @@ mod tests {
             name: name.into(),
             model: "res.partner".into(),
             state: ObjectState::Loading,
-            book: Book { read: created + 2, rejected: 2, mapped: created, created, ..Book::default() },
+            book: Book {
+                read: created + 2,
+                rejected: 2,
+                mapped: created,
+                created,
+                ..Book::default()
+            },
             verification,
             phase_run: String::new(),
         }
@@ -140,13 +166,28 @@ mod tests {
 
     #[test]
     fn the_table_is_aligned_and_sums_what_it_shows() {
-        let found = Verification { matching: 9, verified: true, ..Verification::default() };
+        let found = Verification {
+            matching: 9,
+            verified: true,
+            ..Verification::default()
+        };
         let table = text(&[object("companies", 9, Some(found)), object("contacts", 1_000, None)]);
         let lines: Vec<&str> = table.lines().collect();
-        assert!(lines[0].starts_with("OBJECT     MODEL        READ  FILTERED  REJECTED"), "{table}");
+        assert!(
+            lines[0].starts_with("OBJECT     MODEL        READ  FILTERED  REJECTED"),
+            "{table}"
+        );
         assert!(lines[1].ends_with("yes") && lines[2].ends_with('-'), "{table}");
-        assert_eq!(lines[3].split_whitespace().collect::<Vec<_>>()[..4], ["all", "1013", "0", "4"]);
-        assert!(lines[..3].iter().all(|line| line.chars().count() == lines[0].chars().count()), "{table}");
+        assert_eq!(
+            lines[3].split_whitespace().collect::<Vec<_>>()[..4],
+            ["all", "1013", "0", "4"]
+        );
+        assert!(
+            lines[..3]
+                .iter()
+                .all(|line| line.chars().count() == lines[0].chars().count()),
+            "{table}"
+        );
     }
 
     #[test]
@@ -156,8 +197,21 @@ mod tests {
 
     #[test]
     fn a_difference_shows_as_not_verified_and_a_state_stands_for_what_was_left_out() {
-        let broken = object("a", 1, Some(Verification { mismatched: 1, ..Verification::default() }));
+        let broken = object(
+            "a",
+            1,
+            Some(Verification {
+                mismatched: 1,
+                ..Verification::default()
+            }),
+        );
         assert_eq!(verified(&broken), "no");
-        assert_eq!(verified(&ObjectStatus { state: ObjectState::Verified, ..object("a", 1, None) }), "yes");
+        assert_eq!(
+            verified(&ObjectStatus {
+                state: ObjectState::Verified,
+                ..object("a", 1, None)
+            }),
+            "yes"
+        );
     }
 }

@@ -87,7 +87,12 @@ pub struct Reason {
 /// Puts a report together.
 #[must_use]
 pub fn report(facts: Facts<'_>) -> Report {
-    let Facts { migration, phase_runs, laptop, memory } = facts;
+    let Facts {
+        migration,
+        phase_runs,
+        laptop,
+        memory,
+    } = facts;
     let status = migration.status.clone().unwrap_or_default();
     let spec = &migration.spec;
     let reasons = reasons(&status, phase_runs);
@@ -102,7 +107,10 @@ pub fn report(facts: Facts<'_>) -> Report {
         destination: if memory {
             "an Odoo in memory".into()
         } else {
-            format!("database {} at {}", spec.destination.odoo.database, spec.destination.odoo.url)
+            format!(
+                "database {} at {}",
+                spec.destination.odoo.database, spec.destination.odoo.url
+            )
         },
         run: status.run,
         phase: status.phase,
@@ -110,7 +118,11 @@ pub fn report(facts: Facts<'_>) -> Report {
         plan: status.plan.map_or_else(String::new, |plan| plan.digest),
         worker: status.worker.map_or_else(String::new, |worker| worker.version),
         watermark: status.watermark.unwrap_or_default(),
-        guard: if laptop { "approved without admission control" } else { "approvals guarded by admission control" },
+        guard: if laptop {
+            "approved without admission control"
+        } else {
+            "approvals guarded by admission control"
+        },
         totals: status.totals,
         objects: status.objects,
         reasons,
@@ -130,7 +142,12 @@ pub fn reasons(status: &MigrationStatus, phase_runs: &[(String, PhaseRunStatus)]
         .iter()
         .filter_map(|object| {
             let (_, run) = phase_runs.iter().find(|(name, _)| *name == object.phase_run)?;
-            Some(run.reasons.iter().filter(|reason| reason.object == object.name).map(redacted))
+            Some(
+                run.reasons
+                    .iter()
+                    .filter(|reason| reason.object == object.name)
+                    .map(redacted),
+            )
         })
         .flatten()
         .collect();
@@ -139,15 +156,35 @@ pub fn reasons(status: &MigrationStatus, phase_runs: &[(String, PhaseRunStatus)]
 }
 
 fn redacted(reason: &RejectReason) -> Reason {
-    let RejectReason { object, code, field, count, example: _ } = reason;
-    Reason { object: object.clone(), code: code.clone(), field: field.clone(), count: *count }
+    let RejectReason {
+        object,
+        code,
+        field,
+        count,
+        example: _,
+    } = reason;
+    Reason {
+        object: object.clone(),
+        code: code.clone(),
+        field: field.clone(),
+        count: *count,
+    }
 }
 
 /// A reason in words: `contacts: 12 NotFound in user_id`.
 #[must_use]
 pub fn sentence(reason: &Reason) -> String {
-    let Reason { object, code, field, count } = reason;
-    let place = if field.is_empty() { String::new() } else { format!(" in {field}") };
+    let Reason {
+        object,
+        code,
+        field,
+        count,
+    } = reason;
+    let place = if field.is_empty() {
+        String::new()
+    } else {
+        format!(" in {field}")
+    };
     format!("{object}: {count} {code}{place}")
 }
 
@@ -164,17 +201,29 @@ pub fn markdown(report: &Report) -> String {
     head(&mut text, report);
     text.push_str("\n## Books\n\n");
     text.push_str(&books::markdown(&report.objects));
-    list(&mut text, "Left out, or not as in the source", report.reasons.iter().map(sentence));
+    list(
+        &mut text,
+        "Left out, or not as in the source",
+        report.reasons.iter().map(sentence),
+    );
     if !report.reasons.is_empty() {
         text.push_str("\nEvery record is named in `results/<object>/`: `rejected.csv`, `failed.csv`, `noted.csv`.\n");
     }
     verification(&mut text, &report.objects);
     list(&mut text, "Gates", report.gates.iter().map(gate));
     list(&mut text, "Cutover", report.cutover.iter().flat_map(cutover));
-    let waits = report.waiting_for.iter().map(|wait| format!("{}: {} (`{}`)", wait.what, wait.message, wait.command));
+    let waits = report
+        .waiting_for
+        .iter()
+        .map(|wait| format!("{}: {} (`{}`)", wait.what, wait.message, wait.command));
     list(&mut text, "Waits for", waits);
     let findings = report.findings.iter().map(|finding| {
-        let Finding { severity, code, path, message } = finding;
+        let Finding {
+            severity,
+            code,
+            path,
+            message,
+        } = finding;
         format!("{severity:?} {code} `{path}`: {message}")
     });
     list(&mut text, "Findings", findings);
@@ -192,20 +241,33 @@ fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
 }
 
 fn head(text: &mut String, report: &Report) {
-    line(text, format_args!("# {}: run {}, {:?}\n", report.migration, report.run, report.phase));
-    line(text, format_args!("- from account {} by mapping {}", report.account, report.mapping));
+    line(
+        text,
+        format_args!("# {}: run {}, {:?}\n", report.migration, report.run, report.phase),
+    );
+    line(
+        text,
+        format_args!("- from account {} by mapping {}", report.account, report.mapping),
+    );
     line(text, format_args!("- to {}", report.destination));
     if let Some(started) = &report.started {
         line(text, format_args!("- begun {started}"));
     }
-    for (what, value) in [("plan", &report.plan), ("snapshot", &report.watermark), ("worker", &report.worker)] {
+    for (what, value) in [
+        ("plan", &report.plan),
+        ("snapshot", &report.watermark),
+        ("worker", &report.worker),
+    ] {
         if !value.is_empty() {
             line(text, format_args!("- {what} `{value}`"));
         }
     }
     line(text, format_args!("- {}", report.guard));
     let Totals { read, loaded, rejected } = report.totals;
-    line(text, format_args!("- {read} read, {loaded} loaded, {rejected} left out"));
+    line(
+        text,
+        format_args!("- {read} read, {loaded} loaded, {rejected} left out"),
+    );
 }
 
 /// A heading and a list; nothing where the list is empty.
@@ -248,15 +310,36 @@ fn verification(text: &mut String, objects: &[ObjectStatus]) {
 }
 
 fn gate(gate: &Gate) -> String {
-    let by = gate.approved_by.as_deref().map(|by| format!(", approved by {by}")).unwrap_or_default();
-    let digest = if gate.evidence_digest.is_empty() { String::new() } else { format!(" `{}`", gate.evidence_digest) };
+    let by = gate
+        .approved_by
+        .as_deref()
+        .map(|by| format!(", approved by {by}"))
+        .unwrap_or_default();
+    let digest = if gate.evidence_digest.is_empty() {
+        String::new()
+    } else {
+        format!(" `{}`", gate.evidence_digest)
+    };
     let why = gate.message.as_deref().filter(|_| gate.state != GateState::Passed);
     let why = why.map(|why| format!(": {why}")).unwrap_or_default();
     format!("{} {:?}{digest}{by}{why}", gate.name, gate.state)
 }
 
 fn cutover(facts: &CutoverFacts) -> Vec<String> {
-    let CutoverFacts { drained, frozen, verified, switched } = facts;
-    let steps = [("drained", drained), ("frozen", frozen), ("verified", verified), ("switched", switched)];
-    steps.iter().filter_map(|(step, time)| Some(format!("{step} {}", time.as_ref()?.0))).collect()
+    let CutoverFacts {
+        drained,
+        frozen,
+        verified,
+        switched,
+    } = facts;
+    let steps = [
+        ("drained", drained),
+        ("frozen", frozen),
+        ("verified", verified),
+        ("switched", switched),
+    ];
+    steps
+        .iter()
+        .filter_map(|(step, time)| Some(format!("{step} {}", time.as_ref()?.0)))
+        .collect()
 }

@@ -17,7 +17,7 @@ use super::{
     verify::{self, Verified},
 };
 use crate::{
-    api::phase_run::{FailureReason, ObjectReport, RejectReason},
+    api::phase_run::{FailureReason, ObjectReport, ReasonKind, RejectReason},
     mapping::{Item, Mapping, Object, Outcome},
     model::{Digest, ExternalId, OdooModel, OdooValue, Rejection, SourceKey},
     odoo::{
@@ -50,7 +50,11 @@ impl Loaded {
     /// Whether the book balances and every record was read back.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        self.report.book.balanced && self.report.verification.is_some_and(|verification| verification.verified)
+        self.report.book.balanced
+            && self
+                .report
+                .verification
+                .is_some_and(|verification| verification.verified)
     }
 }
 
@@ -351,7 +355,7 @@ impl Loader<'_> {
                         "",
                         "a later record with this key differs from the first",
                     );
-                    self.tally.reason(&note, Some(&key));
+                    self.tally.reason(ReasonKind::Noted, &note, Some(&key));
                     self.results.note(&key, &note).await?;
                 }
             }
@@ -362,7 +366,7 @@ impl Loader<'_> {
 
     async fn reject(&mut self, key: Option<&SourceKey>, rejection: &Rejection) -> Result<(), StepError> {
         self.tally.count(Fate::Rejected);
-        self.tally.reason(rejection, key);
+        self.tally.reason(ReasonKind::Rejected, rejection, key);
         self.results.rejected(key, rejection).await?;
         Ok(())
     }
@@ -383,7 +387,7 @@ impl Loader<'_> {
             Outcome::Rejected(rejection) => self.reject(Some(&item.key), &rejection).await?,
             Outcome::Mapped(mapped) => {
                 for note in &mapped.notes {
-                    self.tally.reason(note, Some(&item.key));
+                    self.tally.reason(ReasonKind::Noted, note, Some(&item.key));
                     self.results.note(&item.key, note).await?;
                 }
                 self.decide(item.key.clone(), mapped.values).await?;
@@ -428,7 +432,7 @@ impl Loader<'_> {
                     for entry in ambiguous {
                         let note =
                             Rejection::new("Ambiguous", entry, "several records in Odoo agree: none was adopted");
-                        self.tally.reason(&note, Some(&key));
+                        self.tally.reason(ReasonKind::Noted, &note, Some(&key));
                         self.results.note(&key, &note).await?;
                     }
                     if self.object.on_new == crate::api::mapping_spec::OnNew::Reject {
@@ -570,7 +574,7 @@ impl Loader<'_> {
         let (id, fate) = match (&done.end, &prepared.todo) {
             (End::Failed(rejection), _) => {
                 self.tally.count(Fate::Failed);
-                self.tally.reason(rejection, Some(&prepared.key));
+                self.tally.reason(ReasonKind::Failed, rejection, Some(&prepared.key));
                 self.results.failed(&prepared.key, rejection).await?;
                 return Ok(());
             }

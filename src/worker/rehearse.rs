@@ -17,7 +17,10 @@ use super::{
     tally::{Fate, Tally, most_frequent, totals},
 };
 use crate::{
-    api::{mapping_spec::OnNew, phase_run::ObjectReport},
+    api::{
+        mapping_spec::OnNew,
+        phase_run::{File, ObjectReport, ReasonKind},
+    },
     lifecycle::book,
     mapping::{Found, Item, Lookups, Mapping, Object, Outcome, Step},
     model::{ExternalId, OdooValue, Reference, Rejection, SourceKey},
@@ -130,7 +133,7 @@ impl Rehearsal<'_> {
         _rpc: &dyn Rpc,
         object: &Object,
         manifest: &Manifest,
-    ) -> Result<(Tally, Vec<crate::api::phase_run::File>), StepError> {
+    ) -> Result<(Tally, Vec<File>), StepError> {
         let mut run = Run {
             tally: Tally::default(),
             results: Results::begin(&self.job.workspace, &object.name),
@@ -196,7 +199,7 @@ impl Rehearsal<'_> {
             Outcome::Rejected(rejection) => run.reject(Some(&item.key), &rejection).await?,
             Outcome::Mapped(mapped) => {
                 for note in &mapped.notes {
-                    run.tally.reason(note, Some(&item.key));
+                    run.tally.reason(ReasonKind::Noted, note, Some(&item.key));
                     run.results.note(&item.key, note).await?;
                 }
                 self.predict(object, &item.key, &mapped.values, run).await?;
@@ -235,7 +238,7 @@ impl Rehearsal<'_> {
                         entry,
                         "several records in Odoo agree: none will be adopted",
                     );
-                    run.tally.reason(&note, Some(key));
+                    run.tally.reason(ReasonKind::Noted, &note, Some(key));
                     run.results.note(key, &note).await?;
                 }
                 if object.on_new == OnNew::Reject {
@@ -283,7 +286,7 @@ struct Run {
 impl Run {
     async fn reject(&mut self, key: Option<&SourceKey>, rejection: &Rejection) -> Result<(), StepError> {
         self.tally.count(Fate::Rejected);
-        self.tally.reason(rejection, key);
+        self.tally.reason(ReasonKind::Rejected, rejection, key);
         self.results.rejected(key, rejection).await?;
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     api::{
         counts::Book,
-        phase_run::{RejectReason, Totals},
+        phase_run::{ReasonKind, RejectReason, Totals},
     },
     model::{Rejection, SourceKey},
 };
@@ -43,7 +43,7 @@ pub enum Fate {
 pub struct Tally {
     /// The flow so far.
     pub book: Book,
-    reasons: BTreeMap<(String, String), (i64, String)>,
+    reasons: BTreeMap<(ReasonKind, String, String), (i64, String)>,
 }
 
 impl Tally {
@@ -67,8 +67,8 @@ impl Tally {
     }
 
     /// Remembers why a record was rejected or failed, or what was allowed to differ.
-    pub fn reason(&mut self, rejection: &Rejection, key: Option<&SourceKey>) {
-        let of = (rejection.code.clone(), rejection.field.clone());
+    pub fn reason(&mut self, kind: ReasonKind, rejection: &Rejection, key: Option<&SourceKey>) {
+        let of = (kind, rejection.code.clone(), rejection.field.clone());
         if self.reasons.len() >= KINDS && !self.reasons.contains_key(&of) {
             return;
         }
@@ -85,7 +85,8 @@ impl Tally {
         let mut reasons: Vec<_> = self
             .reasons
             .iter()
-            .map(|((code, field), (count, example))| RejectReason {
+            .map(|((kind, code, field), (count, example))| RejectReason {
+                kind: *kind,
                 object: object.to_owned(),
                 code: code.chars().take(63).collect(),
                 field: field.chars().take(128).collect(),
@@ -98,12 +99,11 @@ impl Tally {
     }
 }
 
-/// Orders reasons by frequency and keeps the first twenty.
+/// Orders reasons, losses before notes and then by frequency, and keeps the first twenty.
 pub fn most_frequent(reasons: &mut Vec<RejectReason>) {
     reasons.sort_by(|a, b| {
-        b.count
-            .cmp(&a.count)
-            .then_with(|| (&a.object, &a.code, &a.field).cmp(&(&b.object, &b.code, &b.field)))
+        let noted = |reason: &RejectReason| reason.kind == ReasonKind::Noted;
+        (noted(a), b.count, &a.object, &a.code, &a.field).cmp(&(noted(b), a.count, &b.object, &b.code, &b.field))
     });
     reasons.truncate(REASONS);
 }
@@ -155,7 +155,11 @@ mod tests {
         let mut tally = Tally::default();
         let key = SourceKey("7".into());
         for code in ["NotFound", "Empty", "NotFound"] {
-            tally.reason(&Rejection::new(code, "parent_id", "value"), Some(&key));
+            tally.reason(
+                ReasonKind::Rejected,
+                &Rejection::new(code, "parent_id", "value"),
+                Some(&key),
+            );
         }
         let reasons = tally.reasons("contacts");
         assert_eq!(reasons[0].code, "NotFound");

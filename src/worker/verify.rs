@@ -13,7 +13,7 @@ use super::{
     tally::Tally,
 };
 use crate::{
-    api::counts::Verification,
+    api::{counts::Verification, phase_run::ReasonKind},
     mapping::Object,
     model::{OdooValue, Rejection, SourceKey},
     odoo::{
@@ -124,6 +124,7 @@ async fn compare_page(
             None => {
                 verified.counts.missing_in_destination += 1;
                 verified.tally.reason(
+                    ReasonKind::Mismatched,
                     &Rejection::new("Missing", "", "not in Odoo any more"),
                     Some(&wanted.key),
                 );
@@ -155,7 +156,8 @@ async fn look_twice(
             verified.counts.missing_in_destination += 1;
             continue;
         };
-        match judge(object, wanted, now, destination.uid, &mut verified.tally) {
+        // what is explained was counted at the first look
+        match judge(object, wanted, now, destination.uid, &mut Tally::default()) {
             Judged::Matching => verified.counts.matching += 1,
             Judged::Edited => verified.counts.edited_by_user += 1,
             Judged::Mismatched(_) if first.get(id).is_some_and(|before| before.write_date != now.write_date) => {
@@ -164,7 +166,9 @@ async fn look_twice(
             Judged::Mismatched(differences) => {
                 verified.counts.mismatched += 1;
                 for difference in differences {
-                    verified.tally.reason(&difference, Some(&wanted.key));
+                    verified
+                        .tally
+                        .reason(ReasonKind::Mismatched, &difference, Some(&wanted.key));
                 }
             }
         }
@@ -189,7 +193,11 @@ fn judge(object: &Object, wanted: &Wanted, found: &ReadRecord, uid: i64, tally: 
         }
         match compare(field, &object.model.0, value, now) {
             Comparison::Equal => {}
-            Comparison::Explained(why) => tally.reason(&Rejection::new(why, name.clone(), ""), Some(&wanted.key)),
+            Comparison::Explained(why) => tally.reason(
+                ReasonKind::Noted,
+                &Rejection::new(why, name.clone(), ""),
+                Some(&wanted.key),
+            ),
             Comparison::Different => differences.push(Rejection::new("Differs", name.clone(), "")),
         }
     }

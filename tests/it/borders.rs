@@ -38,8 +38,34 @@ const EDGES: [(&str, &[&str]); 10] = [
     ("source", &["api", "model", "source", "chain"]),
     ("odoo", &["api", "args", "chain", "mapping", "model", "odoo"]),
     ("workspace", &["api", "model", "odoo", "source", "workspace", "chain"]),
-    ("worker", &["api", "args", "chain", "lifecycle", "mapping", "model", "odoo", "report", "source", "worker", "workspace"]),
-    ("operator", &["api", "chain", "lifecycle", "mapping", "model", "odoo::models", "operator"]),
+    (
+        "worker",
+        &[
+            "api",
+            "args",
+            "chain",
+            "lifecycle",
+            "mapping",
+            "model",
+            "odoo",
+            "report",
+            "source",
+            "worker",
+            "workspace",
+        ],
+    ),
+    (
+        "operator",
+        &[
+            "api",
+            "chain",
+            "lifecycle",
+            "mapping",
+            "model",
+            "odoo::models",
+            "operator",
+        ],
+    ),
 ];
 
 #[derive(Default)]
@@ -47,7 +73,13 @@ struct Paths(BTreeSet<String>);
 
 impl Paths {
     fn tree(&mut self, head: &str, tree: &UseTree) {
-        let join = |name: &str| if head.is_empty() { name.to_owned() } else { format!("{head}::{name}") };
+        let join = |name: &str| {
+            if head.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{head}::{name}")
+            }
+        };
         match tree {
             UseTree::Path(path) => self.tree(&join(&path.ident.to_string()), &path.tree),
             UseTree::Name(name) => drop(self.0.insert(join(&name.ident.to_string()))),
@@ -61,7 +93,8 @@ impl Paths {
 impl<'a> Visit<'a> for Paths {
     fn visit_item_mod(&mut self, module: &'a syn::ItemMod) {
         let test = module.attrs.iter().any(|attribute| {
-            attribute.path().is_ident("cfg") && matches!(&attribute.meta, syn::Meta::List(list) if list.tokens.to_string() == "test")
+            attribute.path().is_ident("cfg")
+                && matches!(&attribute.meta, syn::Meta::List(list) if list.tokens.to_string() == "test")
         });
         if !test {
             syn::visit::visit_item_mod(self, module);
@@ -93,7 +126,11 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 /// Files of tests, which may use what they like.
 fn is_test(path: &Path) -> bool {
     let stem = path.file_stem().unwrap().to_string_lossy();
-    ["tests", "testing", "fake", "script", "samples", "world", "stories", "table"].iter().any(|name| stem.contains(name))
+    [
+        "tests", "testing", "fake", "script", "samples", "world", "stories", "table",
+    ]
+    .iter()
+    .any(|name| stem.contains(name))
         || path.components().any(|part| part.as_os_str() == "tests")
 }
 
@@ -141,7 +178,9 @@ fn modules_use_only_what_lies_within_their_borders() {
     for (name, allowed) in EDGES {
         for (file, paths) in module(name) {
             for path in &paths.0 {
-                let Some(inner) = path.strip_prefix("crate::") else { continue };
+                let Some(inner) = path.strip_prefix("crate::") else {
+                    continue;
+                };
                 let inside = allowed.iter().any(|head| begins(inner, head));
                 assert!(inside, "{} uses crate::{inner}, which {name} may not", file.display());
             }

@@ -56,7 +56,11 @@ impl Place {
         let exports = root.path().join("from");
         fs::create_dir_all(&exports).unwrap();
         fs::write(root.path().join("acme.yaml"), MANIFESTS).unwrap();
-        fs::write(exports.join("company.csv"), "id,name\n1,Acme\n2,Müller & Söhne\n3,\n".to_owned() + &more_companies()).unwrap();
+        fs::write(
+            exports.join("company.csv"),
+            "id,name\n1,Acme\n2,Müller & Söhne\n3,\n".to_owned() + &more_companies(),
+        )
+        .unwrap();
         let mut rows = String::from("id,name,email,company_id\n");
         for id in 0..contacts {
             writeln!(rows, "{id},Person {id},p{id}@example.com,{}", id % 2 + 1).unwrap();
@@ -104,7 +108,12 @@ impl Place {
 
     fn sum(&self, count: &str) -> i64 {
         let report = self.json("ws/report.json");
-        report["objects"].as_array().unwrap().iter().map(|object| object["book"][count].as_i64().unwrap()).sum()
+        report["objects"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|object| object["book"][count].as_i64().unwrap())
+            .sum()
     }
 }
 
@@ -135,7 +144,17 @@ const BOTH: [&str; 4] = ["--approve", "mapping", "--approve", "cutover"];
 fn help_tells_every_command_and_the_exit_codes() {
     let (code, text) = done(&mut crmferry(&["--help"]));
     assert_eq!(code, 0);
-    for word in ["run", "validate", "plan", "report", "catalogue", "crds", "operator", "worker", "75"] {
+    for word in [
+        "run",
+        "validate",
+        "plan",
+        "report",
+        "catalogue",
+        "crds",
+        "operator",
+        "worker",
+        "75",
+    ] {
         assert!(text.contains(word), "{word}");
     }
     assert_eq!(done(&mut crmferry(&["nonsense"])).0, 2);
@@ -151,7 +170,10 @@ fn validate_accepts_the_sample_and_names_what_is_wrong_with_nearest_name() {
     fs::write(place.path("acme.yaml"), MANIFESTS.replace("{to: email,", "{to: emial,")).unwrap();
     let (code, text) = done(crmferry(&["validate"]).arg(place.path("acme.yaml")));
     assert_eq!(code, 5, "{text}");
-    assert!(text.contains("objects[contacts].fields[emial]") && text.contains("email"), "{text}");
+    assert!(
+        text.contains("objects[contacts].fields[emial]") && text.contains("email"),
+        "{text}"
+    );
     let (code, text) = done(crmferry(&["validate", "--output", "json"]).arg(place.path("acme.yaml")));
     let json: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((code, json[0]["findings"][0]["severity"].as_str()), (5, Some("Error")));
@@ -165,10 +187,21 @@ fn validate_accepts_the_sample_and_names_what_is_wrong_with_nearest_name() {
 
 #[test]
 fn plan_shows_objects_in_load_order_and_tries_the_mapping_on_exports() {
-    let (code, text) = done(crmferry(&["plan", "--show-spec", "-f"]).arg(sample()).arg("--exports").arg(sample().join("exports")));
+    let (code, text) = done(
+        crmferry(&["plan", "--show-spec", "-f"])
+            .arg(sample())
+            .arg("--exports")
+            .arg(sample().join("exports")),
+    );
     assert_eq!(code, 0, "{text}");
-    assert!(text.find("  companies ").unwrap() < text.find("  contacts ").unwrap(), "{text}");
-    assert!(text.contains("digest         sha256:") && text.contains("\nSpec:\n"), "{text}");
+    assert!(
+        text.find("  companies ").unwrap() < text.find("  contacts ").unwrap(),
+        "{text}"
+    );
+    assert!(
+        text.contains("digest         sha256:") && text.contains("\nSpec:\n"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -176,7 +209,10 @@ fn the_catalogue_lists_and_shows_its_entries() {
     let (code, text) = done(&mut crmferry(&["catalogue"]));
     assert!(code == 0 && text.contains("pipz-to-odoo"), "{text}");
     let (code, text) = done(&mut crmferry(&["catalogue", "pipz-to-odoo"]));
-    assert!(code == 0 && text.contains("res.partner") && text.contains("OneToOne"), "{text}");
+    assert!(
+        code == 0 && text.contains("res.partner") && text.contains("OneToOne"),
+        "{text}"
+    );
     let (code, yaml) = done(&mut crmferry(&["catalogue", "pipz-to-odoo", "--yaml"]));
     assert!(code == 0 && yaml.contains("kind: MappingSpec"));
     assert_eq!(done(&mut crmferry(&["catalogue", "pega"])).0, 2);
@@ -188,7 +224,10 @@ fn crds_are_written_as_they_are_checked_in() {
     assert_eq!(done(crmferry(&["crds", "--out"]).arg(out.path())).0, 0);
     let checked_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
     for file in ["mappingspecs.yaml", "migrations.yaml", "phaseruns.yaml"] {
-        assert!(fs::read(out.path().join(file)).unwrap() == fs::read(checked_in.join(file)).unwrap(), "{file} differs");
+        assert!(
+            fs::read(out.path().join(file)).unwrap() == fs::read(checked_in.join(file)).unwrap(),
+            "{file} differs"
+        );
     }
 }
 
@@ -198,17 +237,31 @@ fn a_run_goes_its_whole_life_and_run_again_changes_nothing() {
     let (code, text) = done(&mut place.first(&BOTH));
     assert_eq!(code, 0, "{text}");
     assert!(text.starts_with("Records go to an Odoo in memory"), "{text}");
-    assert!(text.contains("VERIFIED") && text.contains("report.md") && text.contains("without admission control"), "{text}");
+    assert!(
+        text.contains("VERIFIED") && text.contains("report.md") && text.contains("without admission control"),
+        "{text}"
+    );
     assert_eq!((place.sum("created"), place.sum("rejected")), (62, 1));
-    assert!(fs::read_to_string(place.path("ws/results/companies/rejected.csv")).unwrap().contains("\n3,"));
+    assert!(
+        fs::read_to_string(place.path("ws/results/companies/rejected.csv"))
+            .unwrap()
+            .contains("\n3,")
+    );
     let report = fs::read_to_string(place.path("ws/report.md")).unwrap();
-    assert!(report.contains("approved without admission control") && !report.contains("Person"), "{report}");
+    assert!(
+        report.contains("approved without admission control") && !report.contains("Person"),
+        "{report}"
+    );
     let before = place.ends();
 
     let (code, text) = done(&mut place.command(&BOTH));
     assert_eq!(code, 0, "{text}");
     assert!(text.contains("run 2 begins"), "{text}");
-    assert_eq!((place.sum("created"), place.sum("updated"), place.sum("adopted")), (0, 0, 0), "{text}");
+    assert_eq!(
+        (place.sum("created"), place.sum("updated"), place.sum("adopted")),
+        (0, 0, 0),
+        "{text}"
+    );
     assert_eq!(place.ends(), before);
 }
 
@@ -217,7 +270,10 @@ fn a_gate_waits_with_its_evidence_and_only_its_own_approval_opens_it() {
     let place = Place::new(5);
     let (code, text) = done(&mut place.first(&[]));
     assert_eq!(code, 3, "{text}");
-    assert!(text.contains(" --approve mapping") && text.contains("--workspace"), "{text}");
+    assert!(
+        text.contains(" --approve mapping") && text.contains("--workspace"),
+        "{text}"
+    );
     let evidence = fs::read(place.path("ws/evidence/mapping-1.json")).unwrap();
     let status = place.json("ws/status.json");
     assert_eq!(status["phase"], "AwaitingMapping");
@@ -226,7 +282,10 @@ fn a_gate_waits_with_its_evidence_and_only_its_own_approval_opens_it() {
 
     // another digest opens nothing
     fs::create_dir_all(place.path("ws/approvals")).unwrap();
-    let forged = format!(r#"{{"digest":"{}","user":"eve","at":"2026-01-01T00:00:00Z","way":"terminal"}}"#, Digest::of(b"x"));
+    let forged = format!(
+        r#"{{"digest":"{}","user":"eve","at":"2026-01-01T00:00:00Z","way":"terminal"}}"#,
+        Digest::of(b"x")
+    );
     fs::write(place.path("ws/approvals/mapping-1.json"), forged).unwrap();
     assert_eq!(done(&mut place.command(&[])).0, 3);
     // nor does an approval on evidence that is not what was sealed
@@ -239,17 +298,31 @@ fn a_gate_waits_with_its_evidence_and_only_its_own_approval_opens_it() {
     assert_eq!(code, 3, "{text}");
     assert_eq!(place.json("ws/status.json")["phase"], "Synchronising");
     let approval = place.json("ws/approvals/mapping-1.json");
-    assert_eq!((approval["way"].as_str(), approval["digest"].as_str()), (Some("--approve"), Some(Digest::of(&evidence).as_str())));
+    assert_eq!(
+        (approval["way"].as_str(), approval["digest"].as_str()),
+        (Some("--approve"), Some(Digest::of(&evidence).as_str()))
+    );
     assert_eq!(done(&mut place.command(&["--approve", "cutover"])).0, 0);
 }
 
 /// Starts a run, and does something to it while contacts are loaded: some are in the ledger, not all are.
 fn disturbed(place: &Place, disturb: impl FnOnce(&mut Child)) -> i32 {
-    let mut child = place.first(&BOTH).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = place
+        .first(&BOTH)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert!(lines.by_ref().any(|line| line.unwrap().contains("✓ load companies")), "it never loaded companies");
+    assert!(
+        lines.by_ref().any(|line| line.unwrap().contains("✓ load companies")),
+        "it never loaded companies"
+    );
     while !place.path("ws/ledger/contacts").exists() {
-        assert!(child.try_wait().unwrap().is_none(), "it ended before it loaded contacts");
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "it ended before it loaded contacts"
+        );
         std::thread::yield_now();
     }
     disturb(&mut child);
@@ -273,7 +346,11 @@ fn killed_in_the_middle_it_comes_to_the_same_end() {
 fn told_to_stop_it_stops_in_order_and_the_same_command_goes_on() {
     let place = Place::new(1_500);
     let code = disturbed(&place, |child| {
-        let told = Command::new("kill").arg("-TERM").arg(child.id().to_string()).status().unwrap();
+        let told = Command::new("kill")
+            .arg("-TERM")
+            .arg(child.id().to_string())
+            .status()
+            .unwrap();
         assert!(told.success());
     });
     assert_eq!(code, 75);
@@ -291,9 +368,17 @@ fn a_workspace_is_for_one_process_one_migration_and_one_odoo() {
     assert!(code == 1 && text.contains("another crmferry is at work"), "{text}");
     drop(lock);
     assert_eq!(done(&mut place.first(&[])).0, 3);
-    let (code, text) = done(place.command(&["--destination", "odoo", "--secrets", "x"]).arg("--retry"));
+    let (code, text) = done(
+        place
+            .command(&["--destination", "odoo", "--secrets", "x"])
+            .arg("--retry"),
+    );
     assert!(code == 2 && text.contains("--workspace"), "{text}");
-    fs::write(place.path("acme.yaml"), MANIFESTS.replace("name: acme,", "name: other,")).unwrap();
+    fs::write(
+        place.path("acme.yaml"),
+        MANIFESTS.replace("name: acme,", "name: other,"),
+    )
+    .unwrap();
     let (code, text) = done(&mut place.command(&[]));
     assert!(code == 2 && text.contains("crm/acme"), "{text}");
 }
@@ -315,7 +400,10 @@ fn over_accept_it_stalls_and_names_the_bound() {
     let place = Place::new(3);
     fs::write(place.path("acme.yaml"), MANIFESTS.replace("10%", "0%")).unwrap();
     let (code, text) = done(&mut place.first(&BOTH));
-    assert!(code == 4 && text.contains("Acceptance") && text.contains("--retry"), "{text}");
+    assert!(
+        code == 4 && text.contains("Acceptance") && text.contains("--retry"),
+        "{text}"
+    );
     fs::write(place.path("acme.yaml"), MANIFESTS).unwrap();
     let (code, text) = done(&mut place.command(&BOTH));
     assert_eq!(code, 0, "{text}");

@@ -7,4 +7,5 @@ mod cli;
 mod crds;
 mod odoo_parity;
 mod odoo_records;
+mod reports;
 mod steps;

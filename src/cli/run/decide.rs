@@ -23,7 +23,13 @@ pub enum Act {
 
 /// What the status, and whether an attempt of ours is at work, mean.
 #[must_use]
-pub fn act(status: &MigrationStatus, window: Option<&Window>, at_work: bool, told_to_stop: bool, now: Timestamp) -> Act {
+pub fn act(
+    status: &MigrationStatus,
+    window: Option<&Window>,
+    at_work: bool,
+    told_to_stop: bool,
+    now: Timestamp,
+) -> Act {
     if at_work {
         return Act::Wait;
     }
@@ -47,20 +53,30 @@ pub fn act(status: &MigrationStatus, window: Option<&Window>, at_work: bool, tol
         let invalid = status.waiting_for.iter().any(|wait| wait.what == "InvalidMapping");
         return Act::End(if invalid { Exit::Invalid } else { Exit::Stalled });
     }
-    status.waiting_for.iter().find_map(|wait| ends(status, wait, window, now)).unwrap_or(Act::Wait)
+    status
+        .waiting_for
+        .iter()
+        .find_map(|wait| ends(status, wait, window, now))
+        .unwrap_or(Act::Wait)
 }
 
 /// What a wait means on a laptop, where nobody else brings exports, edits a manifest or opens a window that is over.
 fn ends(status: &MigrationStatus, wait: &Waiting, window: Option<&Window>, now: Timestamp) -> Option<Act> {
     match wait.what.as_str() {
         "Approval" => {
-            let gate = if status.phase == Phase::AwaitingMapping { "mapping" } else { "cutover" };
+            let gate = if status.phase == Phase::AwaitingMapping {
+                "mapping"
+            } else {
+                "cutover"
+            };
             Some(Act::Ask(gate.into()))
         }
         "MappingSpec" => Some(Act::End(Exit::Usage)),
         "ExportMissing" | "Suspended" => Some(Act::End(Exit::Stalled)),
         "Window" => {
-            let over = window.and_then(|window| window.not_after.as_ref()).is_some_and(|until| now >= until.0);
+            let over = window
+                .and_then(|window| window.not_after.as_ref())
+                .is_some_and(|until| now >= until.0);
             over.then_some(Act::End(Exit::Stalled))
         }
         _ => None,
@@ -69,7 +85,10 @@ fn ends(status: &MigrationStatus, wait: &Waiting, window: Option<&Window>, now: 
 
 /// Whether a condition is true.
 fn is(status: &MigrationStatus, condition: &str) -> bool {
-    status.conditions.iter().any(|found| found.type_ == condition && found.status == "True")
+    status
+        .conditions
+        .iter()
+        .any(|found| found.type_ == condition && found.status == "True")
 }
 
 #[cfg(test)]
@@ -120,7 +139,11 @@ mod tests {
             (Synchronising, &["Approval"], false, Act::Ask("cutover".into())),
             (Loading, &["Suspended"], false, Act::End(Exit::Stalled)),
         ] {
-            assert_eq!(act(&status(phase, waits, stalled), None, false, false, at(9)), expected, "{phase:?} {waits:?}");
+            assert_eq!(
+                act(&status(phase, waits, stalled), None, false, false, at(9)),
+                expected,
+                "{phase:?} {waits:?}"
+            );
         }
     }
 
@@ -139,8 +162,14 @@ mod tests {
     #[test]
     fn a_window_that_opens_is_waited_for_and_one_that_is_over_is_not() {
         let status = status(Phase::Synchronising, &["Window"], false);
-        let window = Window { not_before: Some(Time(at(20))), not_after: Some(Time(at(30))) };
+        let window = Window {
+            not_before: Some(Time(at(20))),
+            not_after: Some(Time(at(30))),
+        };
         assert_eq!(act(&status, Some(&window), false, false, at(10)), Act::Wait);
-        assert_eq!(act(&status, Some(&window), false, false, at(30)), Act::End(Exit::Stalled));
+        assert_eq!(
+            act(&status, Some(&window), false, false, at(30)),
+            Act::End(Exit::Stalled)
+        );
     }
 }

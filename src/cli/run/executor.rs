@@ -153,12 +153,28 @@ impl Executor {
 
     /// Shows how the attempt ended, once: the next pass sees it as ended, or another in its place.
     fn show_ending(&self, observed: &Observed, show: &mut Show) {
-        let attempt = observed.migration.status.as_ref().and_then(|status| status.attempt.as_ref());
-        let Some(attempt) = attempt.filter(|attempt| attempt.ended.is_none()) else { return };
+        let attempt = observed
+            .migration
+            .status
+            .as_ref()
+            .and_then(|status| status.attempt.as_ref());
+        let Some(attempt) = attempt.filter(|attempt| attempt.ended.is_none()) else {
+            return;
+        };
         if let Judged::Over(ending) = judge(attempt, &observed.attempt, Timestamp::now()) {
-            let report = observed.attempt.phase_run.as_ref().map(|run| run.status.clone()).unwrap_or_default();
+            let report = observed
+                .attempt
+                .phase_run
+                .as_ref()
+                .map(|run| run.status.clone())
+                .unwrap_or_default();
             let running = self.running.as_ref().filter(|running| running.name == attempt.name);
-            show.ended(attempt, &ending, &report, running.and_then(|running| running.ended).map(|(_, took)| took));
+            show.ended(
+                attempt,
+                &ending,
+                &report,
+                running.and_then(|running| running.ended).map(|(_, took)| took),
+            );
         }
     }
 
@@ -209,16 +225,26 @@ impl Executor {
             closed: is_closed(&run),
             status: run.status.unwrap_or_default(),
         });
-        Ok(AttemptSeen { phase_run, job, troubles: Vec::new() })
+        Ok(AttemptSeen {
+            phase_run,
+            job,
+            troubles: Vec::new(),
+        })
     }
 
     /// Stores evidence; the name of what is there already with other content.
     fn seal(&self, effects: &[Effect]) -> Result<Option<String>, Error> {
         for effect in effects {
-            let Effect::Seal { gate, name, json } = effect else { continue };
+            let Effect::Seal { gate, name, json } = effect else {
+                continue;
+            };
             let number = name.rsplit('-').next().unwrap_or_default();
             if !self.setup.folder.seal(gate, number, json)? {
-                return Ok(Some(names::evidence_name(&self.setup.identity.name, gate, number.parse().unwrap_or(1))));
+                return Ok(Some(names::evidence_name(
+                    &self.setup.identity.name,
+                    gate,
+                    number.parse().unwrap_or(1),
+                )));
             }
         }
         Ok(None)
@@ -245,7 +271,9 @@ impl Executor {
             return Ok(());
         }
         if self.setup.folder.phase_run(name)?.is_none() {
-            self.setup.folder.put_phase_run(&local::phase_run(name, spec.clone(), None, false))?;
+            self.setup
+                .folder
+                .put_phase_run(&local::phase_run(name, spec.clone(), None, false))?;
         }
         let (stop, closed) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
         let home = LocalHome {
@@ -285,9 +313,17 @@ impl Executor {
             running.closed.fetch_or(close, Ordering::AcqRel);
             running.stop.cancel();
         }
-        let found = if close { self.setup.folder.phase_run(name)? } else { None };
-        let Some(run) = found.filter(|run| !is_closed(run)) else { return Ok(()) };
-        self.setup.folder.put_phase_run(&local::phase_run(name, run.spec, run.status, true))
+        let found = if close {
+            self.setup.folder.phase_run(name)?
+        } else {
+            None
+        };
+        let Some(run) = found.filter(|run| !is_closed(run)) else {
+            return Ok(());
+        };
+        self.setup
+            .folder
+            .put_phase_run(&local::phase_run(name, run.spec, run.status, true))
     }
 
     fn prune(&self) -> Result<(), Error> {
@@ -354,7 +390,10 @@ impl Executor {
 }
 
 fn is_closed(run: &PhaseRun) -> bool {
-    run.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(CLOSED))
+    run.metadata
+        .annotations
+        .as_ref()
+        .is_some_and(|annotations| annotations.contains_key(CLOSED))
 }
 
 /// Names of PhaseRuns beyond the last three of each step and object; `runs`: newest first. Those that counted an object

@@ -19,7 +19,10 @@ use super::{
     report, signals,
 };
 use crate::{
-    api::{MigrationStatus, Phase, migration::{Gate, GateState}},
+    api::{
+        MigrationStatus, Phase,
+        migration::{Gate, GateState},
+    },
     report::{books, whole},
     worker::destination::Door,
     workspace::{self, Workspace},
@@ -133,13 +136,22 @@ impl GateName {
 pub async fn run(args: Args) -> Result<Exit, Error> {
     let manifests = manifests::read(&args.files)?;
     let name = manifests.the_migration()?.metadata.name.clone().unwrap_or_default();
-    let root = args.workspace.clone().unwrap_or_else(|| PathBuf::from(".crmferry").join(name));
+    let root = args
+        .workspace
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(".crmferry").join(name));
     let _lock = workspace::exclusive(&root)?;
     let folder = Folder::new(&root);
     let stop = signals::stop().map_err(Error::outside("listen to signals"))?;
     let mut show = Show::new();
     let executor = open(&args, &manifests, folder, &mut show).await?;
-    let mut session = Session { executor, show, invocation: invocation(&args), approve: args.approve, stop };
+    let mut session = Session {
+        executor,
+        show,
+        invocation: invocation(&args),
+        approve: args.approve,
+        stop,
+    };
     let exit = session.live().await?;
     session.close(exit)
 }
@@ -147,7 +159,11 @@ pub async fn run(args: Args) -> Result<Exit, Error> {
 /// Opens the folder: identity, exports, destination, request.
 async fn open(args: &Args, manifests: &Manifests, folder: Folder, show: &mut Show) -> Result<Executor, Error> {
     let manifest = manifests.the_migration()?;
-    let namespace = manifest.metadata.namespace.clone().unwrap_or_else(|| args.namespace.clone());
+    let namespace = manifest
+        .metadata
+        .namespace
+        .clone()
+        .unwrap_or_else(|| args.namespace.clone());
     let status = folder.status()?;
     let word = args.destination.word();
     let mut identity = prepare::identify(folder.identity()?, manifest, &namespace, word, status.as_ref())?;
@@ -159,9 +175,8 @@ async fn open(args: &Args, manifests: &Manifests, folder: Folder, show: &mut Sho
     let workspace = Workspace::folder(&folder.path(""))?;
     show.say(first_line(args, &identity, &folder));
     let (door, memory) = door(args, &identity, &folder, &workspace, status.as_ref(), show).await?;
-    let phase = status.as_ref().map(|status| status.phase);
     let asked = args.request.verb();
-    let request = prepare::request(asked.as_deref(), phase, Timestamp::now());
+    let request = prepare::request(asked.as_deref(), status.as_ref(), Timestamp::now());
     show.say(second_line(&identity, status.as_ref(), request.as_deref()));
     Executor::new(Setup {
         mapping: manifests::seen(manifests.mapping(&identity.spec.mapping_spec_ref.name)),
@@ -191,7 +206,10 @@ fn first_line(args: &Args, identity: &Identity, folder: &Folder) -> String {
 fn second_line(identity: &Identity, status: Option<&MigrationStatus>, request: Option<&str>) -> String {
     let run = status.map_or(0, |status| status.run);
     let Identity { namespace, name, .. } = identity;
-    match (status.map(|status| status.phase), request.and_then(|request| request.split(' ').next())) {
+    match (
+        status.map(|status| status.phase),
+        request.and_then(|request| request.split(' ').next()),
+    ) {
         (None, _) => format!("Migration {namespace}/{name} begins."),
         (Some(_), Some("rerun")) => format!(
             "Migration {namespace}/{name}: run {run} is over; run {} begins, with the same external ids.",
@@ -215,8 +233,16 @@ async fn door(
     if args.destination == Destination::Odoo {
         let secrets = args.secrets.clone().unwrap_or_default();
         let bundle = odoo.ca_bundle.as_ref().map(|bundle| &bundle.config_map_key_ref);
-        let ca = bundle.map(|reference| secrets.join(&reference.name).join(&reference.key)).unwrap_or_default();
-        return Ok((Door::Server { secret: secrets.join(&odoo.secret_ref.name), ca }, None));
+        let ca = bundle
+            .map(|reference| secrets.join(&reference.name).join(&reference.key))
+            .unwrap_or_default();
+        return Ok((
+            Door::Server {
+                secret: secrets.join(&odoo.secret_ref.name),
+                ca,
+            },
+            None,
+        ));
     }
     let (memory, fresh) = local::memory(folder)?;
     if (fresh && status.is_some()) || was_killed(folder, status)? {
@@ -229,7 +255,9 @@ async fn door(
 
 /// Whether a process ended within an attempt: it has no last report.
 fn was_killed(folder: &Folder, status: Option<&MigrationStatus>) -> Result<bool, Error> {
-    let Some(attempt) = status.and_then(|status| status.attempt.as_ref()).filter(|attempt| attempt.ended.is_none())
+    let Some(attempt) = status
+        .and_then(|status| status.attempt.as_ref())
+        .filter(|attempt| attempt.ended.is_none())
     else {
         return Ok(false);
     };
@@ -241,7 +269,11 @@ fn was_killed(folder: &Folder, status: Option<&MigrationStatus>) -> Result<bool,
 fn invocation(args: &Args) -> String {
     let mut words = vec!["crmferry run".to_owned()];
     words.extend(args.files.iter().map(|file| format!("-f {}", file.display())));
-    words.extend(args.workspace.iter().map(|folder| format!("--workspace {}", folder.display())));
+    words.extend(
+        args.workspace
+            .iter()
+            .map(|folder| format!("--workspace {}", folder.display())),
+    );
     if args.destination == Destination::Odoo {
         let secrets = args.secrets.clone().unwrap_or_default();
         words.push(format!("--destination odoo --secrets {}", secrets.display()));
@@ -274,7 +306,11 @@ impl Session {
                 Act::End(exit) => return Ok(exit),
                 Act::Ask(gate) => {
                     if !self.approved(&gate).await? {
-                        return Ok(if self.stop.is_cancelled() { Exit::Stopped } else { Exit::AwaitingApproval });
+                        return Ok(if self.stop.is_cancelled() {
+                            Exit::Stopped
+                        } else {
+                            Exit::AwaitingApproval
+                        });
                     }
                 }
                 Act::Wait => {
@@ -295,7 +331,8 @@ impl Session {
         };
         let evidence = local::evidence_path(&gate.name, &gate.sealed.to_string());
         if self.executor.folder().evidence(&gate)?.is_none() {
-            self.show.warn(&format!("{evidence} is not what was sealed: nothing is approved on it"));
+            self.show
+                .warn(&format!("{evidence} is not what was sealed: nothing is approved on it"));
             return Ok(false);
         }
         let way = if self.approve.iter().any(|given| given.word() == name) {
@@ -320,11 +357,19 @@ impl Session {
     async fn ask(&mut self, gate: &Gate, evidence: &str) -> Result<bool, Error> {
         self.show.clear();
         let status = self.executor.status();
-        let mut text = format!("\nGate {}: what is approved is this.\n\n{}", gate.name, books::text(&status.objects));
+        let mut text = format!(
+            "\nGate {}: what is approved is this.\n\n{}",
+            gate.name,
+            books::text(&status.objects)
+        );
         for finding in &status.findings {
             text += &format!("{}\n", super::error::finding_line(finding));
         }
-        text += &format!("\nEvidence {}\nDigest   {}\n", self.executor.folder().path(evidence).display(), gate.evidence_digest);
+        text += &format!(
+            "\nEvidence {}\nDigest   {}\n",
+            self.executor.folder().path(evidence).display(),
+            gate.evidence_digest
+        );
         text += &format!("Approve {} as {}? [y/N] ", gate.name, user());
         super::print(&text);
         let _ = std::io::stdout().flush();
@@ -350,14 +395,23 @@ impl Session {
         }
         if !report.reasons.is_empty() {
             text += "\nLeft out, or not as in the source:\n";
-            text.extend(report.reasons.iter().take(TOP_REASONS).map(|reason| format!("  {}\n", whole::sentence(reason))));
+            text.extend(
+                report
+                    .reasons
+                    .iter()
+                    .take(TOP_REASONS)
+                    .map(|reason| format!("  {}\n", whole::sentence(reason))),
+            );
             if let Some(more) = report.reasons.len().checked_sub(TOP_REASONS).filter(|more| *more > 0) {
                 text += &format!("  and {more} more reasons\n");
             }
         }
         let at = |name: &str| self.executor.folder().path(name).display().to_string();
         if self.executor.folder().path("results").exists() {
-            text += &format!("\nRecord by record  {}\n", at("results/<object>/{succeeded,failed,rejected,noted,unprocessed}.csv"));
+            text += &format!(
+                "\nRecord by record  {}\n",
+                at("results/<object>/{succeeded,failed,rejected,noted,unprocessed}.csv")
+            );
         }
         text += &format!("Report            {}\n\n", at("report.md"));
         text += &self.verdict(exit, &status);
@@ -368,8 +422,15 @@ impl Session {
     /// A request that was refused is no success.
     fn answered(&self, exit: Exit, status: &MigrationStatus) -> Exit {
         let asked = self.executor.request();
-        let refused = status.last_request.as_ref().is_some_and(|a| !a.accepted && Some(a.request.as_str()) == asked);
-        if refused && exit == Exit::Completed { Exit::Usage } else { exit }
+        let refused = status
+            .last_request
+            .as_ref()
+            .is_some_and(|a| !a.accepted && Some(a.request.as_str()) == asked);
+        if refused && exit == Exit::Completed {
+            Exit::Usage
+        } else {
+            exit
+        }
     }
 
     fn verdict(&self, exit: Exit, status: &MigrationStatus) -> String {
@@ -400,7 +461,9 @@ impl Session {
     /// A command as it can be typed here.
     fn typed(&self, command: &str) -> String {
         let files = self.invocation.trim_start_matches("crmferry run").trim().to_owned();
-        command.replace("crmferry run <manifest>", &self.invocation).replace("<manifest>", &files)
+        command
+            .replace("crmferry run <manifest>", &self.invocation)
+            .replace("<manifest>", &files)
     }
 }
 
@@ -414,13 +477,18 @@ fn said(program: &str, option: &str) -> String {
     let asked = std::process::Command::new(program).arg(option).output();
     let answered = asked.ok().filter(|output| output.status.success());
     let answer = answered.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-    answer.filter(|answer| !answer.is_empty()).unwrap_or_else(|| "unknown".into())
+    answer
+        .filter(|answer| !answer.is_empty())
+        .unwrap_or_else(|| "unknown".into())
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::{api::Migration, mapping::document::{self, Document}};
+    use crate::{
+        api::Migration,
+        mapping::document::{self, Document},
+    };
 
     /// A small valid Migration.
     pub fn manifest() -> Migration {
@@ -435,14 +503,23 @@ pub(super) mod tests {
     }
 
     fn request(retry: Option<&str>, cancel: bool, replan: bool, unlock: bool) -> Option<String> {
-        Request { retry: retry.map(Into::into), cancel, replan, unlock }.verb()
+        Request {
+            retry: retry.map(Into::into),
+            cancel,
+            replan,
+            unlock,
+        }
+        .verb()
     }
 
     #[test]
     fn flags_become_the_verbs_of_the_request() {
         assert_eq!(request(None, false, false, false), None);
         assert_eq!(request(Some(""), false, false, false).as_deref(), Some("retry"));
-        assert_eq!(request(Some("from-extract"), false, false, false).as_deref(), Some("retry from-extract"));
+        assert_eq!(
+            request(Some("from-extract"), false, false, false).as_deref(),
+            Some("retry from-extract")
+        );
         assert_eq!(request(None, true, false, false).as_deref(), Some("cancel"));
         assert_eq!(request(None, false, true, false).as_deref(), Some("replan"));
         assert_eq!(request(None, false, false, true).as_deref(), Some("unlock"));

@@ -148,11 +148,13 @@ fn clean(path: &str) -> Result<PathBuf, Error> {
     if below { Ok(parts) } else { Err(Error::Usage(format!("source.files.path {path} is no folder of the workspace"))) }
 }
 
-/// The request annotation: what was asked for, and on a workspace whose run is over, the next run.
+/// The request annotation: what was asked for; on a workspace whose run is over, the next run; where exports were missed,
+/// another look at once.
 #[must_use]
-pub fn request(asked: Option<&str>, phase: Option<Phase>, now: Timestamp) -> Option<String> {
-    let over = matches!(phase, Some(Phase::Completed | Phase::Cancelled));
-    let verb = asked.or_else(|| over.then_some("rerun"))?;
+pub fn request(asked: Option<&str>, status: Option<&MigrationStatus>, now: Timestamp) -> Option<String> {
+    let over = status.is_some_and(|status| matches!(status.phase, Phase::Completed | Phase::Cancelled));
+    let missed = status.is_some_and(|status| status.waiting_for.iter().any(|wait| wait.what == "ExportMissing"));
+    let verb = asked.or_else(|| over.then_some("rerun")).or_else(|| missed.then_some("retry"))?;
     Some(format!("{verb} {}", now.as_millisecond()))
 }
 
@@ -207,10 +209,11 @@ mod tests {
     #[test]
     fn a_run_that_is_over_is_followed_by_the_next_unless_something_else_is_asked() {
         let now = Timestamp::from_second(1).unwrap();
-        assert_eq!(request(None, Some(Phase::Completed), now).as_deref(), Some("rerun 1000"));
-        assert_eq!(request(None, Some(Phase::Loading), now), None);
+        let loading = status(Phase::Loading);
+        assert_eq!(request(None, Some(&status(Phase::Completed)), now).as_deref(), Some("rerun 1000"));
+        assert_eq!(request(None, Some(&loading), now), None);
         assert_eq!(request(None, None, now), None);
-        assert_eq!(request(Some("retry from-extract"), Some(Phase::Loading), now).as_deref(), Some("retry from-extract 1000"));
+        assert_eq!(request(Some("retry from-extract"), Some(&loading), now).as_deref(), Some("retry from-extract 1000"));
     }
 
     #[test]

@@ -38,7 +38,13 @@ impl Show {
     pub fn new() -> Self {
         let terminal = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
         let colours = terminal && std::env::var_os("NO_COLOR").is_none();
-        Self { terminal, colours, bar: None, told: None, waits: String::new() }
+        Self {
+            terminal,
+            colours,
+            bar: None,
+            told: None,
+            waits: String::new(),
+        }
     }
 
     /// Whether questions can be asked.
@@ -67,7 +73,11 @@ impl Show {
         if self.terminal {
             return self.draw(attempt, progress);
         }
-        let line = if progress.summary.is_empty() { progress.step.clone() } else { progress.summary.clone() };
+        let line = if progress.summary.is_empty() {
+            progress.step.clone()
+        } else {
+            progress.summary.clone()
+        };
         let (at, text) = self.told.get_or_insert_with(|| (Instant::now(), String::new()));
         if *text != line && at.elapsed() >= EVERY {
             super::super::print(&format!("  … {:<WIDTH$} {line}\n", title(attempt)));
@@ -120,30 +130,47 @@ impl Show {
                 format!("{}: {}", ending.reason, ending.message)
             }
         };
-        let waits = if ending.verdict == Verdict::Waiting { text.clone() } else { String::new() };
+        let waits = if ending.verdict == Verdict::Waiting {
+            text.clone()
+        } else {
+            String::new()
+        };
         if std::mem::replace(&mut self.waits, waits) == text && !text.is_empty() {
             return;
         }
-        let took = took.map(|took| format!("  {:.1} s", took.as_secs_f64())).unwrap_or_default();
+        let took = took
+            .map(|took| format!("  {:.1} s", took.as_secs_f64()))
+            .unwrap_or_default();
         let took = self.paint(&took, "2");
         self.say(format!("  {mark} {:<WIDTH$} {text}{took}", title(attempt)));
     }
 
     /// Shows that a gate was approved.
     pub fn approved(&mut self, gate: &str, by: &str, way: &str) {
-        let line = format!("  {} {:<WIDTH$} approved by {by} ({way})", self.paint("◆", "36"), format!("gate {gate}"));
+        let line = format!(
+            "  {} {:<WIDTH$} approved by {by} ({way})",
+            self.paint("◆", "36"),
+            format!("gate {gate}")
+        );
         self.say(line);
     }
 
     fn paint(&self, text: &str, colour: &str) -> String {
-        if self.colours { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.colours {
+            format!("\x1b[{colour}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }
 
 /// What an attempt works at, in words.
 fn title(attempt: &Attempt) -> String {
     let step = attempt.step.word();
-    attempt.object.as_ref().map_or_else(|| step.to_owned(), |object| format!("{step} {object}"))
+    attempt
+        .object
+        .as_ref()
+        .map_or_else(|| step.to_owned(), |object| format!("{step} {object}"))
 }
 
 /// What an attempt that is done did, in words.
@@ -156,18 +183,27 @@ fn done(step: Step, report: &PhaseRunStatus) -> String {
                 count => format!(", {count} findings"),
             };
             let objects = plan.objects.len();
-            format!("{objects} objects, loading will take about {}{findings}", duration(plan.estimate_seconds))
+            format!(
+                "{objects} objects, loading will take about {}{findings}",
+                duration(plan.estimate_seconds)
+            )
         }),
         Step::Extract => format!("{} records", report.totals.read),
         Step::Rehearse => {
             let totals = report.totals;
-            format!("{} read, {} would load, {} would not", totals.read, totals.loaded, totals.rejected)
+            format!(
+                "{} read, {} would load, {} would not",
+                totals.read, totals.loaded, totals.rejected
+            )
         }
         Step::Load => report.objects.first().map_or_else(String::new, loaded),
-        Step::Delta => report.delta.as_ref().map_or_else(String::new, |delta| match (delta.changed, delta.gone) {
-            (0, 0) => "nothing changed in the source".into(),
-            (changed, gone) => format!("{changed} changed, {gone} gone"),
-        }),
+        Step::Delta => report
+            .delta
+            .as_ref()
+            .map_or_else(String::new, |delta| match (delta.changed, delta.gone) {
+                (0, 0) => "nothing changed in the source".into(),
+                (changed, gone) => format!("{changed} changed, {gone} gone"),
+            }),
         Step::Schema => "custom fields are there".into(),
         Step::Cutover => "drained, frozen, verified, switched".into(),
         Step::Release => "the lock was given back".into(),
@@ -193,7 +229,11 @@ fn loaded(report: &ObjectReport) -> String {
         .filter(|(what, count)| *count != 0 || *what == "read")
         .map(|(what, count)| format!("{count} {what}"))
         .collect();
-    let proof = if report.verification.is_some_and(|found| found.verified) { "; read back" } else { "" };
+    let proof = if report.verification.is_some_and(|found| found.verified) {
+        "; read back"
+    } else {
+        ""
+    };
     format!("{}{proof}", told.join(", "))
 }
 
@@ -206,8 +246,16 @@ mod tests {
     fn a_loaded_object_tells_the_counts_that_are_not_nothing() {
         let report = ObjectReport {
             name: "contacts".into(),
-            book: Book { read: 5, rejected: 1, created: 4, ..Book::default() },
-            verification: Some(Verification { verified: true, ..Verification::default() }),
+            book: Book {
+                read: 5,
+                rejected: 1,
+                created: 4,
+                ..Book::default()
+            },
+            verification: Some(Verification {
+                verified: true,
+                ..Verification::default()
+            }),
         };
         assert_eq!(loaded(&report), "5 read, 1 rejected, 4 created; read back");
     }
