@@ -1,5 +1,7 @@
 //! `crmferry catalogue`: the built-in mappings.
 
+use std::fmt::Write as _;
+
 use super::error::{Error, Exit};
 use crate::{
     api::mapping_spec::{MappingSpecSpec, Row},
@@ -76,7 +78,7 @@ fn entry(name: &str, spec: &MappingSpecSpec) -> String {
             table.push([row, object.clone(), source, model, fidelity]);
         }
         if let Some(note) = note {
-            notes += &format!("  {name}: {note}\n");
+            let _ = writeln!(notes, "  {name}: {note}");
         }
     }
     let widths: Vec<usize> = (0..5)

@@ -1,4 +1,4 @@
-//! `crmferry crds`: the CustomResourceDefinitions, as they are checked in.
+//! `crmferry crds`: the CRDs, as they are checked in.
 
 use std::{fs, path::PathBuf};
 

@@ -57,7 +57,7 @@ enum Command {
     /// Lists the built-in mappings, or shows one.
     #[command(after_help = CATALOGUE_HELP)]
     Catalogue(catalogue::Args),
-    /// Prints the CustomResourceDefinitions.
+    /// Prints the definitions of the resources (CRDs).
     #[command(after_help = CRDS_HELP)]
     Crds(crds::Args),
     /// Runs the operator (what the chart starts).

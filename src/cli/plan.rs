@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -75,8 +76,11 @@ fn plan(spec: &MappingSpec, shapes: Option<&BTreeMap<String, SourceShape>>, show
     if let Some(merged) = &merged {
         let grade = grade.map_or_else(|| "none while there are errors".to_owned(), |grade| grade.to_string());
         let (one_to_one, rows) = compatibility;
-        text += &format!("  digest         {}\n", merged.digest);
-        text += &format!("  compatibility  {one_to_one} of {rows} rows arrive one to one, grade {grade}\n");
+        let _ = writeln!(text, "  digest         {}", merged.digest);
+        let _ = writeln!(
+            text,
+            "  compatibility  {one_to_one} of {rows} rows arrive one to one, grade {grade}"
+        );
     }
     if let Some(mapping) = &mapping {
         text += "\nObjects, in load order:\n";
@@ -93,12 +97,12 @@ fn plan(spec: &MappingSpec, shapes: Option<&BTreeMap<String, SourceShape>>, show
     if !findings.is_empty() {
         text += "\nFindings:\n";
         for finding in &findings {
-            text += &format!("  {}\n", finding_line(finding));
+            let _ = writeln!(text, "  {}", finding_line(finding));
         }
     }
     if let Some(merged) = merged.filter(|_| show_spec) {
         let yaml = serde_saphyr::to_string(&merged.spec).unwrap_or_default();
-        text += &format!("\nSpec:\n{yaml}");
+        let _ = write!(text, "\nSpec:\n{yaml}");
     }
     (text + "\n", mapping.is_some())
 }
@@ -114,14 +118,14 @@ fn object_text(object: &Object, width: usize) -> String {
         "  {:<width$}  {} → {}\n",
         object.name, object.source_object, object.model.0
     );
-    text += &format!("  {:width$}  fields  {fields}\n", "");
+    let _ = writeln!(text, "  {:width$}  fields  {fields}", "");
     if !object.custom_fields.is_empty() {
         let made: Vec<_> = object.custom_fields.iter().map(|field| field.name.as_str()).collect();
-        text += &format!("  {:width$}  makes   {}\n", "", made.join(", "));
+        let _ = writeln!(text, "  {:width$}  makes   {}", "", made.join(", "));
     }
     if !object.match_on.is_empty() {
         let by: Vec<_> = object.match_on.iter().map(|fields| fields.join("+")).collect();
-        text += &format!("  {:width$}  adopts  by {}\n", "", by.join(", then by "));
+        let _ = writeln!(text, "  {:width$}  adopts  by {}", "", by.join(", then by "));
     }
     text
 }

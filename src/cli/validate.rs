@@ -1,6 +1,6 @@
 //! `crmferry validate`: what is wrong with manifests, before anything runs.
 
-use std::path::PathBuf;
+use std::{fmt::Write as _, path::PathBuf};
 
 use serde::Serialize;
 
@@ -47,7 +47,7 @@ pub fn run(args: &Args) -> Result<Exit, Error> {
         .flat_map(|judged| &judged.findings)
         .any(|f| f.severity == Severity::Error);
     match args.output {
-        Output::Json => super::print(&(serde_json::to_string_pretty(&judged).expect("findings are plain data") + "\n")),
+        Output::Json => super::print(&(json(&judged) + "\n")),
         Output::Text => super::print(&text(&judged)),
     }
     Ok(if broken { Exit::Invalid } else { Exit::Completed })
@@ -76,6 +76,10 @@ fn judge(manifests: &Manifests) -> Vec<Judged> {
     mappings.chain(migrations).collect()
 }
 
+fn json(judged: &[Judged]) -> String {
+    serde_json::to_string_pretty(judged).expect("findings are plain data")
+}
+
 fn text(judged: &[Judged]) -> String {
     let mut text = String::new();
     for Judged { object, findings } in judged {
@@ -86,9 +90,9 @@ fn text(judged: &[Judged]) -> String {
             (0, warnings) => format!("valid, with {}", plural(warnings, "warning")),
             (errors, _) => format!("invalid: {}", plural(errors, "error")),
         };
-        text += &format!("{object}: {verdict}\n");
+        let _ = writeln!(text, "{object}: {verdict}");
         for finding in findings {
-            text += &format!("  {}\n", finding_line(finding));
+            let _ = writeln!(text, "  {}", finding_line(finding));
         }
     }
     text

@@ -1,5 +1,7 @@
 //! The table of books: one line an object, one for all of them. For terminals and for Markdown. Pure.
 
+use std::fmt::Write as _;
+
 use crate::api::{
     Book,
     migration::{ObjectState, ObjectStatus},
@@ -59,7 +61,7 @@ pub fn markdown(objects: &[ObjectStatus]) -> String {
         "---:|".repeat(HEADINGS.len() - TEXTS)
     );
     for row in rows(objects) {
-        table += &format!("| {} |\n", row.join(" | "));
+        let _ = writeln!(table, "| {} |", row.join(" | "));
     }
     table
 }

@@ -38,7 +38,7 @@ pub struct Scope {
 /// The scope as JSON.
 #[must_use]
 pub fn json(scope: &Scope) -> String {
-    serde_json::to_string_pretty(scope).expect("a scope is plain data")
+    super::pretty(scope)
 }
 
 /// The scope as Markdown.

@@ -10,7 +10,7 @@ use crate::{
     api::{
         Migration, MigrationStatus, Phase, PhaseRun,
         migration::{Gate, GateState, ObjectStatus},
-        phase_run::RejectReason,
+        phase_run::{ReasonKind, RejectReason},
     },
     lifecycle::verbs::{Command, Target, command},
 };
@@ -153,7 +153,10 @@ pub fn line(migration: &Migration) -> String {
         );
     }
     for waiting in &status.waiting_for {
-        put(&mut line, format_args!(" | waits for {}: {}", waiting.what, waiting.message));
+        put(
+            &mut line,
+            format_args!(" | waits for {}: {}", waiting.what, waiting.message),
+        );
         if !waiting.command.is_empty() {
             put(&mut line, format_args!(" ({})", waiting.command));
         }
@@ -168,7 +171,8 @@ pub fn top_reasons(status: &MigrationStatus, runs: &[PhaseRun]) -> Vec<RejectRea
     for object in &status.objects {
         let run = runs.iter().find(|run| run.name_any() == object.phase_run);
         let told = run.and_then(|run| run.status.as_ref()).map(|status| &status.reasons);
-        let own = told.into_iter().flatten().filter(|reason| reason.object == object.name);
+        let lost = |reason: &&RejectReason| reason.object == object.name && reason.kind != ReasonKind::Noted;
+        let own = told.into_iter().flatten().filter(lost);
         reasons.extend(own.cloned());
     }
     reasons.sort_by(|a, b| {
@@ -245,7 +249,10 @@ fn header(page: &mut Page, migration: &Migration, status: &MigrationStatus) {
     page.line(&format!("  {way}"));
     let mut facts = format!("run {}", status.run);
     if let Some(started) = &status.started {
-        put(&mut facts, format_args!(", begun {} ({} ago)", second(started.0), page.since(started.0)));
+        put(
+            &mut facts,
+            format_args!(", begun {} ({} ago)", second(started.0), page.since(started.0)),
+        );
     }
     if let Some(since) = &status.phase_since {
         put(&mut facts, format_args!(", in this phase for {}", page.since(since.0)));
@@ -261,10 +268,10 @@ fn header(page: &mut Page, migration: &Migration, status: &MigrationStatus) {
             image => format!("worker {} ({image})", worker.version),
         },
     );
-    let plan = status
-        .plan
-        .as_ref()
-        .map_or_else(|| "no plan yet".to_owned(), |plan| format!("plan {}", short(&plan.digest)));
+    let plan = status.plan.as_ref().map_or_else(
+        || "no plan yet".to_owned(),
+        |plan| format!("plan {}", short(&plan.digest)),
+    );
     page.line(&clean(&format!("  {worker}, {plan}")));
     let odoo = &migration.spec.destination.odoo;
     page.line(&clean(&format!(
@@ -303,11 +310,17 @@ fn progress(page: &mut Page, status: &MigrationStatus) {
         let what: Vec<&str> = what.into_iter().filter(|word| !word.is_empty()).collect();
         let mut text = format!("{} {}", what.join(" "), bar(progress.done, progress.total));
         if progress.call_seconds > 0 {
-            put(&mut text, format_args!(", a call to Odoo runs for {}", duration(progress.call_seconds)));
+            put(
+                &mut text,
+                format_args!(", a call to Odoo runs for {}", duration(progress.call_seconds)),
+            );
         }
         page.line(&clean(&format!("  {}", text.trim_start())));
     }
-    let object = attempt.object.as_deref().map_or_else(String::new, |object| format!(" {object}"));
+    let object = attempt
+        .object
+        .as_deref()
+        .map_or_else(String::new, |object| format!(" {object}"));
     let mut text = format!(
         "attempt {} ({}{object}, number {} of this run), ",
         attempt.name,
@@ -324,7 +337,10 @@ fn progress(page: &mut Page, status: &MigrationStatus) {
         (None, _) => put(&mut text, format_args!("for {}", page.since(attempt.since.0))),
     }
     if attempt.fruitless > 0 {
-        put(&mut text, format_args!(", {} before it got no further", attempt.fruitless));
+        put(
+            &mut text,
+            format_args!(", {} before it got no further", attempt.fruitless),
+        );
     }
     page.line(&clean(&format!("  {text}")));
 }
@@ -426,7 +442,10 @@ fn note(object: &ObjectStatus) -> Option<String> {
         (book.unprocessed, "not reached yet"),
         (book.deleted, "gone from the source and kept in Odoo"),
         (book.removed, "removed from Odoo by somebody"),
-        (proof.extra_in_destination, "in Odoo under our external ids but in no ledger"),
+        (
+            proof.extra_in_destination,
+            "in Odoo under our external ids but in no ledger",
+        ),
         (proof.in_flight, "changed while they were read back"),
     ]
     .into_iter()
@@ -441,9 +460,17 @@ fn reasons(page: &mut Page, reasons: &[RejectReason]) {
         return;
     }
     page.heading("Top reasons for rejects");
-    let width = reasons.iter().map(|reason| digits(Some(reason.count)).len()).max().unwrap_or(1);
+    let width = reasons
+        .iter()
+        .map(|reason| digits(Some(reason.count)).len())
+        .max()
+        .unwrap_or(1);
     for reason in reasons {
-        let field = if reason.field.is_empty() { String::new() } else { format!(".{}", reason.field) };
+        let field = if reason.field.is_empty() {
+            String::new()
+        } else {
+            format!(".{}", reason.field)
+        };
         let mut text = format!("  {:>width$}  {}{field}: {}", reason.count, reason.object, reason.code);
         if !reason.example.is_empty() {
             put(&mut text, format_args!(", such as {}", reason.example));
@@ -464,15 +491,24 @@ fn gates(page: &mut Page, migration: &Migration, gates: &[Gate]) {
             GateState::Stale | GateState::Unguarded => Ink::Red,
         };
         let state = page.ink(ink, &format!("{:?}", gate.state));
-        let by = gate.approved_by.as_deref().map_or_else(String::new, |by| format!(", approved by {by}"));
-        let since = gate.since.as_ref().map_or_else(String::new, |since| format!(", since {}", page.since(since.0)));
+        let by = gate
+            .approved_by
+            .as_deref()
+            .map_or_else(String::new, |by| format!(", approved by {by}"));
+        let since = gate
+            .since
+            .as_ref()
+            .map_or_else(String::new, |since| format!(", since {}", page.since(since.0)));
         page.line(&format!("  {}  {state}{}{since}", clean(&gate.name), clean(&by)));
         if let Some(message) = &gate.message {
             page.line(&format!("    {}", clean(message)));
         }
         if !gate.evidence.is_empty() {
             page.line(&clean(&format!("    evidence {}", gate.evidence_digest)));
-            page.line(&clean(&format!("    read it: {}", read_evidence(migration, gate, page.view.laptop))));
+            page.line(&clean(&format!(
+                "    read it: {}",
+                read_evidence(migration, gate, page.view.laptop)
+            )));
         }
     }
 }
@@ -527,8 +563,10 @@ fn cutover(page: &mut Page, status: &MigrationStatus) {
         let told: Vec<String> = steps
             .into_iter()
             .map(|(step, time)| {
-                time.as_ref()
-                    .map_or_else(|| format!("not {step} yet"), |time| format!("{step} {}", second(time.0)))
+                time.as_ref().map_or_else(
+                    || format!("not {step} yet"),
+                    |time| format!("{step} {}", second(time.0)),
+                )
             })
             .collect();
         page.line(&format!("  {}", told.join(", ")));
@@ -585,7 +623,10 @@ fn condition(status: &MigrationStatus, type_: &str) -> Option<String> {
 
 /// Enough of a digest to tell it from others.
 fn short(digest: &str) -> &str {
-    digest.char_indices().nth("sha256:".len() + 12).map_or(digest, |(end, _)| &digest[..end])
+    digest
+        .char_indices()
+        .nth("sha256:".len() + 12)
+        .map_or(digest, |(end, _)| &digest[..end])
 }
 
 fn second(time: Timestamp) -> String {

@@ -10,7 +10,7 @@ use crate::api::{
     Migration, MigrationStatus, PhaseRunStatus,
     mapping_spec::Finding,
     migration::{Gate, GateState, ObjectStatus, PastRun, Phase, Waiting},
-    phase_run::{CutoverFacts, RejectReason, Totals},
+    phase_run::{CutoverFacts, ReasonKind, RejectReason, Totals},
 };
 
 /// What a report is made from.
@@ -76,6 +76,8 @@ pub struct Report {
 pub struct Reason {
     /// Object.
     pub object: String,
+    /// What became of the records.
+    pub kind: ReasonKind,
     /// A closed word.
     pub code: String,
     /// Field or column.
@@ -134,7 +136,7 @@ pub fn report(facts: Facts<'_>) -> Report {
     }
 }
 
-/// The reasons of each object, from the PhaseRun that counted it last; most frequent first.
+/// The reasons of each object, from the PhaseRun that counted it last: losses before notes, the most frequent first.
 #[must_use]
 pub fn reasons(status: &MigrationStatus, phase_runs: &[(String, PhaseRunStatus)]) -> Vec<Reason> {
     let mut reasons: Vec<Reason> = status
@@ -151,13 +153,17 @@ pub fn reasons(status: &MigrationStatus, phase_runs: &[(String, PhaseRunStatus)]
         })
         .flatten()
         .collect();
-    reasons.sort_by(|a, b| (b.count, &a.object, &a.code, &a.field).cmp(&(a.count, &b.object, &b.code, &b.field)));
+    reasons.sort_by(|a, b| {
+        let place = |reason: &Reason| (reason.kind == ReasonKind::Noted, std::cmp::Reverse(reason.count));
+        (place(a), &a.object, &a.code, &a.field).cmp(&(place(b), &b.object, &b.code, &b.field))
+    });
     reasons
 }
 
 fn redacted(reason: &RejectReason) -> Reason {
     let RejectReason {
         object,
+        kind,
         code,
         field,
         count,
@@ -165,17 +171,28 @@ fn redacted(reason: &RejectReason) -> Reason {
     } = reason;
     Reason {
         object: object.clone(),
+        kind: *kind,
         code: code.clone(),
         field: field.clone(),
         count: *count,
     }
 }
 
-/// A reason in words: `contacts: 12 NotFound in user_id`.
+/// Headings of reasons, and what goes under each.
+pub const REASONS: [(&str, &[ReasonKind]); 2] = [
+    (
+        "Left out",
+        &[ReasonKind::Rejected, ReasonKind::Failed, ReasonKind::Mismatched],
+    ),
+    ("Arrived, but not quite as in the source", &[ReasonKind::Noted]),
+];
+
+/// A reason in words: `contacts: 12 rejected, NotFound in user_id`.
 #[must_use]
 pub fn sentence(reason: &Reason) -> String {
     let Reason {
         object,
+        kind,
         code,
         field,
         count,
@@ -185,13 +202,14 @@ pub fn sentence(reason: &Reason) -> String {
     } else {
         format!(" in {field}")
     };
-    format!("{object}: {count} {code}{place}")
+    let kind = format!("{kind:?}").to_lowercase();
+    format!("{object}: {count} {kind}, {code}{place}")
 }
 
 /// The report as JSON.
 #[must_use]
 pub fn json(report: &Report) -> String {
-    serde_json::to_string_pretty(report).expect("a report is plain data") + "\n"
+    super::pretty(report) + "\n"
 }
 
 /// The report as Markdown.
@@ -201,11 +219,10 @@ pub fn markdown(report: &Report) -> String {
     head(&mut text, report);
     text.push_str("\n## Books\n\n");
     text.push_str(&books::markdown(&report.objects));
-    list(
-        &mut text,
-        "Left out, or not as in the source",
-        report.reasons.iter().map(sentence),
-    );
+    for (title, kinds) in REASONS {
+        let told = report.reasons.iter().filter(|reason| kinds.contains(&reason.kind));
+        list(&mut text, title, told.map(sentence));
+    }
     if !report.reasons.is_empty() {
         text.push_str("\nEvery record is named in `results/<object>/`: `rejected.csv`, `failed.csv`, `noted.csv`.\n");
     }

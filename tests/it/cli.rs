@@ -119,7 +119,11 @@ impl Place {
 
 /// Enough companies that one without a name is within `accept`.
 fn more_companies() -> String {
-    (10..30).map(|id| format!("{id},Company {id}\n")).collect()
+    let mut rows = String::new();
+    for id in 10..30 {
+        writeln!(rows, "{id},Company {id}").unwrap();
+    }
+    rows
 }
 
 fn crmferry(arguments: &[&str]) -> Command {

@@ -12,7 +12,9 @@ use crmferry::{
 use serde_json::json;
 
 fn golden(file: &str, found: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/golden").join(file);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/golden")
+        .join(file);
     if env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(&path, found).unwrap();
     }
@@ -63,7 +65,7 @@ fn migration() -> Migration {
 fn report(laptop: bool) -> Report {
     let run = |object: &str, example: &str| -> PhaseRunStatus {
         serde_json::from_value(json!({"reasons": [
-            {"object": object, "code": "NotFound", "field": "user_id", "count": 4, "example": example},
+            {"object": object, "kind": "Noted", "code": "NotFound", "field": "user_id", "count": 4, "example": example},
             {"object": object, "code": "Empty", "field": "name", "count": 2, "example": example},
         ]}))
         .unwrap()
@@ -73,7 +75,12 @@ fn report(laptop: bool) -> Report {
         ("acme-contacts-r2a6".to_owned(), run("contacts", "bob@example.com")),
         ("acme-contacts-r1a6".to_owned(), run("contacts", "old@example.com")),
     ];
-    whole::report(Facts { migration: &migration(), phase_runs: &runs, laptop, memory: laptop })
+    whole::report(Facts {
+        migration: &migration(),
+        phase_runs: &runs,
+        laptop,
+        memory: laptop,
+    })
 }
 
 #[test]

@@ -81,12 +81,7 @@ pub(super) async fn revoke(cluster: &Cluster, migration: &Migration, gate: &str)
 }
 
 /// Waits a little for the operator, and says what it made of it.
-async fn outcome(
-    cluster: &Cluster,
-    patched: Migration,
-    gate: &str,
-    approval: Option<&str>,
-) -> Result<String, Error> {
+async fn outcome(cluster: &Cluster, patched: Migration, gate: &str, approval: Option<&str>) -> Result<String, Error> {
     let name = patched.name_any();
     let seen = async {
         let mut now = patched;
@@ -119,9 +114,9 @@ fn heard(migration: &Migration, gate: &str, approval: Option<&str>) -> Option<Re
     match (found.state, wanted) {
         (GateState::Passed, _) => Some(Ok(format!("gate {gate} has passed, approved by {by}; now {phase:?}"))),
         (GateState::Unguarded, Some(_)) => Some(Err(Error::Refused(format!("the gate stays shut: {message}")))),
-        (GateState::Stale, Some(wanted)) if found.evidence_digest == wanted.digest => {
-            Some(Err(Error::Refused(format!("the approval came too late, the evidence is stale: {message}"))))
-        }
+        (GateState::Stale, Some(wanted)) if found.evidence_digest == wanted.digest => Some(Err(Error::Refused(
+            format!("the approval came too late, the evidence is stale: {message}"),
+        ))),
         (GateState::Approved, Some(wanted)) if by == wanted.by => {
             Some(Ok(format!("gate {gate} is approved by {by}{}", held_up(migration))))
         }
@@ -135,7 +130,9 @@ fn heard(migration: &Migration, gate: &str, approval: Option<&str>) -> Option<Re
 /// Why an approved gate is not carried out at once.
 fn held_up(migration: &Migration) -> String {
     let waits = migration.status.iter().flat_map(|status| &status.waiting_for);
-    let told: Vec<String> = waits.map(|waiting| format!("; {}: {}", waiting.what, waiting.message)).collect();
+    let told: Vec<String> = waits
+        .map(|waiting| format!("; {}: {}", waiting.what, waiting.message))
+        .collect();
     clean(&told.concat())
 }
 
@@ -174,7 +171,9 @@ fn nothing_to_revoke(migration: &Migration, gate: &str) -> Option<String> {
             "gate {gate} of migration/{name} has passed: taking the approval back changes nothing (pause or cancel do)"
         ));
     }
-    let there = migration.annotations().contains_key(&format!("{APPROVAL_PREFIX}{gate}"));
+    let there = migration
+        .annotations()
+        .contains_key(&format!("{APPROVAL_PREFIX}{gate}"));
     (!there).then(|| format!("gate {gate} of migration/{name} is not approved: there is nothing to revoke"))
 }
 
@@ -183,7 +182,10 @@ async fn evidence(cluster: &Cluster, gate: &Gate) -> Result<String, Error> {
     let api: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     let doing = format!("read the evidence in configmap/{}", gate.evidence);
     let found = api.get(&gate.evidence).await.map_err(Error::kube(doing))?;
-    let text = found.data.and_then(|mut data| data.remove(EVIDENCE_KEY)).unwrap_or_default();
+    let text = found
+        .data
+        .and_then(|mut data| data.remove(EVIDENCE_KEY))
+        .unwrap_or_default();
     genuine(gate, text)
 }
 
@@ -229,10 +231,17 @@ fn summary(gate: &Gate, text: &str) -> Result<String, Error> {
         objects,
         bounds,
     } = evidence;
-    let kind = if gate.name == "mapping" { " (predicted by the rehearsal)" } else { "" };
+    let kind = if gate.name == "mapping" {
+        " (predicted by the rehearsal)"
+    } else {
+        ""
+    };
     let mut shown = format!("Evidence {} of gate {}\n", gate.evidence, gate.name);
     let lines = [
-        format!("  digest  {} (recomputed from the ConfigMap, equal)", gate.evidence_digest),
+        format!(
+            "  digest  {} (recomputed from the ConfigMap, equal)",
+            gate.evidence_digest
+        ),
         format!("  run {run}, plan {plan}, worker {worker_version}"),
         format!("  bounds  {}", clean(&bounds_of(&bounds))),
         format!("Books{kind}"),
@@ -249,11 +258,14 @@ fn bounds_of(bounds: &Value) -> String {
     let Value::Object(map) = bounds else {
         return bounds.to_string();
     };
-    let said = map.iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| match value {
-        Value::String(text) => format!("{key} {text}"),
-        Value::Object(map) if map.is_empty() => format!("{key} nothing"),
-        other => format!("{key} {other}"),
-    });
+    let said = map
+        .iter()
+        .filter(|(_, value)| !value.is_null())
+        .map(|(key, value)| match value {
+            Value::String(text) => format!("{key} {text}"),
+            Value::Object(map) if map.is_empty() => format!("{key} nothing"),
+            other => format!("{key} {other}"),
+        });
     said.collect::<Vec<_>>().join(", ")
 }
 
@@ -264,10 +276,14 @@ fn approval(digest: &str, user: &str, reason: Option<&str>) -> Result<String, Er
         write!(text, " for {reason}").expect("writing to a String cannot fail");
     }
     if text.chars().any(char::is_control) {
-        return Err(Error::Usage("an approval is one line: --for may have no line break".into()));
+        return Err(Error::Usage(
+            "an approval is one line: --for may have no line break".into(),
+        ));
     }
     if text.chars().count() > APPROVAL_MAX {
-        return Err(Error::Usage(format!("an approval may have {APPROVAL_MAX} characters: shorten --for")));
+        return Err(Error::Usage(format!(
+            "an approval may have {APPROVAL_MAX} characters: shorten --for"
+        )));
     }
     Ok(text)
 }
@@ -284,7 +300,8 @@ mod tests {
     use crate::{cli::kubectl::testing::migration, lifecycle::evidence};
 
     fn with_gate(gate: &Value) -> Migration {
-        let mut whole = json!({"name": "mapping", "evidenceDigest": "sha256:ab", "evidence": "acme-evidence-mapping-1"});
+        let mut whole =
+            json!({"name": "mapping", "evidenceDigest": "sha256:ab", "evidence": "acme-evidence-mapping-1"});
         for (key, value) in gate.as_object().unwrap() {
             whole[key] = value.clone();
         }
@@ -296,16 +313,31 @@ mod tests {
         for (gate, wanted) in [
             (json!({"state": "Waiting"}), None),
             (json!({"state": "Approved", "approvedBy": "anna"}), None),
-            (json!({"state": "Stale", "message": "the plan changed"}), Some("is stale: the plan changed")),
-            (json!({"state": "Unguarded", "message": "no policy"}), Some("stays shut: no policy")),
-            (json!({"state": "Passed", "approvedBy": "anna"}), Some("passed already, approved by anna")),
-            (json!({"state": "Waiting", "name": "cutover"}), Some("no evidence yet: the Migration is in phase AwaitingMapping")),
+            (
+                json!({"state": "Stale", "message": "the plan changed"}),
+                Some("is stale: the plan changed"),
+            ),
+            (
+                json!({"state": "Unguarded", "message": "no policy"}),
+                Some("stays shut: no policy"),
+            ),
+            (
+                json!({"state": "Passed", "approvedBy": "anna"}),
+                Some("passed already, approved by anna"),
+            ),
+            (
+                json!({"state": "Waiting", "name": "cutover"}),
+                Some("no evidence yet: the Migration is in phase AwaitingMapping"),
+            ),
         ] {
             let seen = with_gate(&gate);
             let refused = open_gate(&seen, "mapping").err().map(|error| error.to_string());
             match wanted {
                 None => assert_eq!(refused, None),
-                Some(wanted) => assert!(refused.as_deref().is_some_and(|text| text.contains(wanted)), "{refused:?}"),
+                Some(wanted) => assert!(
+                    refused.as_deref().is_some_and(|text| text.contains(wanted)),
+                    "{refused:?}"
+                ),
             }
         }
     }
@@ -317,7 +349,12 @@ mod tests {
         assert_eq!(verbs::parse_approval(&text).unwrap().by, "anna@example.com");
         assert_eq!(approval("sha256:ab", "anna", Some("  ")).unwrap(), "sha256:ab by anna");
         assert_eq!(approval("sha256:ab", "anna", Some("a\nb")).unwrap_err().code(), 2);
-        assert_eq!(approval("sha256:ab", "anna", Some(&"x".repeat(600))).unwrap_err().code(), 2);
+        assert_eq!(
+            approval("sha256:ab", "anna", Some(&"x".repeat(600)))
+                .unwrap_err()
+                .code(),
+            2
+        );
         let line = yaml_line("mapping", &text);
         let read: std::collections::BTreeMap<String, String> = serde_saphyr::from_str(&line).unwrap();
         assert_eq!(read["approval.crmferry.io/mapping"], text);
@@ -334,7 +371,10 @@ mod tests {
         let gate = open_gate(&gate, "mapping").unwrap();
         let text = genuine(gate, sealed.json.clone()).unwrap();
         let shown = summary(gate, &text).unwrap();
-        assert!(shown.contains("contacts") && shown.contains("maxDelta 7") && shown.contains("validHours 72"), "{shown}");
+        assert!(
+            shown.contains("contacts") && shown.contains("maxDelta 7") && shown.contains("validHours 72"),
+            "{shown}"
+        );
         let forged = genuine(gate, sealed.json.replace("10", "11")).unwrap_err().to_string();
         assert!(forged.contains("is not what gate mapping names"), "{forged}");
         assert!(summary(gate, "{}").is_err());
@@ -346,10 +386,26 @@ mod tests {
         for (gate, approval, wanted) in [
             (json!({"state": "Waiting"}), approval, None),
             (json!({"state": "Approved", "approvedBy": "bob"}), approval, None),
-            (json!({"state": "Approved", "approvedBy": "anna"}), approval, Some((true, "is approved by anna"))),
-            (json!({"state": "Passed", "approvedBy": "anna"}), approval, Some((true, "has passed"))),
-            (json!({"state": "Unguarded", "message": "no policy"}), approval, Some((false, "no policy"))),
-            (json!({"state": "Stale", "message": "old"}), approval, Some((false, "too late"))),
+            (
+                json!({"state": "Approved", "approvedBy": "anna"}),
+                approval,
+                Some((true, "is approved by anna")),
+            ),
+            (
+                json!({"state": "Passed", "approvedBy": "anna"}),
+                approval,
+                Some((true, "has passed")),
+            ),
+            (
+                json!({"state": "Unguarded", "message": "no policy"}),
+                approval,
+                Some((false, "no policy")),
+            ),
+            (
+                json!({"state": "Stale", "message": "old"}),
+                approval,
+                Some((false, "too late")),
+            ),
             (json!({"state": "Approved", "approvedBy": "anna"}), None, None),
             (json!({"state": "Waiting"}), None, Some((true, "not approved any more"))),
         ] {
@@ -367,10 +423,13 @@ mod tests {
     fn revoking_needs_an_approval_that_was_not_carried_out() {
         let mut seen = with_gate(&json!({"state": "Approved", "approvedBy": "anna"}));
         assert!(nothing_to_revoke(&seen, "mapping").unwrap().contains("is not approved"));
-        seen.annotations_mut().insert("approval.crmferry.io/mapping".into(), "x".into());
+        seen.annotations_mut()
+            .insert("approval.crmferry.io/mapping".into(), "x".into());
         assert_eq!(nothing_to_revoke(&seen, "mapping"), None);
         let mut passed = with_gate(&json!({"state": "Passed"}));
-        passed.annotations_mut().insert("approval.crmferry.io/mapping".into(), "x".into());
+        passed
+            .annotations_mut()
+            .insert("approval.crmferry.io/mapping".into(), "x".into());
         assert!(nothing_to_revoke(&passed, "mapping").unwrap().contains("has passed"));
     }
 }

@@ -62,7 +62,7 @@ pub(super) async fn push(
     let told = bar.clone();
     let (kept, at) = with_pod(cluster, migration, "push", image, async |pods, name| {
         let command = ["pod-receive", &home(migration), &path];
-        let process = exec(pods, name, &command, true).await?;
+        let process = exec(pods, name, &command).await?;
         deliver(process, parcels, told).await
     })
     .await?;
@@ -93,15 +93,22 @@ pub(super) async fn results(
         source,
     };
     fs::create_dir_all(into).map_err(local)?;
-    let beside = tempfile::Builder::new().prefix(".crmferry-").tempdir_in(into).map_err(local)?;
+    let beside = tempfile::Builder::new()
+        .prefix(".crmferry-")
+        .tempdir_in(into)
+        .map_err(local)?;
     let arrived = beside.path().join("arrived");
     let bar = progress("fetching", None);
     let told = bar.clone();
     let place = arrived.clone();
     let (manifest, _) = with_pod(cluster, migration, "results", image, async |pods, name| {
         let home = home(migration);
-        let command = if all { vec!["pod-send", &home, "--all"] } else { vec!["pod-send", &home] };
-        let process = exec(pods, name, &command, false).await?;
+        let command = if all {
+            vec!["pod-send", &home, "--all"]
+        } else {
+            vec!["pod-send", &home]
+        };
+        let process = exec(pods, name, &command).await?;
         fetch(process, place, told).await
     })
     .await?;
@@ -123,7 +130,10 @@ fn settle(arrived: &Path, into: &Path) -> Result<(), Error> {
         path: into.to_path_buf(),
         source,
     };
-    let entries: Vec<_> = fs::read_dir(arrived).map_err(local)?.collect::<Result<_, _>>().map_err(local)?;
+    let entries: Vec<_> = fs::read_dir(arrived)
+        .map_err(local)?
+        .collect::<Result<_, _>>()
+        .map_err(local)?;
     for entry in &entries {
         free(into, &entry.file_name().to_string_lossy())?;
     }
@@ -178,7 +188,10 @@ async fn with_pod<T>(
         let error = Error::kube(format!("delete pod/{name} (it ends by itself)"))(error);
         eprintln!("warning: {error}");
     }
-    let created = made.metadata.creation_timestamp.map_or_else(Timestamp::now, |time| time.0);
+    let created = made
+        .metadata
+        .creation_timestamp
+        .map_or_else(Timestamp::now, |time| time.0);
     let elapsed = SignedDuration::try_from(clock.elapsed()).unwrap_or_default();
     Ok((outcome?, created.saturating_add(elapsed).unwrap_or(created)))
 }
@@ -215,7 +228,11 @@ async fn known(cluster: &Cluster) -> Known {
         };
         let maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), &namespace);
         let text = match settings {
-            Some(name) => maps.get(&name).await.ok().and_then(|map| map.data?.remove("worker.yaml")),
+            Some(name) => maps
+                .get(&name)
+                .await
+                .ok()
+                .and_then(|map| map.data?.remove("worker.yaml")),
             None => None,
         };
         return Known {
@@ -231,14 +248,19 @@ async fn started(cluster: &Cluster, migration: &Migration, pods: &Api<Pod>, name
     let begun = Instant::now();
     let mut noted = String::new();
     loop {
-        let seen = pods.get(name).await.map_err(Error::kube(format!("look at pod/{name}")))?;
+        let seen = pods
+            .get(name)
+            .await
+            .map_err(Error::kube(format!("look at pod/{name}")))?;
         match pod::standing(&seen) {
             Standing::Ready => return Ok(()),
             Standing::Over(why) => return Err(Error::Refused(format!("pod/{name} ended at once: {why}"))),
             Standing::Starting => {}
         }
         let found = first_trouble(cluster, migration, seen).await;
-        let advice = found.as_ref().map(|trouble| pod::advise(trouble, &migration.name_any(), &cluster.namespace));
+        let advice = found
+            .as_ref()
+            .map(|trouble| pod::advise(trouble, &migration.name_any(), &cluster.namespace));
         if begun.elapsed() > PATIENCE || found.as_ref().is_some_and(pod::is_lasting) {
             return Err(Error::Refused(advice.unwrap_or_else(|| {
                 format!(
@@ -270,13 +292,15 @@ async fn first_trouble(cluster: &Cluster, migration: &Migration, pod: Pod) -> Op
         events,
         missing_claim: missing.then(|| claim.clone()),
     };
-    troubles(&cluster.namespace, "", JobSeen::Pending, &scene).into_iter().next()
+    troubles(&cluster.namespace, "", JobSeen::Pending, &scene)
+        .into_iter()
+        .next()
 }
 
-async fn exec(pods: &Api<Pod>, name: &str, command: &[&str], stdin: bool) -> Result<AttachedProcess, Error> {
+async fn exec(pods: &Api<Pod>, name: &str, command: &[&str]) -> Result<AttachedProcess, Error> {
     let parameters = AttachParams::default()
         .container(CONTAINER)
-        .stdin(stdin)
+        .stdin(true)
         .stdout(true)
         .stderr(true)
         .max_stdin_buf_size(CHUNK)
@@ -361,24 +385,23 @@ async fn hand_over(
     if arrived != sent {
         return Err(TransferError::Differs { arrived, sent });
     }
-    stdin.write_all(format!("keep {sent}\n").as_bytes()).await.map_err(cut)?;
+    stdin
+        .write_all(format!("keep {sent}\n").as_bytes())
+        .await
+        .map_err(cut)?;
     stdin.flush().await.map_err(cut)?;
     let kept = async_line(&mut stdout).await?;
     kept.starts_with("kept ").then_some(manifest).ok_or(TransferError::Cut)
 }
 
 /// Our end of `results`.
-async fn fetch(
-    mut process: AttachedProcess,
-    into: std::path::PathBuf,
-    bar: ProgressBar,
-) -> Result<Manifest, Error> {
+async fn fetch(mut process: AttachedProcess, into: std::path::PathBuf, bar: ProgressBar) -> Result<Manifest, Error> {
     let fate = Fate::of(&mut process);
-    let Some(mut stdout) = process.stdout() else {
+    let (Some(mut stdin), Some(stdout)) = (process.stdin(), process.stdout()) else {
         return Err(TransferError::Cut.into());
     };
     let (sender, chunks) = mpsc::channel(QUEUE);
-    let unpacking = tokio::task::spawn_blocking(move || {
+    let mut unpacking = tokio::task::spawn_blocking(move || {
         let mut input = ChunkReader {
             chunks,
             open: Vec::new(),
@@ -386,25 +409,38 @@ async fn fetch(
         };
         let manifest = transfer::unpack(&mut input, &into, &mut |bytes| bar.inc(bytes))?;
         let sent = transfer::line(input).map_err(|_| TransferError::Cut)?;
-        let (sent, arrived) = (sent.trim_start_matches("sent ").to_owned(), manifest.digest().to_string());
+        let (sent, arrived) = (
+            sent.trim_start_matches("sent ").to_owned(),
+            manifest.digest().to_string(),
+        );
         if sent == arrived {
             Ok(manifest)
         } else {
             Err(TransferError::Differs { arrived, sent })
         }
     });
+    let outcome = tokio::select! {
+        outcome = &mut unpacking => outcome,
+        () = feed(stdout, sender) => unpacking.await,
+    };
+    let outcome = outcome.unwrap_or(Err(TransferError::Cut));
+    if outcome.is_ok() {
+        // the pod ends now; where it is gone already, nothing is lost
+        let _ = stdin.write_all(b"got it\n").await;
+    }
+    fate.explain(outcome).await
+}
+
+/// Passes on what comes until it ends; an end that comes too early is seen by who unpacks.
+async fn feed(mut stdout: impl AsyncRead + Unpin, sender: mpsc::Sender<Vec<u8>>) {
     loop {
         let mut chunk = vec![0; CHUNK];
-        // an end that comes too early is seen by who unpacks
         let read = stdout.read(&mut chunk).await.unwrap_or(0);
         chunk.truncate(read);
         if read == 0 || sender.send(chunk).await.is_err() {
             break;
         }
     }
-    drop(sender);
-    let outcome = unpacking.await.unwrap_or(Err(TransferError::Cut));
-    fate.explain(outcome).await
 }
 
 async fn async_line(input: &mut (impl AsyncRead + Unpin)) -> Result<String, TransferError> {
@@ -423,7 +459,9 @@ struct ChunkWriter(mpsc::Sender<Vec<u8>>);
 
 impl Write for ChunkWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.blocking_send(bytes.to_vec()).map_err(|_| io::ErrorKind::BrokenPipe)?;
+        self.0
+            .blocking_send(bytes.to_vec())
+            .map_err(|_| io::ErrorKind::BrokenPipe)?;
         Ok(bytes.len())
     }
 
@@ -460,7 +498,10 @@ fn progress(what: &str, bytes: Option<u64>) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let (bar, template) = match bytes {
-        Some(bytes) => (ProgressBar::new(bytes), "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}"),
+        Some(bytes) => (
+            ProgressBar::new(bytes),
+            "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}",
+        ),
         None => (ProgressBar::new_spinner(), "{msg} {bytes} {bytes_per_sec}"),
     };
     let style = ProgressStyle::with_template(template).expect("a constant template that a test renders");
@@ -492,7 +533,11 @@ mod tests {
     fn bytes_pass_the_channel_in_any_portions() {
         let (sender, chunks) = mpsc::channel(QUEUE);
         let mut writer = ChunkWriter(sender);
-        let mut reader = ChunkReader { chunks, open: Vec::new(), read: 0 };
+        let mut reader = ChunkReader {
+            chunks,
+            open: Vec::new(),
+            read: 0,
+        };
         writer.write_all(b"hello ").unwrap();
         writer.write_all(b"world").unwrap();
         drop(writer);
@@ -522,7 +567,10 @@ mod tests {
                 while let Ok(read @ 1..) = their_stdin.read(&mut chunk).await {
                     let mut bytes = chunk[..read].to_vec();
                     if spoil {
-                        bytes.iter_mut().filter(|byte| **byte == b'1').for_each(|byte| *byte = b'2');
+                        bytes
+                            .iter_mut()
+                            .filter(|byte| **byte == b'1')
+                            .for_each(|byte| *byte = b'2');
                     }
                     if sender.send(bytes).await.is_err() {
                         break;
@@ -531,7 +579,11 @@ mod tests {
             });
             let (out, mut said) = mpsc::channel(QUEUE);
             let receiving = tokio::task::spawn_blocking(move || {
-                let input = ChunkReader { chunks, open: Vec::new(), read: 0 };
+                let input = ChunkReader {
+                    chunks,
+                    open: Vec::new(),
+                    read: 0,
+                };
                 transfer::receive(&root, "crm/acme", "exports", input, ChunkWriter(out))
             });
             while let Some(chunk) = said.recv().await {
@@ -550,21 +602,31 @@ mod tests {
         let (source, root) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         fs::write(source.path().join("contacts.csv"), "x".repeat(200_000)).unwrap();
         fs::write(source.path().join("deals.csv"), "plain").unwrap();
-        let manifest = pushed(root.path(), transfer::list(source.path()).unwrap(), false).await.unwrap();
+        let manifest = pushed(root.path(), transfer::list(source.path()).unwrap(), false)
+            .await
+            .unwrap();
         assert_eq!((manifest.files(), manifest.bytes()), (2, 200_005));
         let contacts = root.path().join("crm/acme/exports/contacts.csv");
         assert_eq!(fs::metadata(&contacts).unwrap().len(), 200_000);
 
         let spoilt = tempfile::tempdir().unwrap();
         fs::write(spoilt.path().join("contacts.csv"), "a 1 that becomes a 2 on its way").unwrap();
-        let refused = pushed(root.path(), transfer::list(spoilt.path()).unwrap(), true).await.unwrap_err();
-        assert!(matches!(refused, TransferError::Differs { .. } | TransferError::Cut), "{refused}");
+        let refused = pushed(root.path(), transfer::list(spoilt.path()).unwrap(), true)
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(refused, TransferError::Differs { .. } | TransferError::Cut),
+            "{refused}"
+        );
         assert_eq!(fs::metadata(&contacts).unwrap().len(), 200_000);
     }
 
     #[test]
     fn the_bar_s_templates_are_valid() {
-        for template in ["{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}", "{msg} {bytes} {bytes_per_sec}"] {
+        for template in [
+            "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}",
+            "{msg} {bytes} {bytes_per_sec}",
+        ] {
             ProgressStyle::with_template(template).unwrap();
         }
     }

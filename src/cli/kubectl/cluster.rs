@@ -12,10 +12,7 @@ use kube::{
 use serde_json::Value;
 
 use super::{error::Error, target};
-use crate::{
-    api::{LABEL_MIGRATION, Migration, PLUGIN, PhaseRun},
-    chain::Chain,
-};
+use crate::api::{LABEL_MIGRATION, Migration, PLUGIN, PhaseRun};
 
 /// How the cluster is reached, as kubectl has it.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -45,10 +42,10 @@ impl Cluster {
             cluster: None,
             user: None,
         };
+        // kube's own text names the causes already
         let unusable = |error: &dyn std::error::Error| {
             Error::Refused(format!(
-                "no usable kubeconfig: {}; give --kubeconfig FILE, or set KUBECONFIG",
-                Chain(error)
+                "no usable kubeconfig: {error}; give --kubeconfig FILE, or set KUBECONFIG"
             ))
         };
         let config = match (reach.kubeconfig, &options.context) {
@@ -58,7 +55,9 @@ impl Cluster {
                     .await
                     .map_err(|error| unusable(&error))
             }
-            (None, Some(_)) => Config::from_kubeconfig(&options).await.map_err(|error| unusable(&error)),
+            (None, Some(_)) => Config::from_kubeconfig(&options)
+                .await
+                .map_err(|error| unusable(&error)),
             (None, None) => Config::infer().await.map_err(|error| unusable(&error)),
         }?;
         let namespace = reach.namespace.unwrap_or_else(|| config.default_namespace.clone());
@@ -81,7 +80,11 @@ impl Cluster {
                 // who may get one by name need not be allowed to list them, but then the first error says it all
                 let there = self.names().await.unwrap_or_default();
                 let unknown = error.to_string().contains("does not know Crmferry's resources");
-                Err(if unknown { error } else { target::absent(&name, there, &self.namespace) })
+                Err(if unknown {
+                    error
+                } else {
+                    target::absent(&name, there, &self.namespace)
+                })
             }
             found => found,
         }

@@ -66,7 +66,10 @@ pub(super) fn explain(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => refusal(status),
         kube::Error::Auth(_) => format!("{}: log in to the cluster again", Chain(error)),
-        other => format!("the API server does not answer ({}): is the cluster up, and the context right?", Chain(other)),
+        other => format!(
+            "the API server does not answer ({}): is the cluster up, and the context right?",
+            Chain(other)
+        ),
     }
 }
 
@@ -112,7 +115,9 @@ mod tests {
     use super::*;
 
     fn said(code: u16, message: &str) -> String {
-        explain(&kube::Error::Api(Status::failure(message, "Reason").with_code(code).boxed()))
+        explain(&kube::Error::Api(
+            Status::failure(message, "Reason").with_code(code).boxed(),
+        ))
     }
 
     #[test]
@@ -157,7 +162,11 @@ mod tests {
                 "the cluster does not know Crmferry's resources: install the chart, or apply crds/",
             ),
             (404, "pods \"x\" not found", "pods \"x\" not found"),
-            (401, "Unauthorized", "the API server does not know you: log in to the cluster again"),
+            (
+                401,
+                "Unauthorized",
+                "the API server does not know you: log in to the cluster again",
+            ),
             (500, "", "the API server answered 500"),
         ] {
             assert_eq!(said(code, message), wanted);

@@ -23,13 +23,13 @@ use std::{
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub use self::transfer::{PodCommand, pod};
 use self::{
     approve::How,
     cluster::{Cluster, Reach},
     error::Error,
     status::Form,
 };
-pub use self::transfer::{PodCommand, pod};
 
 /// Follow and steer Migrations of a CRM into Odoo.
 ///
@@ -53,8 +53,10 @@ struct Arguments {
 #[derive(Subcommand, Debug)]
 enum Command {
     /// Show on one screen where a Migration is, its books, what it waits for and the command to go on.
-    #[command(after_help = "Examples:\n  kubectl crmferry status\n  kubectl crmferry status migration/acme -n crm --watch\n  \
-        kubectl crmferry status acme -o json | jq .commands")]
+    #[command(
+        after_help = "Examples:\n  kubectl crmferry status\n  kubectl crmferry status migration/acme -n crm --watch\n  \
+        kubectl crmferry status acme -o json | jq .commands"
+    )]
     Status {
         /// The Migration.
         target: Option<String>,
@@ -99,9 +101,11 @@ enum Command {
         target: Option<String>,
     },
     /// Try again what stalled; with from-extract, read the source again and go through everything after it.
-    #[command(override_usage = "kubectl crmferry retry [OPTIONS] [TARGET] [from-extract]",
+    #[command(
+        override_usage = "kubectl crmferry retry [OPTIONS] [TARGET] [from-extract]",
         after_help = "Examples:\n  kubectl crmferry retry migration/acme -n crm\n  \
-        kubectl crmferry retry migration/acme from-extract -n crm")]
+        kubectl crmferry retry migration/acme from-extract -n crm"
+    )]
     Retry {
         /// The Migration, and from-extract.
         #[arg(value_name = "TARGET", num_args = 0..=2)]
@@ -160,10 +164,12 @@ enum Command {
         json: bool,
     },
     /// Bring a folder of export files into the workspace; replaces what was pushed before, whole.
-    #[command(after_help = "Examples:\n  kubectl crmferry push ./exports migration/acme -n crm\n  \
+    #[command(
+        after_help = "Examples:\n  kubectl crmferry push ./exports migration/acme -n crm\n  \
         kubectl crmferry push ./exports acme --image crmferry/crmferry:0.1.0\n\n\
         It starts a short-lived pod that has the Migration's claim: you need the verbs create, get, delete on pods and \
-        get, create on pods/exec.")]
+        get, create on pods/exec."
+    )]
     Push {
         /// The folder.
         dir: PathBuf,
@@ -174,10 +180,12 @@ enum Command {
         image: Option<String>,
     },
     /// Fetch the results out of the workspace: CSVs of what succeeded, failed and was rejected, the scope.
-    #[command(after_help = "Examples:\n  kubectl crmferry results migration/acme -n crm -o ./acme\n  \
+    #[command(
+        after_help = "Examples:\n  kubectl crmferry results migration/acme -n crm -o ./acme\n  \
         kubectl crmferry results acme -o ./all --all\n\n\
         It starts a short-lived pod that has the Migration's claim: you need the verbs create, get, delete on pods and \
-        get, create on pods/exec.")]
+        get, create on pods/exec."
+    )]
     Results {
         /// The Migration.
         target: Option<String>,
@@ -237,9 +245,20 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
     let cluster = Cluster::connect(arguments.reach).await?;
     let of = async |target: &Option<String>| cluster.migration(target.as_deref()).await;
     match arguments.command {
-        Command::Status { target, watch: true, output } => status::watch(&cluster, &of(&target).await?, output.into()).await,
+        Command::Status {
+            target,
+            watch: true,
+            output,
+        } => status::watch(&cluster, &of(&target).await?, output.into()).await,
         Command::Status { target, output, .. } => status::show(&cluster, &of(&target).await?, output.into()).await,
-        Command::Approve { gate, target, print, by, reason, yes } => {
+        Command::Approve {
+            gate,
+            target,
+            print,
+            by,
+            reason,
+            yes,
+        } => {
             let how = How { print, by, reason, yes };
             approve::approve(&cluster, &of(&target).await?, &gate, how).await
         }
@@ -263,9 +282,12 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Push { dir, target, image } => {
             carry::push(&cluster, &of(&target).await?, &dir, image.as_deref()).await
         }
-        Command::Results { target, output, all, image } => {
-            carry::results(&cluster, &of(&target).await?, &output, all, image.as_deref()).await
-        }
+        Command::Results {
+            target,
+            output,
+            all,
+            image,
+        } => carry::results(&cluster, &of(&target).await?, &output, all, image.as_deref()).await,
     }
 }
 
@@ -274,8 +296,7 @@ fn write_report(output: Option<PathBuf>, text: &str) -> Result<(), Error> {
         print!("{text}");
         return Ok(());
     };
-    std::fs::write(&path, text)
-        .map_err(|error| Error::Refused(format!("cannot write {}: {error}", path.display())))?;
+    std::fs::write(&path, text).map_err(|error| Error::Refused(format!("cannot write {}: {error}", path.display())))?;
     println!("{}", path.display());
     Ok(())
 }
@@ -283,11 +304,15 @@ fn write_report(output: Option<PathBuf>, text: &str) -> Result<(), Error> {
 /// Asks, and goes on only at a yes.
 fn ask(question: &str) -> Result<(), Error> {
     if !io::stdin().is_terminal() {
-        return Err(Error::Usage(format!("{question} There is no terminal to ask at: give --yes")));
+        return Err(Error::Usage(format!(
+            "{question} There is no terminal to ask at: give --yes"
+        )));
     }
     eprint!("{question} [y/N] ");
     let mut answer = String::new();
-    let heard = io::stderr().flush().and_then(|()| io::stdin().lock().read_line(&mut answer));
+    let heard = io::stderr()
+        .flush()
+        .and_then(|()| io::stdin().lock().read_line(&mut answer));
     if heard.is_ok() && is_yes(&answer) {
         Ok(())
     } else {
@@ -310,7 +335,10 @@ mod tests {
         let mut arguments = Arguments::command();
         arguments.build();
         arguments.clone().debug_assert();
-        for command in arguments.get_subcommands().filter(|command| command.get_name() != "help") {
+        for command in arguments
+            .get_subcommands()
+            .filter(|command| command.get_name() != "help")
+        {
             let help = command.clone().render_long_help().to_string();
             assert!(help.contains("Example"), "{}", command.get_name());
         }
@@ -345,7 +373,14 @@ mod tests {
 
     #[test]
     fn an_unknown_gate_verb_or_flag_is_a_usage_error() {
-        for line in ["approve migration/acme", "revoke sandbox", "rollback acme", "status --wach", "results acme", "push"] {
+        for line in [
+            "approve migration/acme",
+            "revoke sandbox",
+            "rollback acme",
+            "status --wach",
+            "results acme",
+            "push",
+        ] {
             let error = Arguments::try_parse_from(["x"].into_iter().chain(line.split(' '))).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");
         }
@@ -353,7 +388,13 @@ mod tests {
 
     #[test]
     fn only_a_yes_is_a_yes() {
-        for (answer, wanted) in [("y\n", true), (" YES\n", true), ("\n", false), ("no", false), ("yep", false)] {
+        for (answer, wanted) in [
+            ("y\n", true),
+            (" YES\n", true),
+            ("\n", false),
+            ("no", false),
+            ("yep", false),
+        ] {
             assert_eq!(is_yes(answer), wanted, "{answer:?}");
         }
     }

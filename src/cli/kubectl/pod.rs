@@ -44,8 +44,13 @@ pub(super) struct Known {
 /// Image of workers and the ConfigMap with their settings, as an operator's Deployment names them.
 pub(super) fn operator_says(deployment: &Deployment) -> Option<(String, Option<String>)> {
     let pod = deployment.spec.as_ref()?.template.spec.as_ref()?;
-    let arguments = pod.containers.iter().flat_map(|container| container.args.iter().flatten());
-    let image = arguments.filter_map(|argument| argument.strip_prefix(IMAGE_FLAG)).next()?;
+    let arguments = pod
+        .containers
+        .iter()
+        .flat_map(|container| container.args.iter().flatten());
+    let image = arguments
+        .filter_map(|argument| argument.strip_prefix(IMAGE_FLAG))
+        .next()?;
     let mut volumes = pod.volumes.iter().flatten().filter(|volume| volume.name == "settings");
     let settings = volumes.find_map(|volume| Some(volume.config_map.as_ref()?.name.clone()));
     Some((image.to_owned(), settings))
@@ -57,7 +62,9 @@ pub(super) fn operator_says(deployment: &Deployment) -> Option<(String, Option<S
 /// Where none is known.
 pub(super) fn image(asked: Option<&str>, migration: &Migration, known: &Known) -> Result<String, Error> {
     let pinned = migration.status.as_ref().and_then(|status| status.worker.as_ref());
-    let pinned = pinned.map(|worker| worker.image.as_str()).filter(|image| !image.is_empty());
+    let pinned = pinned
+        .map(|worker| worker.image.as_str())
+        .filter(|image| !image.is_empty());
     asked.or(pinned).or(known.image.as_deref()).map(str::to_owned).ok_or_else(|| {
         Error::Refused(
             "which image? The Migration has pinned none yet and the operator's Deployment cannot be read: give --image IMAGE, \
@@ -125,13 +132,22 @@ pub(super) fn build(migration: &Migration, verb: &str, image: &str, known: &Know
 fn container(image: &str, pull_policy: Option<String>) -> Container {
     let quantities = |cpu: &str, memory: &str| {
         let pairs = [("cpu", cpu), ("memory", memory)];
-        Some(pairs.map(|(name, text)| (name.to_owned(), Quantity(text.to_owned()))).into())
+        Some(
+            pairs
+                .map(|(name, text)| (name.to_owned(), Quantity(text.to_owned())))
+                .into(),
+        )
     };
     Container {
         name: CONTAINER.into(),
         image: Some(image.to_owned()),
         image_pull_policy: pull_policy,
-        command: Some(vec![PROGRAM.into(), "pod-idle".into(), "--seconds".into(), LONGEST.to_string()]),
+        command: Some(vec![
+            PROGRAM.into(),
+            "pod-idle".into(),
+            "--seconds".into(),
+            LONGEST.to_string(),
+        ]),
         resources: Some(ResourceRequirements {
             requests: quantities("10m", "32Mi"),
             limits: quantities("1", "128Mi"),
@@ -191,7 +207,11 @@ pub(super) fn standing(pod: &Pod) -> Standing {
                 terminated.and_then(|ended| ended.message.clone()),
             ];
             let told: Vec<String> = told.into_iter().flatten().collect();
-            let why = if told.is_empty() { phase.to_owned() } else { told.join(": ") };
+            let why = if told.is_empty() {
+                phase.to_owned()
+            } else {
+                told.join(": ")
+            };
             Standing::Over(why)
         }
         _ => Standing::Starting,
@@ -201,7 +221,12 @@ pub(super) fn standing(pod: &Pod) -> Standing {
 /// Whether waiting longer cannot help.
 pub(super) fn is_lasting(trouble: &Trouble) -> bool {
     let image = trouble.reason.contains("Image") && trouble.reason != "ErrImagePull";
-    let config = ["ClaimMissing", "CreateContainerConfigError", "CreateContainerError", "RunContainerError"];
+    let config = [
+        "ClaimMissing",
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "RunContainerError",
+    ];
     image || config.contains(&trouble.reason.as_str())
 }
 
@@ -277,16 +302,28 @@ mod tests {
             (&spec["restartPolicy"], json!("Never")),
             (&spec["securityContext"]["runAsNonRoot"], json!(true)),
             (&spec["securityContext"]["fsGroup"], json!(GROUP)),
-            (&spec["securityContext"]["seccompProfile"]["type"], json!("RuntimeDefault")),
-            (&spec["volumes"], json!([{"name": "workspace", "persistentVolumeClaim": {"claimName": "ferry"}}])),
+            (
+                &spec["securityContext"]["seccompProfile"]["type"],
+                json!("RuntimeDefault"),
+            ),
+            (
+                &spec["volumes"],
+                json!([{"name": "workspace", "persistentVolumeClaim": {"claimName": "ferry"}}]),
+            ),
             (&container["securityContext"]["allowPrivilegeEscalation"], json!(false)),
             (&container["securityContext"]["readOnlyRootFilesystem"], json!(true)),
             (&container["securityContext"]["capabilities"], json!({"drop": ["ALL"]})),
-            (&container["volumeMounts"], json!([{"name": "workspace", "mountPath": "/workspace"}])),
+            (
+                &container["volumeMounts"],
+                json!([{"name": "workspace", "mountPath": "/workspace"}]),
+            ),
         ] {
             assert_eq!(found, &wanted);
         }
-        assert!(pod["metadata"]["labels"].get("app.kubernetes.io/managed-by").is_none(), "the operator's own pods only");
+        assert!(
+            pod["metadata"]["labels"].get("app.kubernetes.io/managed-by").is_none(),
+            "the operator's own pods only"
+        );
     }
 
     #[test]
@@ -319,32 +356,62 @@ mod tests {
         let state = |ready: bool| json!({"name": "t", "image": "i", "imageID": "", "ready": ready, "restartCount": 0});
         assert_eq!(standing(&Pod::default()), Standing::Starting);
         assert_eq!(standing(&pod(json!({"phase": "Pending"}))), Standing::Starting);
-        assert_eq!(standing(&pod(json!({"phase": "Running", "containerStatuses": [state(false)]}))), Standing::Starting);
-        assert_eq!(standing(&pod(json!({"phase": "Running", "containerStatuses": [state(true)]}))), Standing::Ready);
+        assert_eq!(
+            standing(&pod(json!({"phase": "Running", "containerStatuses": [state(false)]}))),
+            Standing::Starting
+        );
+        assert_eq!(
+            standing(&pod(json!({"phase": "Running", "containerStatuses": [state(true)]}))),
+            Standing::Ready
+        );
         let mut ended = state(false);
         ended["state"] = json!({"terminated": {"exitCode": 128, "reason": "StartError", "message": "no such file"}});
         let over = standing(&pod(json!({"phase": "Failed", "containerStatuses": [ended]})));
         assert_eq!(over, Standing::Over("StartError: no such file".into()));
-        assert_eq!(standing(&pod(json!({"phase": "Succeeded"}))), Standing::Over("Succeeded".into()));
+        assert_eq!(
+            standing(&pod(json!({"phase": "Succeeded"}))),
+            Standing::Over("Succeeded".into())
+        );
     }
 
     #[test]
     fn every_trouble_comes_with_what_to_do() {
         for (reason, message, lasting, wanted) in [
-            ("Unschedulable", "no node takes pod x: node has pod using PersistentVolumeClaim with the same name and \
-              ReadWriteOncePod access mode", false, "kubectl crmferry pause migration/acme -n crm"),
-            ("Unschedulable", "no node takes pod x: insufficient cpu", false, "make room"),
+            (
+                "Unschedulable",
+                "no node takes pod x: node has pod using PersistentVolumeClaim with the same name and \
+              ReadWriteOncePod access mode",
+                false,
+                "kubectl crmferry pause migration/acme -n crm",
+            ),
+            (
+                "Unschedulable",
+                "no node takes pod x: insufficient cpu",
+                false,
+                "make room",
+            ),
             ("ErrImagePull", "image x", false, "--image"),
             ("ImagePullBackOff", "image x", true, "--image"),
             ("ErrImageNeverPull", "image x", true, "--image"),
-            ("ClaimMissing", "there is no claim", true, "spec.workspace of migration/acme"),
+            (
+                "ClaimMissing",
+                "there is no claim",
+                true,
+                "spec.workspace of migration/acme",
+            ),
             ("FailedMount", "no such folder", false, "see to the volume"),
             ("CreateContainerError", "what", true, "what the cluster says"),
         ] {
-            let trouble = Trouble { reason: reason.into(), message: message.into(), command: "kubectl describe".into() };
+            let trouble = Trouble {
+                reason: reason.into(),
+                message: message.into(),
+                command: "kubectl describe".into(),
+            };
             assert_eq!(is_lasting(&trouble), lasting, "{reason}");
             let advice = advise(&trouble, "acme", "crm");
-            assert!(advice.contains(wanted) && advice.contains(message) && advice.ends_with("(more: kubectl describe)"));
+            assert!(
+                advice.contains(wanted) && advice.contains(message) && advice.ends_with("(more: kubectl describe)")
+            );
         }
     }
 }

@@ -89,9 +89,14 @@ fn told(verb: &str, answer: &Answer) -> Result<String, Error> {
 /// What cancelling means, as a question.
 fn price(migration: &Migration) -> String {
     let status = migration.status.clone().unwrap_or_default();
-    let sum = |count: fn(&crate::api::Book) -> i64| status.objects.iter().map(|object| count(&object.book)).sum::<i64>();
+    let sum =
+        |count: fn(&crate::api::Book) -> i64| status.objects.iter().map(|object| count(&object.book)).sum::<i64>();
     // before the first write the books are predictions
-    let written = if status.phase < Phase::PreparingSchema { 0 } else { sum(|book| book.present) };
+    let written = if status.phase < Phase::PreparingSchema {
+        0
+    } else {
+        sum(|book| book.present)
+    };
     let kept = if written > 0 {
         format!("its {written} records stay in Odoo")
     } else {
@@ -132,14 +137,19 @@ mod tests {
 
     #[test]
     fn only_the_answer_to_this_request_counts() {
-        let seen = migration(&json!({"lastRequest": {"request": "retry 1", "accepted": false, "message": "an attempt\nis at work",
-            "at": "2026-01-01T00:00:00Z"}}));
+        let seen = migration(
+            &json!({"lastRequest": {"request": "retry 1", "accepted": false, "message": "an attempt\nis at work",
+            "at": "2026-01-01T00:00:00Z"}}),
+        );
         assert!(answer(&seen, "retry 2").is_none());
         let answer = answer(&seen, "retry 1").unwrap();
         let refused = told("retry", answer).unwrap_err();
         assert_eq!(refused.to_string(), "retry was refused: an attempt is at work");
         assert_eq!(refused.code(), 1);
-        let accepted = Answer { accepted: true, ..answer.clone() };
+        let accepted = Answer {
+            accepted: true,
+            ..answer.clone()
+        };
         assert_eq!(told("retry", &accepted).unwrap(), "retry: an attempt is at work");
     }
 
@@ -148,8 +158,14 @@ mod tests {
         let seen = migration(&json!({"phase": "Loading", "run": 2,
             "objects": [{"name": "a", "model": "m", "book": {"present": 40}}, {"name": "b", "model": "m", "book": {"present": 2}}]}));
         let text = price(&seen);
-        assert!(text.contains("run 2") && text.contains("its 42 records stay in Odoo"), "{text}");
-        for none in [json!({}), json!({"phase": "Rehearsing", "objects": [{"name": "a", "model": "m", "book": {"present": 4}}]})] {
+        assert!(
+            text.contains("run 2") && text.contains("its 42 records stay in Odoo"),
+            "{text}"
+        );
+        for none in [
+            json!({}),
+            json!({"phase": "Rehearsing", "objects": [{"name": "a", "model": "m", "book": {"present": 4}}]}),
+        ] {
             assert!(price(&migration(&none)).contains("if anything, stays there"));
         }
     }

@@ -16,7 +16,10 @@ use kube::{
 use super::{Cluster, Error};
 use crate::{
     api::{Migration, PhaseRun},
-    report::status::{self, View},
+    report::{
+        status::{self, View},
+        whole::{self, Facts},
+    },
 };
 
 /// Ages on the screen are this old at most.
@@ -43,7 +46,18 @@ pub(super) async fn show(cluster: &Cluster, migration: &Migration, form: Form) -
 /// The report of a Migration as text.
 pub(super) async fn report(cluster: &Cluster, migration: &Migration, form: Form) -> Result<String, Error> {
     let runs = cluster.phase_runs(&migration.name_any()).await?;
-    Ok(rendered(migration, &runs, form, false))
+    let told = |run: PhaseRun| Some((run.name_any(), run.status?));
+    let phase_runs: Vec<_> = runs.into_iter().filter_map(told).collect();
+    let report = whole::report(Facts {
+        migration,
+        phase_runs: &phase_runs,
+        laptop: false,
+        memory: false,
+    });
+    Ok(match form {
+        Form::Text => whole::markdown(&report),
+        Form::Json => whole::json(&report),
+    })
 }
 
 fn rendered(migration: &Migration, runs: &[PhaseRun], form: Form, colour: bool) -> String {
@@ -123,8 +137,16 @@ mod tests {
 
     #[test]
     fn a_watch_ends_only_for_what_will_not_pass() {
-        let failed = |code| watcher::Error::WatchFailed(kube::Error::Api(Status::failure("m", "r").with_code(code).boxed()));
-        for (code, ends) in [(403, true), (404, true), (401, true), (500, false), (410, false), (429, false)] {
+        let failed =
+            |code| watcher::Error::WatchFailed(kube::Error::Api(Status::failure("m", "r").with_code(code).boxed()));
+        for (code, ends) in [
+            (403, true),
+            (404, true),
+            (401, true),
+            (500, false),
+            (410, false),
+            (429, false),
+        ] {
             assert_eq!(broken(failed(code), "acme").is_some(), ends, "{code}");
         }
         assert!(broken(watcher::Error::NoResourceVersion, "acme").is_none());

@@ -11,14 +11,20 @@ pub(super) fn parse(text: &str) -> Result<String, Error> {
         None => text,
         Some(("migration" | "migrations" | "mig" | "migration.crmferry.io" | "migrations.crmferry.io", name)) => name,
         Some((kind, _)) => {
-            return Err(Error::Usage(format!("{kind:?} is not what this is about: write migration/NAME or NAME")));
+            return Err(Error::Usage(format!(
+                "{kind:?} is not what this is about: write migration/NAME or NAME"
+            )));
         }
     };
     let valid = !name.is_empty()
         && name.len() <= 253
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.'));
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.'));
     if !valid {
-        return Err(Error::Usage(format!("{name:?} is no name of a Migration: write migration/NAME or NAME")));
+        return Err(Error::Usage(format!(
+            "{name:?} is no name of a Migration: write migration/NAME or NAME"
+        )));
     }
     Ok(name.to_owned())
 }
@@ -47,13 +53,21 @@ pub(super) fn absent(name: &str, mut there: Vec<String>, namespace: &str) -> Err
     there.sort();
     Error::Refused(match there.as_slice() {
         [] => format!("there is no Migration {name} in namespace {namespace}, nor any other: look in another with -n"),
-        some => format!("there is no Migration {name} in namespace {namespace}; there is {}", listed(some)),
+        some => format!(
+            "there is no Migration {name} in namespace {namespace}; there is {}",
+            listed(some)
+        ),
     })
 }
 
 fn listed(names: &[String]) -> String {
     const SHOWN: usize = 10;
-    let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let shown = names
+        .iter()
+        .take(SHOWN)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
     match names.len().saturating_sub(SHOWN) {
         0 => shown,
         more => format!("{shown} and {more} more"),
@@ -72,7 +86,9 @@ pub(super) fn retry(words: &[String]) -> Result<(Option<String>, bool), Error> {
         } else if target.is_none() {
             target = Some(word.clone());
         } else {
-            return Err(Error::Usage(format!("{word:?} is too much: write retry [migration/NAME] [from-extract]")));
+            return Err(Error::Usage(format!(
+                "{word:?} is too much: write retry [migration/NAME] [from-extract]"
+            )));
         }
     }
     Ok((target, from_extract))
@@ -124,7 +140,11 @@ mod tests {
             ("acme other", None),
         ] {
             let found = retry(&words(text)).ok();
-            assert_eq!(found.as_ref().map(|(target, from)| (target.as_deref(), *from)), wanted, "{text:?}");
+            assert_eq!(
+                found.as_ref().map(|(target, from)| (target.as_deref(), *from)),
+                wanted,
+                "{text:?}"
+            );
         }
     }
 }

@@ -69,7 +69,9 @@ pub enum TransferError {
     #[error("{0:?} is not a name that may be written there")]
     Name(String),
     /// A folder that is the run's own.
-    #[error("spec.source.files.path {0:?} lies in a folder that runs keep their own files in: choose another, such as exports/")]
+    #[error(
+        "spec.source.files.path {0:?} lies in a folder that runs keep their own files in: choose another, such as exports/"
+    )]
     Ours(String),
     /// A file that became longer or shorter meanwhile.
     #[error("{} changed while it was sent: try again when nobody writes to it", .0.display())]
@@ -86,7 +88,7 @@ pub enum TransferError {
         sent: String,
     },
     /// The other end went away.
-    #[error("the connection ended early: nothing was replaced")]
+    #[error("the connection ended early, and nothing was put in place: try again")]
     Cut,
     /// Reading or writing failed.
     #[error("{}", .path.display())]
@@ -156,7 +158,8 @@ pub async fn pod(command: PodCommand) -> u8 {
         PodCommand::PodIdle { seconds } => return idle(Duration::from_secs(seconds)).await,
         PodCommand::PodReceive { folder, path } => receive(root, &folder, &path, io::stdin().lock(), io::stdout()),
         PodCommand::PodSend { folder, all } => {
-            send(root, &folder, all, BufWriter::with_capacity(1 << 16, io::stdout().lock()))
+            let output = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+            send(root, &folder, all, output, io::stdin().lock())
         }
     };
     match done {
@@ -194,7 +197,9 @@ pub fn list(folder: &Path) -> Result<Vec<Parcel>, TransferError> {
         for entry in fs::read_dir(&place).map_err(TransferError::io(&place))? {
             let path = entry.map_err(TransferError::io(&place))?.path();
             let leaf = path.file_name().unwrap_or_default();
-            let leaf = leaf.to_str().ok_or_else(|| TransferError::Name(leaf.to_string_lossy().into_owned()))?;
+            let leaf = leaf
+                .to_str()
+                .ok_or_else(|| TransferError::Name(leaf.to_string_lossy().into_owned()))?;
             let name = format!("{prefix}{leaf}");
             let seen = fs::symlink_metadata(&path).map_err(TransferError::io(&path))?;
             if seen.is_dir() {
@@ -265,13 +270,19 @@ pub fn pack<W: Write>(
             .append_data(&mut header, name, &mut counted)
             .map_err(TransferError::io(path))?;
         let (bytes, hash) = (counted.bytes, hex(&counted.hash.finalize()));
-        let more = counted.inner.into_inner().read(&mut [0]).map_err(TransferError::io(path))?;
+        let more = counted
+            .inner
+            .into_inner()
+            .read(&mut [0])
+            .map_err(TransferError::io(path))?;
         if bytes != *size || more > 0 {
             return Err(TransferError::Changed(path.clone()));
         }
         manifest.files.push((name.clone(), bytes, hash));
     }
-    let output = archive.into_inner().map_err(TransferError::io(Path::new("the connection")))?;
+    let output = archive
+        .into_inner()
+        .map_err(TransferError::io(Path::new("the connection")))?;
     Ok((manifest, output))
 }
 
@@ -314,7 +325,9 @@ pub fn unpack(input: impl Read, into: &Path, told: &mut dyn FnMut(u64)) -> Resul
             return Err(TransferError::Cut);
         }
         file.sync_all().map_err(TransferError::io(&path))?;
-        manifest.files.push((name, counted.bytes, hex(&counted.hash.finalize())));
+        manifest
+            .files
+            .push((name, counted.bytes, hex(&counted.hash.finalize())));
     }
     Ok(manifest)
 }
@@ -390,11 +403,12 @@ pub fn receive(
         .map_err(TransferError::io(wire))
 }
 
-/// The pod's end of `results`: a tar, then the digest of what it holds.
+/// The pod's end of `results`: a tar, then the digest of what it holds. Ends only when the other end says it has it all:
+/// what is still on its way when a process ends can be lost.
 ///
 /// # Errors
 /// When there is nothing to send, or it cannot be read.
-pub fn send(root: &Path, folder: &str, all: bool, output: impl Write) -> Result<(), TransferError> {
+pub fn send(root: &Path, folder: &str, all: bool, output: impl Write, input: impl Read) -> Result<(), TransferError> {
     let folder = root.join(inside(folder).ok_or_else(|| TransferError::Name(folder.to_owned()))?);
     let mut parcels = list(&folder)?;
     parcels.retain(|parcel| all || parcel.name.starts_with("results/"));
@@ -404,7 +418,8 @@ pub fn send(root: &Path, folder: &str, all: bool, output: impl Write) -> Result<
     let (manifest, mut output) = pack(&parcels, output, &mut |_| {})?;
     writeln!(output, "sent {}", manifest.digest())
         .and_then(|()| output.flush())
-        .map_err(TransferError::io(Path::new("the connection")))
+        .map_err(TransferError::io(Path::new("the connection")))?;
+    line(input).map(drop).map_err(|_| TransferError::Cut)
 }
 
 /// The line after a tar; the zeros that fill the tar up are passed over.

@@ -6,7 +6,7 @@ pub mod executor;
 pub mod prepare;
 pub mod show;
 
-use std::{io::Write, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt::Write as _, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::ValueEnum;
 use jiff::Timestamp;
@@ -143,7 +143,7 @@ pub async fn run(args: Args) -> Result<Exit, Error> {
     let _lock = workspace::exclusive(&root)?;
     let folder = Folder::new(&root);
     let stop = signals::stop().map_err(Error::outside("listen to signals"))?;
-    let mut show = Show::new();
+    let mut show = Show::here();
     let executor = open(&args, &manifests, folder, &mut show).await?;
     let mut session = Session {
         executor,
@@ -363,16 +363,16 @@ impl Session {
             books::text(&status.objects)
         );
         for finding in &status.findings {
-            text += &format!("{}\n", super::error::finding_line(finding));
+            let _ = writeln!(text, "{}", super::error::finding_line(finding));
         }
-        text += &format!(
-            "\nEvidence {}\nDigest   {}\n",
+        let _ = writeln!(
+            text,
+            "\nEvidence {}\nDigest   {}",
             self.executor.folder().path(evidence).display(),
             gate.evidence_digest
         );
-        text += &format!("Approve {} as {}? [y/N] ", gate.name, user());
+        let _ = write!(text, "Approve {} as {}? [y/N] ", gate.name, user());
         super::print(&text);
-        let _ = std::io::stdout().flush();
         let answer = tokio::task::spawn_blocking(|| {
             let mut line = String::new();
             std::io::stdin().read_line(&mut line).map(|_| line)
@@ -393,27 +393,34 @@ impl Session {
         if !report.objects.is_empty() {
             text += &books::text(&report.objects);
         }
-        if !report.reasons.is_empty() {
-            text += "\nLeft out, or not as in the source:\n";
+        for (title, kinds) in whole::REASONS {
+            let told: Vec<_> = report
+                .reasons
+                .iter()
+                .filter(|reason| kinds.contains(&reason.kind))
+                .collect();
+            if told.is_empty() {
+                continue;
+            }
+            text += &format!("\n{title}:\n");
             text.extend(
-                report
-                    .reasons
-                    .iter()
+                told.iter()
                     .take(TOP_REASONS)
                     .map(|reason| format!("  {}\n", whole::sentence(reason))),
             );
-            if let Some(more) = report.reasons.len().checked_sub(TOP_REASONS).filter(|more| *more > 0) {
-                text += &format!("  and {more} more reasons\n");
+            if told.len() > TOP_REASONS {
+                text += &format!("  and {} more reasons\n", told.len() - TOP_REASONS);
             }
         }
         let at = |name: &str| self.executor.folder().path(name).display().to_string();
         if self.executor.folder().path("results").exists() {
-            text += &format!(
-                "\nRecord by record  {}\n",
+            let _ = writeln!(
+                text,
+                "\nRecord by record  {}",
                 at("results/<object>/{succeeded,failed,rejected,noted,unprocessed}.csv")
             );
         }
-        text += &format!("Report            {}\n\n", at("report.md"));
+        let _ = write!(text, "Report            {}\n\n", at("report.md"));
         text += &self.verdict(exit, &status);
         super::print(&text);
         Ok(self.answered(exit, &status))
@@ -436,9 +443,9 @@ impl Session {
     fn verdict(&self, exit: Exit, status: &MigrationStatus) -> String {
         let waits = |text: &mut String| {
             for wait in &status.waiting_for {
-                *text += &format!("  {}: {}\n", wait.what, wait.message);
+                let _ = writeln!(text, "  {}: {}", wait.what, wait.message);
                 if !wait.command.is_empty() {
-                    *text += &format!("    {}\n", self.typed(&wait.command));
+                    let _ = writeln!(text, "    {}", self.typed(&wait.command));
                 }
             }
         };

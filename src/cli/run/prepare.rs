@@ -70,13 +70,21 @@ fn frozen_change(old: &MigrationSpec, new: &MigrationSpec, status: Option<&Migra
         return Some("source.account and externalIdModule are immutable: they are part of every external id");
     }
     let free = status.is_none_or(|status| {
-        matches!(status.phase, Phase::Pending | Phase::Validating | Phase::Completed | Phase::Cancelled)
+        matches!(
+            status.phase,
+            Phase::Pending | Phase::Validating | Phase::Completed | Phase::Cancelled
+        )
     });
     if free {
         return None;
     }
     let same = |spec: &MigrationSpec| {
-        (spec.source.clone(), spec.mapping_spec_ref.clone(), spec.workspace.clone(), spec.mode)
+        (
+            spec.source.clone(),
+            spec.mapping_spec_ref.clone(),
+            spec.workspace.clone(),
+            spec.mode,
+        )
     };
     if same(old) != same(new) {
         return Some(
@@ -86,9 +94,8 @@ fn frozen_change(old: &MigrationSpec, new: &MigrationSpec, status: Option<&Migra
     let (mut before, mut after) = (before.clone(), after.clone());
     before.limits = crate::api::migration::Limits::default();
     after.limits = crate::api::migration::Limits::default();
-    (before != after).then_some(
-        "destination (other than limits) is frozen while a run is under way: cancel it first (--cancel)",
-    )
+    (before != after)
+        .then_some("destination (other than limits) is frozen while a run is under way: cancel it first (--cancel)")
 }
 
 /// 128 bits that nobody else has, as uids are written.
@@ -96,7 +103,14 @@ fn uid() -> String {
     let bits = || RandomState::new().hash_one(Timestamp::now().as_nanosecond());
     let (high, low) = (bits(), bits());
     let hex = format!("{high:016x}{low:016x}");
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+    format!(
+        "{}-{}-{}-{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..]
+    )
 }
 
 /// Copies an export folder into the workspace: beside first, then renamed whole.
@@ -106,7 +120,9 @@ fn uid() -> String {
 pub fn push(folder: &Folder, path: &str, exports: &Path) -> Result<(), Error> {
     let target = folder.path(clean(path)?);
     if fs::canonicalize(exports).is_ok_and(|from| fs::canonicalize(&target).is_ok_and(|to| from == to)) {
-        return Err(Error::Usage("--exports is the workspace's own folder: leave it out".into()));
+        return Err(Error::Usage(
+            "--exports is the workspace's own folder: leave it out".into(),
+        ));
     }
     let mut name = target.file_name().unwrap_or_default().to_owned();
     name.push(".new");
@@ -143,9 +159,18 @@ fn remove(folder: &Path) -> Result<(), Error> {
 
 /// A path below the workspace.
 fn clean(path: &str) -> Result<PathBuf, Error> {
-    let parts: PathBuf = Path::new(path).components().filter(|part| *part != Component::CurDir).collect();
+    let parts: PathBuf = Path::new(path)
+        .components()
+        .filter(|part| *part != Component::CurDir)
+        .collect();
     let below = !parts.as_os_str().is_empty() && parts.components().all(|part| matches!(part, Component::Normal(_)));
-    if below { Ok(parts) } else { Err(Error::Usage(format!("source.files.path {path} is no folder of the workspace"))) }
+    if below {
+        Ok(parts)
+    } else {
+        Err(Error::Usage(format!(
+            "source.files.path {path} is no folder of the workspace"
+        )))
+    }
 }
 
 /// The request annotation: what was asked for; on a workspace whose run is over, the next run; where exports were missed,
@@ -154,7 +179,9 @@ fn clean(path: &str) -> Result<PathBuf, Error> {
 pub fn request(asked: Option<&str>, status: Option<&MigrationStatus>, now: Timestamp) -> Option<String> {
     let over = status.is_some_and(|status| matches!(status.phase, Phase::Completed | Phase::Cancelled));
     let missed = status.is_some_and(|status| status.waiting_for.iter().any(|wait| wait.what == "ExportMissing"));
-    let verb = asked.or_else(|| over.then_some("rerun")).or_else(|| missed.then_some("retry"))?;
+    let verb = asked
+        .or_else(|| over.then_some("rerun"))
+        .or_else(|| missed.then_some("retry"))?;
     Some(format!("{verb} {}", now.as_millisecond()))
 }
 
@@ -164,7 +191,10 @@ mod tests {
     use crate::{api::migration::Mode, cli::run::tests::manifest};
 
     fn status(phase: Phase) -> MigrationStatus {
-        MigrationStatus { phase, ..MigrationStatus::default() }
+        MigrationStatus {
+            phase,
+            ..MigrationStatus::default()
+        }
     }
 
     fn identity() -> Identity {
@@ -178,7 +208,14 @@ mod tests {
         assert_eq!(again, first);
         let mut changed = manifest();
         changed.spec.cutover.max_delta = 5;
-        let later = identify(Some(first.clone()), &changed, "crm", "memory", Some(&status(Phase::Loading))).unwrap();
+        let later = identify(
+            Some(first.clone()),
+            &changed,
+            "crm",
+            "memory",
+            Some(&status(Phase::Loading)),
+        )
+        .unwrap();
         assert_eq!((later.generation, later.uid), (2, first.uid));
         assert_ne!(identity().uid, identity().uid);
     }
@@ -200,8 +237,14 @@ mod tests {
         };
         assert!(frozen(|spec| spec.mode = Mode::DryRun, Phase::Loading));
         assert!(!frozen(|spec| spec.mode = Mode::DryRun, Phase::Completed));
-        assert!(frozen(|spec| spec.destination.odoo.database = "x".into(), Phase::Loading));
-        assert!(!frozen(|spec| spec.destination.odoo.limits.connections = Some(2), Phase::Loading));
+        assert!(frozen(
+            |spec| spec.destination.odoo.database = "x".into(),
+            Phase::Loading
+        ));
+        assert!(!frozen(
+            |spec| spec.destination.odoo.limits.connections = Some(2),
+            Phase::Loading
+        ));
         assert!(!frozen(|spec| spec.suspend = true, Phase::Loading));
         assert!(frozen(|spec| spec.source.account = "x".into(), Phase::Completed));
     }
@@ -210,10 +253,16 @@ mod tests {
     fn a_run_that_is_over_is_followed_by_the_next_unless_something_else_is_asked() {
         let now = Timestamp::from_second(1).unwrap();
         let loading = status(Phase::Loading);
-        assert_eq!(request(None, Some(&status(Phase::Completed)), now).as_deref(), Some("rerun 1000"));
+        assert_eq!(
+            request(None, Some(&status(Phase::Completed)), now).as_deref(),
+            Some("rerun 1000")
+        );
         assert_eq!(request(None, Some(&loading), now), None);
         assert_eq!(request(None, None, now), None);
-        assert_eq!(request(Some("retry from-extract"), Some(&loading), now).as_deref(), Some("retry from-extract 1000"));
+        assert_eq!(
+            request(Some("retry from-extract"), Some(&loading), now).as_deref(),
+            Some("retry from-extract 1000")
+        );
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub struct Show {
 impl Show {
     /// Looks where output goes.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn here() -> Self {
         let terminal = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
         let colours = terminal && std::env::var_os("NO_COLOR").is_none();
         Self {

@@ -135,8 +135,16 @@ fn a_migration_fits_on_one_screen() {
         ("status-waiting.txt", waiting(), false),
         ("status-stalled.txt", stalled(), false),
         ("status-completed.txt", completed(), false),
-        ("status-new.txt", json!({"observedGeneration": -1, "phase": "Pending"}), false),
-        ("status-cancelled.txt", json!({"observedGeneration": 3, "phase": "Cancelled"}), false),
+        (
+            "status-new.txt",
+            json!({"observedGeneration": -1, "phase": "Pending"}),
+            false,
+        ),
+        (
+            "status-cancelled.txt",
+            json!({"observedGeneration": 3, "phase": "Cancelled"}),
+            false,
+        ),
     ] {
         let text = screen(&migration(&status), &runs(), view(colour));
         assert!(colour || !text.contains('\x1b'), "{name} drives the terminal");
@@ -162,14 +170,20 @@ fn a_line_says_where_it_is_and_what_it_waits_for() {
 fn reasons_come_from_the_phase_run_that_counted_last_and_the_most_frequent_first() {
     let migration = migration(&loading());
     let reasons = top_reasons(migration.status.as_ref().unwrap(), &runs());
-    let told: Vec<_> = reasons.iter().map(|reason| (reason.code.as_str(), reason.count)).collect();
+    let told: Vec<_> = reasons
+        .iter()
+        .map(|reason| (reason.code.as_str(), reason.count))
+        .collect();
     assert_eq!(told, [("NotFound", 100), ("TooLong", 20), ("BrokenLine", 12)]);
 }
 
 #[test]
 fn the_commands_to_go_on_are_those_it_waits_for_or_another_run() {
     for (status, wanted) in [
-        (waiting(), vec!["kubectl crmferry approve mapping migration/acme -n crm"]),
+        (
+            waiting(),
+            vec!["kubectl crmferry approve mapping migration/acme -n crm"],
+        ),
         (completed(), vec!["kubectl crmferry rerun migration/acme -n crm"]),
         (loading(), vec![]),
     ] {

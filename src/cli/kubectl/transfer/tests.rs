@@ -53,14 +53,29 @@ fn what_is_sent_arrives_and_replaces_the_folder_whole() {
     write(root.path(), "crm/acme/ledger/1", "ours");
     let (tar, digest) = packed(source.path());
     let mut said = Vec::new();
-    receive(root.path(), "crm/acme", "exports/", &agreeing(&tar, &digest)[..], &mut said).unwrap();
+    receive(
+        root.path(),
+        "crm/acme",
+        "exports/",
+        &agreeing(&tar, &digest)[..],
+        &mut said,
+    )
+    .unwrap();
     let exports = root.path().join("crm/acme/exports");
     assert_eq!(read(exports.join("contacts.csv")), "id;name\n1;José 🚢\n");
     assert_eq!(read(exports.join(long)), "deep");
     assert!(exports.join("empty.csv").exists() && !exports.join("stale.csv").exists());
     assert_eq!(read(root.path().join("crm/acme/ledger/1")), "ours");
-    assert_eq!(fs::read_dir(root.path().join("crm/acme")).unwrap().count(), 2, "nothing is left beside");
-    assert!(String::from_utf8(said).unwrap().starts_with(&format!("arrived {digest}\nkept ")));
+    assert_eq!(
+        fs::read_dir(root.path().join("crm/acme")).unwrap().count(),
+        2,
+        "nothing is left beside"
+    );
+    assert!(
+        String::from_utf8(said)
+            .unwrap()
+            .starts_with(&format!("arrived {digest}\nkept "))
+    );
 }
 
 #[test]
@@ -98,10 +113,23 @@ fn two_pushes_at_once_do_not_mix() {
     let (tar, digest) = packed(source.path());
     let other = File::open(root.path().join("crm/acme")).unwrap();
     other.lock().unwrap();
-    let refused = receive(root.path(), "crm/acme", "exports", &agreeing(&tar, &digest)[..], Vec::new());
+    let refused = receive(
+        root.path(),
+        "crm/acme",
+        "exports",
+        &agreeing(&tar, &digest)[..],
+        Vec::new(),
+    );
     assert!(matches!(refused, Err(TransferError::Busy(_))));
     other.unlock().unwrap();
-    receive(root.path(), "crm/acme", "exports", &agreeing(&tar, &digest)[..], Vec::new()).unwrap();
+    receive(
+        root.path(),
+        "crm/acme",
+        "exports",
+        &agreeing(&tar, &digest)[..],
+        Vec::new(),
+    )
+    .unwrap();
 }
 
 #[test]
@@ -143,7 +171,11 @@ fn a_push_goes_below_the_migration_s_folder_and_never_over_the_run_s_own_files()
         ("crm/acme", "/", None),
         ("", "exports", None),
     ] {
-        assert_eq!(place(root, folder, path).ok().as_deref(), wanted.map(Path::new), "{folder} {path}");
+        assert_eq!(
+            place(root, folder, path).ok().as_deref(),
+            wanted.map(Path::new),
+            "{folder} {path}"
+        );
     }
 }
 
@@ -178,21 +210,33 @@ fn results_come_back_alone_or_with_everything() {
     write(root.path(), "crm/acme/ledger/1", "x");
     for (all, files) in [(false, 2), (true, 3)] {
         let mut wire = Vec::new();
-        send(root.path(), "crm/acme", all, &mut wire).unwrap();
+        send(root.path(), "crm/acme", all, &mut wire, &b"got it\n"[..]).unwrap();
         let mut input = &wire[..];
         let manifest = unpack(&mut input, &into.path().join(files.to_string()), &mut silent()).unwrap();
         assert_eq!(manifest.files(), files);
         assert_eq!(line(input).unwrap(), format!("sent {}", manifest.digest()));
-        assert_eq!(read(into.path().join(files.to_string()).join("results/scope.md")), "# scope");
+        assert_eq!(
+            read(into.path().join(files.to_string()).join("results/scope.md")),
+            "# scope"
+        );
     }
-    assert!(matches!(send(root.path(), "crm/other", false, Vec::new()), Err(TransferError::Absent(_))));
-    assert!(matches!(send(root.path(), "../x", false, Vec::new()), Err(TransferError::Name(_))));
+    assert!(matches!(
+        send(root.path(), "crm/other", false, Vec::new(), &b""[..]),
+        Err(TransferError::Absent(_))
+    ));
+    assert!(matches!(
+        send(root.path(), "../x", false, Vec::new(), &b""[..]),
+        Err(TransferError::Name(_))
+    ));
 }
 
 #[test]
 fn a_digest_sees_every_byte_every_name_and_no_order() {
     let manifest = |files: &[(&str, u64, &str)]| Manifest {
-        files: files.iter().map(|(name, size, hash)| ((*name).to_owned(), *size, (*hash).to_owned())).collect(),
+        files: files
+            .iter()
+            .map(|(name, size, hash)| ((*name).to_owned(), *size, (*hash).to_owned()))
+            .collect(),
     };
     let one = manifest(&[("a", 1, "x"), ("b", 2, "y")]);
     assert_eq!(one.digest(), manifest(&[("b", 2, "y"), ("a", 1, "x")]).digest());
