@@ -27,8 +27,9 @@ fn read(path: &str) -> String {
 fn documents() -> Vec<(String, String)> {
     let mut paths: Vec<String> = fs::read_dir(root().join("docs"))
         .unwrap()
-        .map(|entry| format!("docs/{}", entry.unwrap().file_name().to_string_lossy()))
-        .filter(|path| path.ends_with(".md"))
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+        .map(|path| format!("docs/{}", path.file_name().unwrap().to_string_lossy()))
         .collect();
     paths.sort();
     paths.push("README.md".into());
@@ -117,7 +118,10 @@ fn every_yaml_block_of_the_documents_parses_and_every_manifest_in_one_is_valid()
             info => assert!(!info.starts_with("yaml"), "{}: {info}", block.place),
         }
     }
-    assert!(manifests >= 5 && fragments >= 1, "{manifests} manifests, {fragments} fragments");
+    assert!(
+        manifests >= 5 && fragments >= 1,
+        "{manifests} manifests, {fragments} fragments"
+    );
 }
 
 #[test]
@@ -136,7 +140,10 @@ fn commands(line: &str) -> Vec<(bool, Vec<String>)> {
     };
     let typed = typed.split('#').next().unwrap_or_default();
     let ours = |part: &str| {
-        let words: Vec<String> = part.split_whitespace().map(|word| word.trim_matches('"').to_owned()).collect();
+        let words: Vec<String> = part
+            .split_whitespace()
+            .map(|word| word.trim_matches('"').to_owned())
+            .collect();
         let (plugin, from) = match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
             ["kubectl", "crmferry", ..] => (true, 2),
             [program, ..] if program.rsplit('/').next() == Some("crmferry") => (false, 1),
@@ -144,7 +151,11 @@ fn commands(line: &str) -> Vec<(bool, Vec<String>)> {
         };
         Some((plugin, words[from..].to_vec()))
     };
-    typed.split(['|', ';']).flat_map(|part| part.split("&&")).filter_map(ours).collect()
+    typed
+        .split(['|', ';'])
+        .flat_map(|part| part.split("&&"))
+        .filter_map(ours)
+        .collect()
 }
 
 #[test]
@@ -155,7 +166,11 @@ fn every_command_of_ours_that_a_console_shows_exists_with_its_flags() {
     let mut seen = 0;
     for block in blocks().into_iter().filter(|block| block.info == "console") {
         for (is_plugin, words) in block.text.lines().flat_map(commands) {
-            let program = if is_plugin { plugin.clone() } else { env!("CARGO_BIN_EXE_crmferry").into() };
+            let program = if is_plugin {
+                plugin.clone()
+            } else {
+                env!("CARGO_BIN_EXE_crmferry").into()
+            };
             // what comes before --help is parsed, and nothing is run
             let output = Command::new(program).args(&words).arg("--help").output().unwrap();
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -168,8 +183,16 @@ fn every_command_of_ours_that_a_console_shows_exists_with_its_flags() {
 
 #[test]
 fn a_command_that_does_not_exist_would_be_noticed() {
-    for words in [&["vallidate", "x"][..], &["run", "--aprove", "mapping"], &["run", "--approve", "sandbox"]] {
-        let output = Command::new(env!("CARGO_BIN_EXE_crmferry")).args(words).arg("--help").output().unwrap();
+    for words in [
+        &["vallidate", "x"][..],
+        &["run", "--aprove", "mapping"],
+        &["run", "--approve", "sandbox"],
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_crmferry"))
+            .args(words)
+            .arg("--help")
+            .output()
+            .unwrap();
         assert!(!output.status.success(), "{words:?}");
     }
     assert_eq!(commands("$ kubectl crmferry status | grep x && crmferry crds").len(), 2);
@@ -177,12 +200,20 @@ fn a_command_that_does_not_exist_would_be_noticed() {
 
 /// A resource's schema as JSON.
 fn schema(kind: &str) -> Value {
-    let (_, crd) = api::crds().into_iter().find(|(_, crd)| crd.spec.names.kind == kind).unwrap();
+    let (_, crd) = api::crds()
+        .into_iter()
+        .find(|(_, crd)| crd.spec.names.kind == kind)
+        .unwrap();
     serde_json::to_value(&crd.spec.versions[0].schema).unwrap()["openAPIV3Schema"]["properties"].clone()
 }
 
 fn names(list: &Value) -> Vec<String> {
-    list.as_array().unwrap().iter().filter_map(Value::as_str).map(str::to_owned).collect()
+    list.as_array()
+        .unwrap()
+        .iter()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Every property below a schema.
@@ -219,7 +250,13 @@ fn every_phase_reason_and_count_has_its_row() {
     words.extend(names(&status["phase"]["enum"]));
     words.extend(names(&status["gates"]["items"]["properties"]["state"]["enum"]));
     let book = &status["objects"]["items"]["properties"]["book"]["properties"];
-    words.extend(book.as_object().unwrap().keys().filter(|name| *name != "balanced").cloned());
+    words.extend(
+        book.as_object()
+            .unwrap()
+            .keys()
+            .filter(|name| *name != "balanced")
+            .cloned(),
+    );
     for word in words {
         let told = rows.iter().any(|row| {
             let first = row.split('|').nth(1).unwrap_or_default();
@@ -234,7 +271,10 @@ fn every_metric_is_documented() {
     let text = read("docs/migration.md");
     let register = Regex::new(r#"register\(\s*"([a-z_]+)""#).unwrap();
     let source = read("src/operator/metrics.rs");
-    let metrics: Vec<&str> = register.captures_iter(&source).map(|found| found.get(1).unwrap().as_str()).collect();
+    let metrics: Vec<&str> = register
+        .captures_iter(&source)
+        .map(|found| found.get(1).unwrap().as_str())
+        .collect();
     assert!(metrics.len() >= 6, "{metrics:?}");
     for metric in metrics {
         assert!(text.contains(&format!("`crmferry_{metric}")), "{metric}");
