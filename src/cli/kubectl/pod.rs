@@ -48,9 +48,7 @@ pub(super) fn operator_says(deployment: &Deployment) -> Option<(String, Option<S
         .containers
         .iter()
         .flat_map(|container| container.args.iter().flatten());
-    let image = arguments
-        .filter_map(|argument| argument.strip_prefix(IMAGE_FLAG))
-        .next()?;
+    let image = arguments.find_map(|argument| argument.strip_prefix(IMAGE_FLAG))?;
     let mut volumes = pod.volumes.iter().flatten().filter(|volume| volume.name == "settings");
     let settings = volumes.find_map(|volume| Some(volume.config_map.as_ref()?.name.clone()));
     Some((image.to_owned(), settings))
