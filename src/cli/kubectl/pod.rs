@@ -44,7 +44,7 @@ pub(super) struct Known {
 /// Image of workers and the ConfigMap with their settings, as an operator's Deployment names them.
 pub(super) fn operator_says(deployment: &Deployment) -> Option<(String, Option<String>)> {
     let pod = deployment.spec.as_ref()?.template.spec.as_ref()?;
-    let arguments = pod
+    let mut arguments = pod
         .containers
         .iter()
         .flat_map(|container| container.args.iter().flatten());
