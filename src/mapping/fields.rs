@@ -154,13 +154,11 @@ fn shape(
         (None, None) => {
             let made = created.keys().filter(|(of, _)| of == draft.model);
             let known = model.fields.keys().chain(made.map(|(_, name)| name));
-            let mut near = hint(&entry.to, known.map(String::as_str));
-            if entry.to.starts_with("x_") {
-                near += "; an entry with create makes a custom field";
-            }
+            let near = hint(&entry.to, known.map(String::as_str));
+            let made = if entry.to.starts_with("x_") { "; create: {type: …} makes it" } else { "" };
             (
                 "UnknownField",
-                format!("{} has no field {}{near}", draft.model, entry.to),
+                format!("{} has no field {}{near}{made}", draft.model, entry.to),
             )
         }
     };

@@ -22,7 +22,7 @@ fn every_check_of_a_field_says_what_is_wrong_and_what_would_be_right() {
         ),
         (
             "{to: x_shoe_size, from: a}",
-            "Error UnknownField @[x_shoe_size]: res.partner has no field x_shoe_size; an entry with create makes a custom field",
+            "Error UnknownField @[x_shoe_size]: res.partner has no field x_shoe_size; create: {type: …} makes it",
         ),
         (
             "{to: create_date, from: a}",
