@@ -99,10 +99,10 @@ fn env(name: &str) -> String {
     })
 }
 
-async fn step(room: &Arc<Room>, root: &Path, phase: Step, plan: Option<String>) -> (Duration, PhaseRunStatus) {
+async fn step(home: &Arc<Room>, root: &Path, phase: Step, plan: Option<String>) -> (Duration, PhaseRunStatus) {
     let begun = Instant::now();
     let exit = worker::run(Start {
-        home: room.clone(),
+        home: home.clone(),
         name: "bench".into(),
         spec: PhaseRunSpec {
             migration: "bench".into(),
@@ -147,27 +147,27 @@ async fn whole(contacts: usize, account: &str) -> Duration {
         writeln!(csv, "{id},{}", cells.join(",")).expect("writing to a String cannot fail");
     }
     std::fs::write(exports.join("contact.csv"), csv).expect("a file");
-    let room = Arc::new(Room {
+    let home = Arc::new(Room {
         migration: migration(&env("ODOO_URL"), account),
         mapping: mapping(),
         status: Mutex::default(),
     });
-    let plan = step(&room, root.path(), Step::Discover, None)
+    let plan = step(&home, root.path(), Step::Discover, None)
         .await
         .1
         .plan
         .map(|plan| plan.digest);
-    step(&room, root.path(), Step::Extract, plan.clone()).await;
-    let (took, status) = step(&room, root.path(), Step::Load, plan.clone()).await;
+    step(&home, root.path(), Step::Extract, plan.clone()).await;
+    let (took, status) = step(&home, root.path(), Step::Load, plan.clone()).await;
     let made = status.objects.first().map_or(0, |object| object.book.created);
     assert!(usize::try_from(made) == Ok(contacts), "{made} of {contacts} were made");
-    step(&room, root.path(), Step::Release, plan).await;
+    step(&home, root.path(), Step::Release, plan).await;
     took
 }
 
 /// The same payload in a loop that proves nothing.
 async fn bare(contacts: usize, account: &str) -> Duration {
-    let mut options = Json2Options::new(env("ODOO_URL"), env("ODOO_DB"), Secret::new(&env("ODOO_API_KEY")));
+    let mut options = Json2Options::new(&env("ODOO_URL"), &env("ODOO_DB"), Secret::new(&env("ODOO_API_KEY")));
     options.insecure = true;
     let odoo = Json2::new(options).expect("a client");
     let begun = Instant::now();
