@@ -125,7 +125,7 @@ async fn step(home: &Arc<Room>, root: &Path, phase: Step, plan: Option<String>) 
         place: "bench".into(),
     })
     .await;
-    let status = room
+    let status = home
         .status
         .lock()
         .expect("nothing panics while it holds the lock")
