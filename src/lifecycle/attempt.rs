@@ -12,7 +12,7 @@ use crate::api::{
 /// Attempts without progress after which the phase stalls.
 pub const FRUITLESS_MAX: i64 = 5;
 /// How long a wait for somebody else lasts before another look.
-pub const WAIT: SignedDuration = SignedDuration::from_secs(15);
+const WAIT: SignedDuration = SignedDuration::from_secs(15);
 /// How long a pod may take to start, once something is known to be wrong with it.
 pub const TROUBLE_MAX: SignedDuration = SignedDuration::from_mins(10);
 /// The longest time between two attempts.
@@ -165,6 +165,18 @@ pub fn count(attempt: &mut Attempt, ending: Ending, done: i64) {
     attempt.ending = Some(ending);
 }
 
+/// How long to wait before looking again for what others must do: as long as it was waited for already, so that looks get
+/// rarer. A push wakes at once, so exports may be looked for seldom; nothing tells of a lock that was given back.
+#[must_use]
+pub fn patience(reason: &str, waited: SignedDuration) -> SignedDuration {
+    let most = if reason == word(FailureReason::ExportMissing) {
+        SignedDuration::from_mins(10)
+    } else {
+        SignedDuration::from_mins(1)
+    };
+    waited.clamp(WAIT, most)
+}
+
 /// How long to wait after an attempt that is worth another: 1, 2, 4 … seconds, at most a minute.
 #[must_use]
 pub fn backoff(fruitless: i64) -> SignedDuration {
@@ -233,6 +245,21 @@ mod tests {
         match judge(&attempt(), &seen(job, outcome, failure), at(10)) {
             Judged::Over(ending) => (ending.verdict, ending.reason),
             other => panic!("{job:?} {outcome:?} {failure:?}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn looks_for_what_others_must_do_get_rarer() {
+        let table = [
+            ("ExportMissing", 0, 15),
+            ("ExportMissing", 120, 120),
+            ("ExportMissing", 86_400, 600),
+            ("DestinationLock", 20, 20),
+            ("DestinationLock", 86_400, 60),
+        ];
+        for (reason, waited, wanted) in table {
+            let seconds = SignedDuration::from_secs;
+            assert_eq!(patience(reason, seconds(waited)), seconds(wanted), "{reason} after {waited} s");
         }
     }
 

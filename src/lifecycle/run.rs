@@ -368,8 +368,9 @@ impl<'a> Pass<'a> {
             }
             Verdict::Retry | Verdict::Waiting => {
                 let waiting = ending.verdict == Verdict::Waiting;
+                let since = self.status.phase_since.as_ref().map_or(ended, |since| since.0);
                 let wait = if waiting {
-                    attempt::WAIT
+                    attempt::patience(&ending.reason, ended.duration_since(since))
                 } else {
                     attempt::backoff(attempt.fruitless)
                 };

@@ -121,7 +121,7 @@ pub fn report(facts: Facts<'_>) -> Report {
         worker: status.worker.map_or_else(String::new, |worker| worker.version),
         watermark: status.watermark.unwrap_or_default(),
         guard: if laptop {
-            "approved without admission control"
+            "approvals are given without admission control"
         } else {
             "approvals guarded by admission control"
         },

@@ -253,7 +253,7 @@ fn a_run_goes_its_whole_life_and_run_again_changes_nothing() {
     );
     let report = fs::read_to_string(place.path("ws/report.md")).unwrap();
     assert!(
-        report.contains("approved without admission control") && !report.contains("Person"),
+        report.contains("approvals are given without admission control") && !report.contains("Person"),
         "{report}"
     );
     let before = place.ends();

@@ -5,6 +5,7 @@
 mod borders;
 mod cli;
 mod crds;
+mod docs;
 mod odoo_parity;
 mod odoo_records;
 mod reports;
