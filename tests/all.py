@@ -17,8 +17,11 @@ import time
 REPO = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LOGS = os.path.join(REPO, "target", "test")
 BED = os.path.join(REPO, "tests", "testbed")
-SCENARIOS_ODOO = {"ROOT": os.path.join(os.environ.get("CRMFERRY_TESTBED", "/var/tmp/crmferry-testbed"), "odoo-e2e0"), "HTTP": os.environ.get("CRMFERRY_E2E_ODOO_PORT", "8170")}
-ON_ITS_OWN = shlex.join(f"{name}={value}" for name, value in SCENARIOS_ODOO.items())
+STATE = os.environ.get("CRMFERRY_TESTBED", "/var/tmp/crmferry-testbed")
+PORT = int(os.environ.get("CRMFERRY_E2E_ODOO_PORT", "8170"))
+CACHE = {"CRMFERRY_TESTBED_CACHE": os.environ.get("CRMFERRY_TESTBED_CACHE", os.path.join(os.path.dirname(REPO), "shared", "testbed"))}
+LANES = [{"ROOT": os.path.join(STATE, f"odoo-e2e{lane}"), "HTTP": str(PORT + lane)} for lane in range(3)]    # as tests/e2e/run.py has them
+ON_ITS_OWN = " ".join(f"{name}={shlex.quote(value)}" for name, value in LANES[0].items())
 
 RUST = [
     ("format", ["cargo", "fmt", "--check"]),
@@ -63,8 +66,10 @@ class Bed:
         os.makedirs(LOGS, exist_ok=True)
         with open(os.path.join(LOGS, "test-bed.log"), "w", encoding="utf-8") as log:
             done = subprocess.run([os.path.join(BED, "up.sh")], stdout=subprocess.PIPE, stderr=log, text=True)
-            second = subprocess.run([os.path.join(BED, "odoo", "up.sh")], stdout=log, stderr=log, env=dict(os.environ, **SCENARIOS_ODOO))
-        if done.returncode or second.returncode:
+            good = done.returncode == 0
+            for lane in LANES:
+                good = good and subprocess.run([os.path.join(BED, "odoo", "up.sh")], stdout=log, stderr=log, env=dict(os.environ, **CACHE, **lane)).returncode == 0
+        if not good:
             return
         show = subprocess.run(["bash", "-c", done.stdout + "\nenv -0"], capture_output=True, text=True, check=True)
         self.environment = dict(pair.split("=", 1) for pair in show.stdout.split("\0") if "=" in pair)

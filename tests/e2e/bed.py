@@ -116,3 +116,7 @@ def prepare():
     old = kubectl("get", "namespaces", "-l", "crmferry-e2e", "-o", "name").stdout.split()
     if old:
         kubectl("delete", *old, "--timeout=120s")
+    for claim in json.loads(kubectl("get", "pv", "-o", "json").stdout)["items"]:
+        named = claim["spec"].get("claimRef", {})
+        if named.get("namespace", "").startswith("crmferry-e2e"):
+            run(os.path.join(BED, "volume.sh"), "--delete", named["namespace"], named["name"])

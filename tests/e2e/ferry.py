@@ -144,12 +144,10 @@ class Ferry:
         """Waits for a phase; a stall on the way there is the end of the wait."""
         def look():
             status = self.status(name)
-            if status["phase"] in phases and run_number in (None, status.get("run")):
-                return status["phase"]
             stalled = next((c for c in status.get("conditions", []) if c["type"] == "Stalled" and c["status"] == "True"), None)
             if stalled:
                 raise Stalled(f"stalled in {status['phase']}: {stalled['reason']}: {stalled['message']}")
-            return None
+            return status["phase"] if status["phase"] in phases and run_number in (None, status.get("run")) else None
         return until(look, seconds, lambda: f"{'/'.join(phases)}; it is at {self.status(name)['phase']}, {self.waits(name)}")
 
     def until_gate(self, gate, state="Waiting", name="acme", seconds=180):

@@ -31,7 +31,7 @@ def an_export_is_ferried_once_and_only_once(stage):
 def _nothing_is_written_before_the_mapping_is_approved(stage, ferry, odoo):
     assert not stage.wire.written(), f"written before the mapping was approved: {stage.wire.written()}"
     assert odoo.untouched(), "external ids or custom fields before the mapping was approved"
-    refused = ferry.crmferry("approve", "mapping", "migration/acme", check=False)
+    refused = ferry.crmferry("approve", "mapping", "migration/acme", "--yes", check=False)
     assert refused.returncode and "may not approve mapping" in refused.stderr, f"the author approved: {refused}"
     assert ferry.status()["phase"] == "AwaitingMapping"
 
