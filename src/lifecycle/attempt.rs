@@ -259,7 +259,11 @@ mod tests {
         ];
         for (reason, waited, wanted) in table {
             let seconds = SignedDuration::from_secs;
-            assert_eq!(patience(reason, seconds(waited)), seconds(wanted), "{reason} after {waited} s");
+            assert_eq!(
+                patience(reason, seconds(waited)),
+                seconds(wanted),
+                "{reason} after {waited} s"
+            );
         }
     }
 

@@ -155,7 +155,11 @@ fn shape(
             let made = created.keys().filter(|(of, _)| of == draft.model);
             let known = model.fields.keys().chain(made.map(|(_, name)| name));
             let near = hint(&entry.to, known.map(String::as_str));
-            let made = if entry.to.starts_with("x_") { "; create: {type: …} makes it" } else { "" };
+            let made = if entry.to.starts_with("x_") {
+                "; create: {type: …} makes it"
+            } else {
+                ""
+            };
             (
                 "UnknownField",
                 format!("{} has no field {}{near}{made}", draft.model, entry.to),

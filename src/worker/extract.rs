@@ -90,7 +90,8 @@ pub async fn snapshot(job: &Job, mapping: &Mapping) -> Result<(Manifest, Delta),
         changes.end(name, before.as_ref().map_or(0, |before| before.count(name)), count);
     }
     progress(job, "", read);
-    if let Some(shrunk) = changes.shrunk() {
+    // whoever asked for reading again after that means it
+    if let Some(shrunk) = changes.shrunk().filter(|_| !job.spec.orders.rebuild) {
         return Err(StepError::permanent(FailureReason::SourceShrunk, shrunk));
     }
     let first = before.is_none();
@@ -197,7 +198,7 @@ impl Changes {
     fn shrunk(&self) -> Option<String> {
         (!self.shrunk.is_empty()).then(|| {
             format!(
-                "more than 5 % vanished from the source: {}; a cut-off export? push the whole export again",
+                "more than 5 % vanished from the source: {}; a cut-off export? push the whole export again, or retry from-extract where it is meant",
                 self.shrunk.join(", ")
             )
         })

@@ -412,3 +412,29 @@ fn over_accept_it_stalls_and_names_the_bound() {
     let (code, text) = done(&mut place.command(&BOTH));
     assert_eq!(code, 0, "{text}");
 }
+
+#[test]
+fn an_export_that_shrank_stalls_until_a_person_says_that_it_is_meant() {
+    let place = Place::new(40);
+    let exports = place.path("from").to_string_lossy().into_owned();
+    let (code, text) = done(&mut place.command(&["--exports", &exports, BOTH[0], BOTH[1], BOTH[2], BOTH[3]]));
+    assert_eq!(code, 0, "{text}");
+    let present = place.sum("present");
+    fs::write(
+        place.path("from/contact.csv"),
+        "id,name,email,company_id\n0,Person 0,p0@example.com,1\n",
+    )
+    .unwrap();
+    let (code, text) = done(&mut place.command(&["--exports", &exports]));
+    assert!(
+        code == 4 && text.contains("SourceShrunk") && text.contains("contact went from 40 to 1 records"),
+        "{text}"
+    );
+    let (code, text) = done(&mut place.command(&["--retry", "from-extract", BOTH[0], BOTH[1], BOTH[2], BOTH[3]]));
+    assert_eq!(code, 0, "{text}");
+    assert_eq!(
+        (place.sum("present"), place.sum("created")),
+        (present, 0),
+        "what vanished stays in Odoo"
+    );
+}

@@ -128,6 +128,10 @@ async fn records_are_made_changed_adopted_and_read_back() {
     }
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "one story: every step needs what the one before left"
+)]
 async fn ferry(rpc: Arc<dyn Rpc>) {
     let corner = Corner::new(rpc);
     let tag = corner

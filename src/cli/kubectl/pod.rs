@@ -44,13 +44,11 @@ pub(super) struct Known {
 /// Image of workers and the ConfigMap with their settings, as an operator's Deployment names them.
 pub(super) fn operator_says(deployment: &Deployment) -> Option<(String, Option<String>)> {
     let pod = deployment.spec.as_ref()?.template.spec.as_ref()?;
-    let arguments = pod
+    let mut arguments = pod
         .containers
         .iter()
         .flat_map(|container| container.args.iter().flatten());
-    let image = arguments
-        .filter_map(|argument| argument.strip_prefix(IMAGE_FLAG))
-        .next()?;
+    let image = arguments.find_map(|argument| argument.strip_prefix(IMAGE_FLAG))?;
     let mut volumes = pod.volumes.iter().flatten().filter(|volume| volume.name == "settings");
     let settings = volumes.find_map(|volume| Some(volume.config_map.as_ref()?.name.clone()));
     Some((image.to_owned(), settings))

@@ -394,23 +394,10 @@ impl Session {
             text += &books::text(&report.objects);
         }
         for (title, kinds) in whole::REASONS {
-            let told: Vec<_> = report
-                .reasons
-                .iter()
-                .filter(|reason| kinds.contains(&reason.kind))
-                .collect();
-            if told.is_empty() {
-                continue;
-            }
-            text += &format!("\n{title}:\n");
-            text.extend(
-                told.iter()
-                    .take(TOP_REASONS)
-                    .map(|reason| format!("  {}\n", whole::sentence(reason))),
+            text += &told(
+                title,
+                report.reasons.iter().filter(|reason| kinds.contains(&reason.kind)),
             );
-            if told.len() > TOP_REASONS {
-                text += &format!("  and {} more reasons\n", told.len() - TOP_REASONS);
-            }
         }
         let at = |name: &str| self.executor.folder().path(name).display().to_string();
         if self.executor.folder().path("results").exists() {
@@ -480,6 +467,22 @@ fn user() -> String {
 }
 
 /// What a program of the operating system says.
+/// The most frequent reasons under their heading; nothing where there are none.
+fn told<'a>(title: &str, reasons: impl Iterator<Item = &'a whole::Reason>) -> String {
+    let sentences: Vec<String> = reasons.map(whole::sentence).collect();
+    if sentences.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("\n{title}:\n");
+    for sentence in sentences.iter().take(TOP_REASONS) {
+        text.extend(["  ", sentence, "\n"]);
+    }
+    if let Some(more) = sentences.len().checked_sub(TOP_REASONS).filter(|more| *more > 0) {
+        text.extend(["  and ", &more.to_string(), " more reasons\n"]);
+    }
+    text
+}
+
 fn said(program: &str, option: &str) -> String {
     let asked = std::process::Command::new(program).arg(option).output();
     let answered = asked.ok().filter(|output| output.status.success());

@@ -21,6 +21,10 @@ fn every_check_of_a_field_says_what_is_wrong_and_what_would_be_right() {
             "Error UnknownField @[emial]: res.partner has no field emial; did you mean email?",
         ),
         (
+            "{to: x_shoe_size, from: a}",
+            "Error UnknownField @[x_shoe_size]: res.partner has no field x_shoe_size; create: {type: …} makes it",
+        ),
+        (
             "{to: create_date, from: a}",
             "Error NotWritable @[create_date]: create_date is kept by Odoo itself: create a field x_… for the value of the source",
         ),

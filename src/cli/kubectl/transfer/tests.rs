@@ -27,7 +27,7 @@ fn forged(name: &str, kind: tar::EntryType) -> Vec<u8> {
     let mut header = tar::Header::new_gnu();
     header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
     header.set_entry_type(kind);
-    header.set_size(if kind == tar::EntryType::Regular { 1 } else { 0 });
+    header.set_size(u64::from(kind == tar::EntryType::Regular));
     header.set_cksum();
     let mut bytes = header.as_bytes().to_vec();
     if kind == tar::EntryType::Regular {
