@@ -83,6 +83,13 @@ impl Pass<'_> {
         if self.status.plan.is_none() || self.status.phase < Phase::Extracting {
             return Err("nothing was extracted yet: retry".into());
         }
+        // the plan lay in the workspace: where that is lost, it is made again first
+        let lost = attempt::word(FailureReason::WorkspaceLost);
+        let from = if self.ended().is_some_and(|(_, ending)| ending.reason == lost) {
+            Phase::Discovering
+        } else {
+            Phase::Extracting
+        };
         self.renew();
         for object in &mut self.status.objects {
             object.state = ObjectState::Planned;
@@ -91,7 +98,7 @@ impl Pass<'_> {
         }
         self.status.orders.rebuild = true;
         self.gates_are_stale("the source is read again");
-        self.enter(Phase::Extracting);
+        self.enter(from);
         Ok("the source is read again")
     }
 

@@ -380,6 +380,7 @@ impl<'a> Pass<'a> {
                     return Work::Busy(if waiting {
                         self.wait_for_others(&ending)
                     } else {
+                        self.wait(&ending.reason, ending.message.clone(), Command::Request("retry"));
                         retrying(&ending)
                     });
                 }
@@ -457,10 +458,29 @@ impl<'a> Pass<'a> {
             }
             self.look_at(due);
         }
+        self.name_what_it_works_around(&attempt);
         Mood::working(
             &format!("{:?}", self.status.phase),
             format!("{} is at work", attempt.name),
         )
+    }
+
+    /// A worker reports trouble while it is at work, and takes it back when it has passed: people hear of it meanwhile.
+    fn name_what_it_works_around(&mut self, attempt: &Attempt) {
+        let seen = self.seen;
+        let reported = seen.attempt.phase_run.as_ref().map(|phase_run| &phase_run.status);
+        let trouble = reported
+            .filter(|report| report.outcome.is_none())
+            .and_then(|report| report.failure.as_ref());
+        if let Some(failure) = trouble {
+            let command = if seen.laptop {
+                String::new()
+            } else {
+                let namespace = seen.migration.metadata.namespace.as_deref().unwrap_or_default();
+                format!("kubectl -n {namespace} logs job/{}", attempt.name)
+            };
+            self.push_wait(&attempt::word(failure.reason), failure.message.clone(), command);
+        }
     }
 
     /// Begins a new attempt, with a number that was never used.

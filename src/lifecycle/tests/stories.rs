@@ -411,6 +411,52 @@ fn retry_from_extract_keeps_the_run_and_asks_for_a_rebuild_until_it_succeeded() 
 }
 
 #[test]
+fn trouble_is_told_while_a_worker_works_around_it_and_between_attempts() {
+    let mut story = Story::in_phase(Phase::Loading);
+    let trouble = bad_report(Outcome::Failed, FailureReason::DestinationUnavailable);
+    let at_work = PhaseRunStatus {
+        outcome: None,
+        ..trouble.clone()
+    };
+    let told = |story: &Story| {
+        story
+            .status()
+            .waiting_for
+            .iter()
+            .any(|wait| wait.what == "DestinationUnavailable")
+    };
+    story.sees(JobSeen::Running, Some(at_work)).pass(10);
+    assert!(told(&story), "{:?}", story.status().waiting_for);
+    story.sees(JobSeen::Running, Some(PhaseRunStatus::default())).pass(11);
+    assert!(!told(&story), "it has passed");
+    story.sees(JobSeen::Failed(Some(10)), Some(trouble)).pass(12);
+    assert!(told(&story), "{:?}", story.status().waiting_for);
+}
+
+#[test]
+fn a_lost_workspace_gets_its_plan_again_before_its_snapshot() {
+    let mut story = Story::in_phase(Phase::Loading);
+    let mut lost = PhaseRunStatus {
+        outcome: Some(Outcome::Failed),
+        failure: Some(Failure {
+            reason: FailureReason::WorkspaceLost,
+            message: "empty".into(),
+        }),
+        ..PhaseRunStatus::default()
+    };
+    lost.worker_version = "0.1.0".into();
+    story.sees(JobSeen::Failed(Some(30)), Some(lost)).pass(10);
+    assert_eq!(condition(story.status(), "Stalled"), ("True", "WorkspaceLost"));
+    story.ask("retry from-extract 1").pass(20);
+    assert_eq!((story.status().phase, story.status().run), (Phase::Discovering, 1));
+    story
+        .sees(JobSeen::Complete, Some(good_report(Step::Discover, None)))
+        .pass(30);
+    let spec = story.started().unwrap();
+    assert!(spec.phase == Step::Extract && spec.orders.rebuild);
+}
+
+#[test]
 fn an_edited_mapping_only_shows_as_drift_until_replan_takes_it() {
     let (mut story, _) = Story::at_gate(Phase::Synchronising);
     story.pass(10);

@@ -107,8 +107,10 @@ def _worker_image(ferry, image):
 
 
 def _an_image_that_nobody_has(ferry):
+    ferry.declare(suspend=True)
+    ferry.push()
     _worker_image(ferry, "localhost/crmferry:nobody")
-    ferry.begin()
+    ferry.verb("resume")
     since = _shows(ferry, "pods", lambda pods: any("waiting" in c["state"] and "Image" in c["state"]["waiting"]["reason"] for p in pods for c in p["status"].get("containerStatuses", [])))
     ferry.until_named("localhost/crmferry:nobody", "ErrImageNeverPull", "kubectl", since=since)
     _end(ferry)
