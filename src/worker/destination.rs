@@ -294,7 +294,7 @@ async fn beat_on(
 
 /// Gives the lock back when told to stop, if it is ours and Odoo answers soon.
 pub async fn give_back_on_stop(job: &Job) {
-    if !super::release::may_hold_lock(job.spec.phase) || job.heart.fenced() {
+    if job.heart.fenced() {
         return;
     }
     match tokio::time::timeout(SLOW, release(job)).await {

@@ -27,7 +27,7 @@ pub mod stock;
 pub mod tally;
 pub mod verify;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -144,16 +144,24 @@ async fn attempt(start: Start, heart: Heart) -> Result<(), StepError> {
         place: start.place,
     };
     job.workspace.probe().await?;
+    let mut work = std::pin::pin!(carry_out(&job));
     tokio::select! {
-        // a stop cuts the step at its next await: what was sent is found again by its external id
         biased;
-        () = start.stop.cancelled() => {
-            destination::give_back_on_stop(&job).await;
-            Err(StepError::stopped())
-        }
-        result = carry_out(&job) => result,
+        () = start.stop.cancelled() => {}
+        result = &mut work => return result,
     }
+    if release::may_hold_lock(job.spec.phase) {
+        // nothing new is sent any more; a call under way is let end, so that no commit of ours comes after a successor's look
+        if let Ok(Ok(())) = tokio::time::timeout(LAST_CALL, work).await {
+            return Ok(());
+        }
+        destination::give_back_on_stop(&job).await;
+    }
+    Err(StepError::stopped())
 }
+
+/// How long a call under way may take once the process is told to stop; within the pod's grace.
+const LAST_CALL: Duration = Duration::from_secs(15);
 
 async fn carry_out(job: &Job) -> Result<(), StepError> {
     match job.spec.phase {

@@ -82,7 +82,6 @@ impl Bench {
         self.root.path().join("default/acme")
     }
 
-    #[expect(dead_code, reason = "the next test uses it")]
     fn export(&self, file: &str, text: &str) {
         let folder = self.folder().join("exports");
         std::fs::create_dir_all(&folder).unwrap();
@@ -99,6 +98,15 @@ impl Bench {
     }
 
     async fn step(&mut self, step: Step, object: Option<&str>) -> (Exit, PhaseRunStatus) {
+        self.step_until(step, object, CancellationToken::new()).await
+    }
+
+    async fn step_until(
+        &mut self,
+        step: Step,
+        object: Option<&str>,
+        stop: CancellationToken,
+    ) -> (Exit, PhaseRunStatus) {
         self.attempt += 1;
         let room = Arc::new(Room {
             migration: self.migration.clone(),
@@ -122,7 +130,7 @@ impl Bench {
             workspace: Workspace::local(self.root.path(), "default", "acme").unwrap(),
             door: Door::Memory(self.memory.clone()),
             scratch: scratch.path().to_owned(),
-            stop: CancellationToken::new(),
+            stop,
             now: jiff::Timestamp::now,
             place: "test".into(),
         })
@@ -206,4 +214,80 @@ async fn the_sample_goes_all_the_way_and_a_second_run_changes_nothing() {
         let book = report.book;
         assert_eq!((book.created, book.adopted, book.updated), (0, 0, 0), "{report:#?}");
     }
+}
+
+const CONTACTS: &str = r#"{
+    "source": {"platform": "Pipz"},
+    "objects": [{"name": "contacts", "source": {"object": "contact"}, "key": ["id"], "match": ["email"],
+                 "destination": {"model": "res.partner"},
+                 "fields": [{"to": "name", "from": "name", "onEmpty": "Reject"}, {"to": "email", "from": "email"}]}]
+}"#;
+
+#[tokio::test]
+async fn a_worker_that_is_told_to_stop_keeps_its_place_and_the_next_counts_every_record_once() {
+    let mut bench = Bench::new(serde_json::from_str(CONTACTS).unwrap());
+    let rows: String = (0..3_000)
+        .map(|id| format!("{id},Person {id},p{id}@example.com\n"))
+        .collect();
+    bench.export("contact.csv", &format!("id,name,email\n{rows}"));
+    for step in [Step::Discover, Step::Extract, Step::Rehearse, Step::Schema] {
+        bench.done(step, None).await;
+    }
+    let stop = CancellationToken::new();
+    stop.cancel();
+    let (exit, status) = bench.step_until(Step::Load, Some("contacts"), stop).await;
+    assert_eq!((exit, status.outcome), (Exit::Stopped, Some(Outcome::Stopped)));
+    let status = bench.done(Step::Load, Some("contacts")).await;
+    sound(&status.objects);
+    assert_eq!(status.objects[0].book.created, 3_000);
+}
+
+#[tokio::test]
+async fn a_record_removed_behind_our_back_is_made_again_and_a_changed_one_is_told() {
+    let mut bench = Bench::new(serde_json::from_str(CONTACTS).unwrap());
+    bench.export(
+        "contact.csv",
+        "id,name,email\n1,Ana,ana@example.com\n2,Rui,rui@example.com\n",
+    );
+    sound(&bench.all().await);
+    let rpc: Arc<dyn crmferry::odoo::rpc::Rpc> = bench.memory.clone();
+    let id = |name: &str| {
+        let rpc = rpc.clone();
+        let name = name.to_owned();
+        async move {
+            let found = rpc
+                .call(
+                    "res.partner",
+                    "search",
+                    crmferry::args!({"domain": [["name", "=", name]]}),
+                )
+                .await;
+            found.unwrap()[0].as_i64().unwrap()
+        }
+    };
+    // the migration user itself changes one behind the ledger's back, and another one vanishes
+    let (ana, rui) = (id("Ana").await, id("Rui").await);
+    rpc.call(
+        "res.partner",
+        "write",
+        crmferry::args!({"ids": [ana], "vals": {"name": "Tampered"}}),
+    )
+    .await
+    .unwrap();
+    rpc.call("res.partner", "unlink", crmferry::args!({"ids": [rui]}))
+        .await
+        .unwrap();
+    let status = bench.done(Step::Load, Some("contacts")).await;
+    let report = &status.objects[0];
+    let verification = report.verification.unwrap();
+    assert_eq!(
+        (verification.mismatched, verification.verified),
+        (1, false),
+        "{report:#?}"
+    );
+    assert_eq!(
+        report.book.created, 2,
+        "made once in this run, whichever attempt made it: {report:#?}"
+    );
+    assert!(book::balances(&report.book), "{report:#?}");
 }
