@@ -9,7 +9,8 @@ use super::{
     error::StepError,
     index::Index,
     load::{content_digest, ledger_entry, read_ledger},
-    lookups::{self, Finder, Known, Matched},
+    lookups::{self, Finder, Known},
+    matches::{self, Matched},
     outcome::Results,
     plan::Plan,
     reader::{Met, Reader, postpone},
@@ -123,7 +124,7 @@ impl Rehearsal<'_> {
             read_ledger(self.job, &mut self.index, object).await?;
         }
         for object in &self.mapping.objects {
-            lookups::load_candidates(&mut self.index, rpc, &self.plan.models, object).await?;
+            matches::load_candidates(&mut self.index, rpc, &self.plan.models, object).await?;
         }
         Ok(())
     }
@@ -225,7 +226,7 @@ impl Rehearsal<'_> {
             run.tally.count(if same { Fate::Unchanged } else { Fate::Updated });
             return Ok(());
         }
-        match lookups::match_record(&mut self.index, object, values)? {
+        match matches::match_record(&mut self.index, object, values)? {
             Matched::One(id) => {
                 run.tally.count(Fate::Adopted);
                 // one that the run itself will make has no id yet
@@ -254,7 +255,7 @@ impl Rehearsal<'_> {
                 self.note(object, &external, None, false)?;
                 self.stand_in -= 1;
                 lookups::foresee(&mut self.index, self.mapping, object, &external, values)?;
-                lookups::foresee_candidate(&mut self.index, self.mapping, object, self.stand_in, values)?;
+                matches::foresee_candidate(&mut self.index, self.mapping, object, self.stand_in, values)?;
             }
         }
         Ok(())

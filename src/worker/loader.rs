@@ -1,0 +1,418 @@
+//! One object on its way into Odoo: read, sifted, mapped, decided on, sent in batches, booked.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tokio::task::JoinSet;
+
+use super::{
+    Job,
+    error::StepError,
+    index::{Index, Kind, plain},
+    load::{content_digest, ledger_entry},
+    lookups::{self, Finder, Known},
+    matches::{self, Matched},
+    outcome::Results,
+    reader::{Met, Reader, postpone},
+    sender::{Done, End, Prepared, Sender, Todo},
+    stock::Stock,
+    tally::{Fate, Tally, totals},
+    verify,
+};
+use crate::{
+    api::phase_run::{FailureReason, ObjectReport, ReasonKind},
+    mapping::{Item, Object, Outcome},
+    model::{ExternalId, OdooValue, Rejection, SourceKey},
+    odoo::{conflict::field_digest, rpc::Rpc, upsert::Writer},
+    workspace::{Entry, Manifest, Outcome as Settled},
+};
+
+/// Records a batch.
+const BATCH: usize = 400;
+/// Records between two words on progress.
+const PROGRESS: i64 = 100;
+
+/// An object on its way.
+pub(super) struct Loader<'a> {
+    pub job: &'a Job,
+    pub object: &'a Object,
+    pub module: &'a str,
+    pub index: Index,
+    pub tally: Tally,
+    pub results: Results,
+    pub writer: Arc<Writer>,
+    pub rpc: Arc<dyn Rpc>,
+    pub uid: i64,
+    pub stock: Stock,
+    pub shards: Vec<Vec<Prepared>>,
+    pub in_flight: JoinSet<Result<Vec<Done>, StepError>>,
+    pub total: i64,
+}
+
+impl Loader<'_> {
+    /// Reads the object as often as records wait for others of their own.
+    pub async fn pass(&mut self, manifest: &Manifest) -> Result<(), StepError> {
+        let mut waiting = self.reading(manifest, false, false).await?;
+        while waiting > 0 {
+            let before = waiting;
+            waiting = self.reading(manifest, true, false).await?;
+            if waiting == before {
+                waiting = self.reading(manifest, true, true).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One reading; says how many records were postponed.
+    async fn reading(&mut self, manifest: &Manifest, again: bool, last_call: bool) -> Result<usize, StepError> {
+        let mut reader = Reader::open(&self.job.workspace, manifest, self.object, &self.job.scratch, again).await?;
+        let mut postponed = 0;
+        while let Some(met) = reader.next(&mut self.index).await? {
+            for met in met {
+                let Some(item) = self.sift(met).await? else { continue };
+                postponed += usize::from(self.place(&item, last_call).await?);
+            }
+            self.progress("load");
+        }
+        self.send_all().await?;
+        Ok(postponed)
+    }
+
+    /// Counts what needs no mapping.
+    async fn sift(&mut self, met: Met) -> Result<Option<Item>, StepError> {
+        match met {
+            Met::Item(item) => return Ok(Some(item)),
+            Met::Filtered => self.tally.count(Fate::Filtered),
+            Met::Duplicate(key, differs) => {
+                self.tally.count(Fate::Deduplicated);
+                if differs {
+                    let note = Rejection::new(
+                        "DuplicateDiffers",
+                        "",
+                        "a later record with this key differs from the first",
+                    );
+                    self.tally.reason(ReasonKind::Noted, &note, Some(&key));
+                    self.results.note(&key, &note).await?;
+                }
+            }
+            Met::Rejected(key, rejection) => self.reject(key.as_ref(), &rejection).await?,
+        }
+        Ok(None)
+    }
+
+    async fn reject(&mut self, key: Option<&SourceKey>, rejection: &Rejection) -> Result<(), StepError> {
+        self.tally.count(Fate::Rejected);
+        self.tally.reason(ReasonKind::Rejected, rejection, key);
+        self.results.rejected(key, rejection).await?;
+        Ok(())
+    }
+
+    /// Maps an item and decides what to do with it; says whether it was postponed.
+    async fn place(&mut self, item: &Item, last_call: bool) -> Result<bool, StepError> {
+        let mut outcome = self.map(item, last_call)?;
+        if matches!(outcome, Outcome::Later) && self.object.order_by.is_some() {
+            // an earlier record is on its way: wait for it
+            self.send_all().await?;
+            outcome = self.map(item, true)?;
+        }
+        match outcome {
+            Outcome::Later => {
+                postpone(&mut self.index, self.object, &item.key)?;
+                return Ok(true);
+            }
+            Outcome::Rejected(rejection) => self.reject(Some(&item.key), &rejection).await?,
+            Outcome::Mapped(mapped) => {
+                for note in &mapped.notes {
+                    self.tally.reason(ReasonKind::Noted, note, Some(&item.key));
+                    self.results.note(&item.key, note).await?;
+                }
+                self.decide(item.key.clone(), mapped.values).await?;
+            }
+        }
+        Ok(false)
+    }
+
+    fn map(&mut self, item: &Item, last_call: bool) -> Result<Outcome, StepError> {
+        let finder = Finder {
+            module: self.module,
+            object: self.object,
+            only_earlier: self.object.order_by.is_some(),
+            last_call,
+            broken: std::cell::RefCell::new(None),
+            index: &mut self.index,
+        };
+        let outcome = self.object.map(item, &finder);
+        match finder.broken.into_inner() {
+            Some(error) => Err(error.into()),
+            None => Ok(outcome),
+        }
+    }
+
+    async fn decide(&mut self, key: SourceKey, values: Vec<(String, OdooValue)>) -> Result<(), StepError> {
+        let external_id = ExternalId::of(self.module, &self.object.name, &key);
+        self.index
+            .put(Kind::Name, &self.object.name, external_id.name.as_bytes(), Vec::new())?;
+        let digest = content_digest(&values)?;
+        let known = lookups::known(&self.index, &self.object.name, &external_id.name)?;
+        let entry = ledger_entry(&self.index, &self.object.name, &key)?;
+        let todo = match known.and_then(|known| Some((known, known.id?))) {
+            Some((known, id)) => match entry {
+                Some(entry) if entry.digest.as_deref() == Some(&digest) && entry.id == Some(id) => {
+                    return self.unchanged(&key, &external_id, id, known, &entry, &values).await;
+                }
+                entry => Todo::Compare { known, id, entry },
+            },
+            None => match matches::match_record(&mut self.index, self.object, &values)? {
+                Matched::One(id) => Todo::Adopt(id),
+                Matched::Nothing { ambiguous } => {
+                    for entry in ambiguous {
+                        let note =
+                            Rejection::new("Ambiguous", entry, "several records in Odoo agree: none was adopted");
+                        self.tally.reason(ReasonKind::Noted, &note, Some(&key));
+                        self.results.note(&key, &note).await?;
+                    }
+                    if self.object.on_new == crate::api::mapping_spec::OnNew::Reject {
+                        let fields: Vec<_> = self.object.match_on.iter().map(|entry| entry.join("+")).collect();
+                        let rejection = Rejection::new(
+                            "NotFound",
+                            fields.join(", "),
+                            "nothing in Odoo matches, and onNew is Reject",
+                        );
+                        return self.reject(Some(&key), &rejection).await;
+                    }
+                    Todo::Create
+                }
+            },
+        };
+        let shard = shard_of(&values, &self.object.model.0, self.shards.len());
+        self.shards[shard].push(Prepared {
+            key,
+            external_id,
+            digest,
+            values,
+            todo,
+        });
+        if self.shards[shard].len() >= BATCH {
+            self.send(shard).await?;
+        }
+        Ok(())
+    }
+
+    async fn unchanged(
+        &mut self,
+        key: &SourceKey,
+        external_id: &ExternalId,
+        id: i64,
+        known: Known,
+        entry: &Entry,
+        values: &[(String, OdooValue)],
+    ) -> Result<(), StepError> {
+        let fate = self.stock.fate(
+            known,
+            entry.run == self.job.spec.run && entry.outcome == Settled::Updated,
+        );
+        self.tally.count(fate);
+        self.want(key, id, values, &entry.fields)?;
+        self.results.succeeded(key, external_id, id, fate).await?;
+        Ok(())
+    }
+
+    /// Remembers what the read-back must find: the fields that are ours.
+    fn want(
+        &mut self,
+        key: &SourceKey,
+        id: i64,
+        values: &[(String, OdooValue)],
+        ours: &BTreeMap<String, String>,
+    ) -> Result<(), StepError> {
+        let wanted = verify::Wanted {
+            key: key.clone(),
+            values: values
+                .iter()
+                .filter(|(field, _)| ours.contains_key(field))
+                .cloned()
+                .collect(),
+            kept: values.len() - values.iter().filter(|(field, _)| ours.contains_key(field)).count(),
+        };
+        self.index
+            .put(Kind::Wanted, &self.object.name, &id.to_be_bytes(), plain(&wanted))?;
+        Ok(())
+    }
+
+    async fn send_all(&mut self) -> Result<(), StepError> {
+        for shard in 0..self.shards.len() {
+            self.send(shard).await?;
+        }
+        while let Some(done) = self.in_flight.join_next().await {
+            self.settle(joined(done)?).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends a shard's batch; one batch a connection is under way, so that the next is mapped meanwhile.
+    async fn send(&mut self, shard: usize) -> Result<(), StepError> {
+        if self.shards[shard].is_empty() {
+            return Ok(());
+        }
+        while self.in_flight.len() >= self.shards.len() {
+            if let Some(done) = self.in_flight.join_next().await {
+                self.settle(joined(done)?).await?;
+            }
+        }
+        let batch = std::mem::take(&mut self.shards[shard]);
+        let sender = Sender {
+            writer: self.writer.clone(),
+            rpc: self.rpc.clone(),
+            workspace: self.job.workspace.clone(),
+            heart: self.job.heart.clone(),
+            targets: self.object.targets.clone(),
+            object: self.object.name.clone(),
+            model: self.object.model.0.clone(),
+            uid: self.uid,
+        };
+        self.in_flight.spawn(async move { sender.send(batch).await });
+        Ok(())
+    }
+
+    /// Books a batch that is done: ledger first, then everything that can be made again from it.
+    async fn settle(&mut self, batch: Vec<Done>) -> Result<(), StepError> {
+        let entries: Vec<Entry> = batch.iter().filter_map(|done| self.entry_of(done)).collect();
+        self.job.workspace.append_ledger(&self.object.name, &entries).await?;
+        for done in batch {
+            self.book(done).await?;
+        }
+        Ok(())
+    }
+
+    fn entry_of(&self, done: &Done) -> Option<Entry> {
+        let (id, outcome) = match &done.end {
+            End::Created(id) => (*id, Settled::Created),
+            End::Adopted(id) => (*id, Settled::Adopted),
+            End::Updated(id) => (*id, Settled::Updated),
+            End::Untouched(id) => (*id, untouched(&done.prepared.todo, self.job.spec.run)),
+            End::Failed(_) => return None,
+        };
+        Some(Entry {
+            key: done.prepared.key.clone(),
+            external_id: done.prepared.external_id.name.clone(),
+            id: Some(id),
+            outcome,
+            digest: Some(done.prepared.digest.clone()),
+            fields: ours(self.object, done),
+            links: links(done),
+            run: self.job.spec.run,
+        })
+    }
+
+    async fn book(&mut self, done: Done) -> Result<(), StepError> {
+        let prepared = &done.prepared;
+        let (id, fate) = match (&done.end, &prepared.todo) {
+            (End::Failed(rejection), _) => {
+                self.tally.count(Fate::Failed);
+                self.tally.reason(ReasonKind::Failed, rejection, Some(&prepared.key));
+                self.results.failed(&prepared.key, rejection).await?;
+                return Ok(());
+            }
+            (End::Adopted(id), _) => (*id, Fate::Adopted),
+            (End::Updated(id), Todo::Compare { known, .. }) => (*id, self.stock.fate(*known, true)),
+            (End::Untouched(id), Todo::Compare { known, entry, .. }) => {
+                let before = entry.as_ref();
+                let updated = before.is_some_and(|e| e.run == self.job.spec.run && e.outcome == Settled::Updated);
+                (*id, self.stock.fate(*known, updated))
+            }
+            // made now; or its external id appeared meanwhile: made by an attempt of this run whose answer was lost
+            (End::Created(id), _) | (End::Updated(id) | End::Untouched(id), Todo::Create | Todo::Adopt(_)) => {
+                (*id, Fate::Created)
+            }
+        };
+        self.tally.count(fate);
+        let known = Known {
+            id: Some(id),
+            data_id: i64::MAX,
+            noupdate: matches!(done.end, End::Adopted(_)),
+        };
+        lookups::note(&mut self.index, &self.object.name, &prepared.external_id.name, known)?;
+        self.want(&prepared.key, id, &prepared.values, &ours(self.object, &done))?;
+        self.results
+            .succeeded(&prepared.key, &prepared.external_id, id, fate)
+            .await?;
+        Ok(())
+    }
+
+    fn progress(&self, step: &str) {
+        let book = &self.tally.book;
+        if book.read % PROGRESS != 0 {
+            return;
+        }
+        let done = book.read;
+        self.job.heart.update(|status| {
+            status.progress.object.clone_from(&self.object.name);
+            step.clone_into(&mut status.progress.step);
+            status.progress.done = done;
+            status.progress.total = self.total;
+            status.progress.summary = format!("{} {done}/{}", self.object.name, self.total.max(done));
+            status.totals = totals([book]);
+            status.objects = vec![ObjectReport {
+                name: self.object.name.clone(),
+                book: *book,
+                verification: None,
+            }];
+        });
+    }
+}
+
+fn joined(done: Result<Result<Vec<Done>, StepError>, tokio::task::JoinError>) -> Result<Vec<Done>, StepError> {
+    done.unwrap_or_else(|error| {
+        Err(StepError::retry(
+            FailureReason::Internal,
+            format!("a writer ended: {error}"),
+        ))
+    })
+}
+
+/// What the ledger keeps of a record that needed nothing: an earlier attempt of the run may have changed it.
+fn untouched(todo: &Todo, run: i64) -> Settled {
+    match todo {
+        Todo::Compare { entry: Some(entry), .. } if entry.run == run => entry.outcome,
+        Todo::Compare { .. } | Todo::Create | Todo::Adopt(_) => Settled::Unchanged,
+    }
+}
+
+/// Rows of one parent go through one writer (they share its row in Odoo), won leads through the first.
+fn shard_of(values: &[(String, OdooValue)], model: &str, shards: usize) -> usize {
+    if shards <= 1 {
+        return 0;
+    }
+    let get = |name: &str| values.iter().find(|(field, _)| field == name).map(|(_, value)| value);
+    if model == "crm.lead" && get("probability") == Some(&OdooValue::Float(100.0)) {
+        return 0;
+    }
+    match get("parent_id").or_else(|| get("partner_id")) {
+        Some(OdooValue::Link(reference)) => usize::try_from(reference.id().unwrap_or(0)).unwrap_or(0) % shards,
+        _ => 0,
+    }
+}
+
+/// Digests of the fields that are ours in this record. Links are ours one by one, whatever people link beside them.
+fn ours(object: &Object, done: &Done) -> BTreeMap<String, String> {
+    let values = done.prepared.values.iter();
+    values
+        .filter(|(field, value)| matches!(value, OdooValue::Links(_)) || !done.kept.contains(field))
+        .filter_map(|(field, value)| {
+            let target = object.targets.iter().find(|target| target.name == *field)?;
+            Some((field.clone(), field_digest(&object.model.0, target, value)))
+        })
+        .collect()
+}
+
+fn links(done: &Done) -> BTreeMap<String, Vec<i64>> {
+    let values = done.prepared.values.iter();
+    values
+        .filter_map(|(field, value)| match value {
+            OdooValue::Links(links) => Some((
+                field.clone(),
+                links.iter().filter_map(crate::model::Reference::id).collect(),
+            )),
+            _ => None,
+        })
+        .collect()
+}
