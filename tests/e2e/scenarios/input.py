@@ -41,7 +41,7 @@ def mappings_that_make_no_sense_are_refused_with_place_and_remedy(stage):
     _invalid(MAPPING + "    - name: contacts\n      fields: [{to: phone, from: phone\n", ".yaml:8")
     _invalid(MAPPING + "    - {name: contacts, fields: [{to: functoin, from: job_title}]}\n", "contacts", "functoin", "function")
     _invalid(MAPPING + "    - {name: contacts, fields: [{to: phone, frm: phone}]}\n", "frm", "from")
-    _invalid(MAPPING + "    - {name: companies, after: [contacts]}\n", "cycle", "contacts", "companies")
+    _invalid(MAPPING + "    - {name: companies, after: [contacts]}\n", "Cycle", "contacts needs companies", "companies needs contacts")
     code, said = _validate(MAPPING.replace("  objects:\n", ""))
     assert code == 0, said
 
