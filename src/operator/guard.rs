@@ -19,10 +19,11 @@ use crate::api::{APPROVAL_POLICY, APPROVAL_PREFIX, Migration, OPERATOR, migratio
 const NOBODY: &str = "crmferry:nobody";
 /// The policy that refuses what no gate waits for.
 const FRESHNESS_POLICY: &str = "crmferry-approval-current";
-/// How long a verdict stands while nothing about the approvals changes.
+/// How long a verdict stands while nothing about the approvals changes, and nothing is approved.
 const FRESH: Duration = Duration::from_secs(10);
 
-/// The last verdicts, by uid of the Migration: an approval that changed is probed at once, all else every ten seconds.
+/// The last verdicts, by uid of the Migration: an approval that changed is probed at once, an approved gate in every pass
+/// (it may be carried out in this one), all else every ten seconds.
 #[derive(Debug, Default)]
 pub(super) struct Verdicts(Mutex<HashMap<String, Verdict>>);
 
@@ -41,6 +42,20 @@ struct Question {
     approvals: BTreeMap<String, String>,
 }
 
+impl Verdict {
+    /// Whether it answers the question, so long after it was given.
+    fn stands(&self, question: &Question, age: Duration) -> bool {
+        self.guarded.is_some() && self.question == *question && !question.is_approved() && age < FRESH
+    }
+}
+
+impl Question {
+    fn is_approved(&self) -> bool {
+        let approval = self.approvals.get(&format!("{APPROVAL_PREFIX}{}", self.gate));
+        approval.is_some_and(|approval| approval.starts_with(&self.digest))
+    }
+}
+
 /// Asks the API server, where a gate is open to approvals; `None` where none is.
 pub(super) async fn look(migration: &Migration, context: &Context) -> Result<Option<bool>, Error> {
     let uid = migration.uid().ok_or(Error::Incomplete("metadata.uid"))?;
@@ -49,9 +64,7 @@ pub(super) async fn look(migration: &Migration, context: &Context) -> Result<Opt
         return Ok(None);
     };
     let last = context.verdicts.lock().get(&uid).cloned();
-    if let Some(last) =
-        last.filter(|last| last.guarded.is_some() && last.question == question && last.at.elapsed() < FRESH)
-    {
+    if let Some(last) = last.filter(|last| last.stands(&question, last.at.elapsed())) {
         return Ok(last.guarded);
     }
     let guarded = probe(migration, &question, context).await?;
@@ -131,6 +144,35 @@ mod tests {
     fn refused(code: u16, message: &str) -> Result<(), kube::Error> {
         let status = Status::failure(message, "Forbidden").with_code(code);
         Err(kube::Error::Api(status.boxed()))
+    }
+
+    #[test]
+    fn a_verdict_stands_for_a_while_and_never_for_a_gate_that_is_approved() {
+        let question = |approval: Option<&str>| Question {
+            gate: "mapping".into(),
+            digest: "sha256:ab".into(),
+            approvals: approval
+                .map(|text| (format!("{APPROVAL_PREFIX}mapping"), text.to_owned()))
+                .into_iter()
+                .collect(),
+        };
+        let verdict = |question: Question, guarded| Verdict {
+            question,
+            at: Instant::now(),
+            guarded,
+        };
+        let (asked, other) = (question(None), question(Some("sha256:cd by ana")));
+        let (young, old) = (Duration::from_secs(9), Duration::from_secs(10));
+        assert!(verdict(asked.clone(), Some(true)).stands(&asked, young));
+        assert!(
+            verdict(other.clone(), Some(true)).stands(&other, young),
+            "an old approval opens nothing"
+        );
+        assert!(!verdict(asked.clone(), Some(true)).stands(&asked, old));
+        assert!(!verdict(asked.clone(), Some(true)).stands(&other, young));
+        assert!(!verdict(asked.clone(), None).stands(&asked, young));
+        let approved = question(Some("sha256:ab by ana"));
+        assert!(!verdict(approved.clone(), Some(true)).stands(&approved, young));
     }
 
     #[test]
