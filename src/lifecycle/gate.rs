@@ -301,7 +301,8 @@ impl Pass<'_> {
     pub fn gate_waits(&mut self, kind: Kind) -> Option<(&'static str, String)> {
         let gate = self.gate(kind)?.clone();
         let open = !matches!(gate.state, GateState::Stale | GateState::Passed);
-        if open && self.guarded().is_none() {
+        // nothing tells us when the guard comes back
+        if open && self.guarded() != Some(true) {
             self.look_in(SignedDuration::from_secs(5));
         }
         if let Some(since) = gate.since.as_ref().filter(|_| open) {

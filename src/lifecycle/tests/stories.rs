@@ -434,6 +434,22 @@ fn trouble_is_told_while_a_worker_works_around_it_and_between_attempts() {
 }
 
 #[test]
+fn an_unguarded_gate_is_looked_at_again_soon() {
+    let (mut story, _) = Story::at_gate(Phase::AwaitingMapping);
+    story.observed.guarded = Some(false);
+    let decided = next(&story.observed, at(10));
+    assert!(
+        decided.look_again.is_some_and(|look| look.as_secs() <= 10),
+        "{:?}",
+        decided.look_again
+    );
+    story.pass(10);
+    story.observed.guarded = Some(true);
+    story.pass(20);
+    assert_eq!(story.status().gates[0].state, GateState::Waiting);
+}
+
+#[test]
 fn a_lost_workspace_gets_its_plan_again_before_its_snapshot() {
     let mut story = Story::in_phase(Phase::Loading);
     let mut lost = PhaseRunStatus {
