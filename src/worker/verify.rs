@@ -75,6 +75,10 @@ enum Judged {
 ///
 /// # Errors
 /// When Odoo or the scratch disk fails.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one caller, which has each of them by its name"
+)]
 pub async fn object(
     job: &Job,
     destination: &Destination,
@@ -209,7 +213,7 @@ fn judge(object: &Object, wanted: &Wanted, found: &ReadRecord, uid: i64, notes: 
         match compare(field, &object.model.0, value, now) {
             Comparison::Equal => {}
             Comparison::Explained(why) => {
-                notes.push(Rejection::new(why, name.clone(), "Odoo keeps it in another form"))
+                notes.push(Rejection::new(why, name.clone(), "Odoo keeps it in another form"));
             }
             Comparison::Different => {
                 differences.push(Rejection::new(
