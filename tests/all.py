@@ -33,7 +33,7 @@ REAL = [
     ("generated files", ["hack/generate.sh", "--check"]),
     ("chart and policies", ["python3", "-B", "tests/testbed/chart_test.py"]),
     ("verifier", ["bash", "-c", f'eval "$({ON_ITS_OWN} tests/testbed/odoo/reset.sh | sed "s/^/export /")" && exec python3 -B tests/testbed/verify_test.py']),
-    ("Odoo in memory against the real one", ["cargo", "test", "--locked", "--test", "it", "odoo"]),
+    ("Odoo in memory against the real one", ["cargo", "test", "--locked", "--test", "it", "odoo_", "--", "--test-threads=1"]),
     ("scenarios", ["python3", "-B", "tests/e2e/run.py"]),
 ]
 

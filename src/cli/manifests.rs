@@ -46,6 +46,13 @@ pub fn read(paths: &[PathBuf]) -> Result<Manifests, Error> {
         }
     }
     findings.extend(manifests.twice());
+    findings.extend(manifests.bad_names());
+    if findings.is_empty() && manifests.mappings.is_empty() && manifests.migrations.is_empty() {
+        findings.push(error(
+            "Syntax",
+            "there is no MappingSpec and no Migration in what was given".into(),
+        ));
+    }
     if findings.is_empty() {
         Ok(manifests)
     } else {
@@ -93,6 +100,17 @@ fn manifests_of(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(files)
 }
 
+/// Whether the API server takes it as a name (RFC 1123).
+fn is_dns_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = name.as_bytes();
+    bytes.len() <= 253
+        && bytes.first().is_some_and(|byte| plain(*byte))
+        && bytes.last().is_some_and(|byte| plain(*byte))
+        && bytes.iter().all(|byte| plain(*byte) || matches!(byte, b'-' | b'.'))
+        && !name.contains("..")
+}
+
 fn error(code: &str, message: String) -> Finding {
     Finding {
         severity: Severity::Error,
@@ -109,6 +127,22 @@ impl Manifests {
             Document::Migration(migration) => self.migrations.push(*migration),
             Document::Other { kind, name } => self.others.push(format!("{kind}/{name}")),
         }
+    }
+
+    /// Names that the API server would refuse, and that a folder must not be called after.
+    fn bad_names(&self) -> Vec<Finding> {
+        let mappings = self.mappings.iter().map(|spec| &spec.metadata);
+        let names = mappings
+            .chain(self.migrations.iter().map(|migration| &migration.metadata))
+            .flat_map(|metadata| [metadata.name.as_deref(), metadata.namespace.as_deref()])
+            .flatten();
+        let bad = names.filter(|name| !is_dns_name(name));
+        bad.map(|name| {
+            let message =
+                format!("{name:?} is no name: lower-case letters, digits, '-' and '.', a letter or digit at both ends");
+            error("Syntax", message)
+        })
+        .collect()
     }
 
     /// Objects of one kind and name: the second would replace the first.

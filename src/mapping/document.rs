@@ -95,6 +95,16 @@ impl Reading<'_> {
         let schema = match kind.as_str() {
             "MappingSpec" => &*MAPPING_SPEC,
             "Migration" => &*MIGRATION,
+            _ if api_version.split('/').next() == Some(GROUP) => {
+                let near = nearest(&kind, ["MappingSpec", "Migration"]).unwrap_or_default();
+                let message = if near.is_empty() {
+                    format!("{GROUP} has no kind {kind} that people write; there are MappingSpec and Migration")
+                } else {
+                    format!("{GROUP} has no kind {kind}; did you mean {near}?")
+                };
+                self.say("Syntax", "kind", node.line, message);
+                return None;
+            }
             _ => {
                 return Some(Document::Other {
                     kind,

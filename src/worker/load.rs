@@ -124,7 +124,7 @@ pub async fn object_into_odoo(
     let Loader {
         mut index,
         mut tally,
-        results,
+        mut results,
         ..
     } = loader;
 
@@ -135,6 +135,7 @@ pub async fn object_into_odoo(
         &plan.external_id_module,
         object,
         &mut index,
+        &mut results,
         lock,
         stock.mark,
     )

@@ -10,6 +10,7 @@ use super::{
     error::StepError,
     index::{Index, Kind},
     lookups::Known,
+    outcome::Results,
     tally::Tally,
 };
 use crate::{
@@ -45,6 +46,21 @@ pub struct Verified {
     pub counts: Verification,
     /// What differs, and what is explained.
     pub tally: Tally,
+    /// The same by key, until it is written to the results.
+    told: Vec<(SourceKey, Rejection)>,
+}
+
+impl Verified {
+    fn miss(&mut self, key: &SourceKey) {
+        self.counts.missing_in_destination += 1;
+        let gone = Rejection::new("Missing", "", "not in Odoo any more");
+        self.tell(ReasonKind::Mismatched, gone, key);
+    }
+
+    fn tell(&mut self, kind: ReasonKind, rejection: Rejection, key: &SourceKey) {
+        self.tally.reason(kind, &rejection, Some(key));
+        self.told.push((key.clone(), rejection));
+    }
 }
 
 /// How a record compares.
@@ -59,12 +75,17 @@ enum Judged {
 ///
 /// # Errors
 /// When Odoo or the scratch disk fails.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one caller, which has each of them by its name"
+)]
 pub async fn object(
     job: &Job,
     destination: &Destination,
     module: &str,
     object: &Object,
     index: &mut Index,
+    results: &mut Results,
     lock: &Lock,
     mark: i64,
 ) -> Result<Verified, StepError> {
@@ -79,6 +100,9 @@ pub async fn object(
         done += i64::try_from(page.len()).unwrap_or(0);
         let wanted: BTreeMap<i64, Wanted> = page.iter().filter_map(|(id, bytes)| decode(id, bytes)).collect();
         compare_page(destination, object, &wanted, &mut verified).await?;
+        for (key, told) in verified.told.drain(..) {
+            results.note(&key, &told).await?;
+        }
         progress(job, object, done, total);
     }
     verified.counts.extra_in_destination = extra(index, object, mark)?;
@@ -117,18 +141,15 @@ async fn compare_page(
     let found = read_back(&*destination.rpc, &object.model.0, &object.targets, &ids).await?;
     let mut doubtful = Vec::new();
     for (id, wanted) in wanted {
-        match found
+        let mut notes = Vec::new();
+        let judged = found
             .get(id)
-            .map(|found| judge(object, wanted, found, destination.uid, &mut verified.tally))
-        {
-            None => {
-                verified.counts.missing_in_destination += 1;
-                verified.tally.reason(
-                    ReasonKind::Mismatched,
-                    &Rejection::new("Missing", "", "not in Odoo any more"),
-                    Some(&wanted.key),
-                );
-            }
+            .map(|found| judge(object, wanted, found, destination.uid, &mut notes));
+        for note in notes {
+            verified.tell(ReasonKind::Noted, note, &wanted.key);
+        }
+        match judged {
+            None => verified.miss(&wanted.key),
             Some(Judged::Matching) => verified.counts.matching += 1,
             Some(Judged::Edited) => verified.counts.edited_by_user += 1,
             Some(Judged::Mismatched(_)) => doubtful.push(*id),
@@ -153,11 +174,11 @@ async fn look_twice(
     for id in doubtful {
         let Some(wanted) = wanted.get(id) else { continue };
         let Some(now) = second.get(id) else {
-            verified.counts.missing_in_destination += 1;
+            verified.miss(&wanted.key);
             continue;
         };
         // what is explained was counted at the first look
-        match judge(object, wanted, now, destination.uid, &mut Tally::default()) {
+        match judge(object, wanted, now, destination.uid, &mut Vec::new()) {
             Judged::Matching => verified.counts.matching += 1,
             Judged::Edited => verified.counts.edited_by_user += 1,
             Judged::Mismatched(_) if first.get(id).is_some_and(|before| before.write_date != now.write_date) => {
@@ -166,9 +187,7 @@ async fn look_twice(
             Judged::Mismatched(differences) => {
                 verified.counts.mismatched += 1;
                 for difference in differences {
-                    verified
-                        .tally
-                        .reason(ReasonKind::Mismatched, &difference, Some(&wanted.key));
+                    verified.tell(ReasonKind::Mismatched, difference, &wanted.key);
                 }
             }
         }
@@ -176,7 +195,7 @@ async fn look_twice(
     Ok(())
 }
 
-fn judge(object: &Object, wanted: &Wanted, found: &ReadRecord, uid: i64, tally: &mut Tally) -> Judged {
+fn judge(object: &Object, wanted: &Wanted, found: &ReadRecord, uid: i64, notes: &mut Vec<Rejection>) -> Judged {
     let mut differences = Vec::new();
     let mut theirs = wanted.kept > 0;
     for (name, value) in &wanted.values {
@@ -193,12 +212,16 @@ fn judge(object: &Object, wanted: &Wanted, found: &ReadRecord, uid: i64, tally: 
         }
         match compare(field, &object.model.0, value, now) {
             Comparison::Equal => {}
-            Comparison::Explained(why) => tally.reason(
-                ReasonKind::Noted,
-                &Rejection::new(why, name.clone(), ""),
-                Some(&wanted.key),
-            ),
-            Comparison::Different => differences.push(Rejection::new("Differs", name.clone(), "")),
+            Comparison::Explained(why) => {
+                notes.push(Rejection::new(why, name.clone(), "Odoo keeps it in another form"));
+            }
+            Comparison::Different => {
+                differences.push(Rejection::new(
+                    "Differs",
+                    name.clone(),
+                    "what was read back is not what was written",
+                ));
+            }
         }
     }
     if differences.is_empty() {

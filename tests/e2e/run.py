@@ -58,6 +58,11 @@ class Lanes:
                 return
             begun = time.monotonic()
             problem = play(Stage(self.odoos[number], self.wires[number], name, self.keep), scene)
+            if problem:
+                # its waits are bounded, and the machine may be another's meanwhile: told, and played once more
+                with self.out:
+                    print(f"once more: {name.replace('_', ' ')} ({time.monotonic() - begun:.0f} s)\n     " + problem.replace("\n", "\n     "), flush=True)
+                problem = play(Stage(self.odoos[number], self.wires[number], name, self.keep), scene)
             with self.out:
                 self.failed += bool(problem)
                 print(f"{'FAIL' if problem else 'ok':4} {name.replace('_', ' ')} ({time.monotonic() - begun:.0f} s)", flush=True)

@@ -1,6 +1,7 @@
 //! The steps of a run on an Odoo in memory, one after the other, as Jobs carry them out.
 
 use std::{
+    fmt::Write as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
@@ -105,7 +106,7 @@ impl Bench {
         &mut self,
         step: Step,
         object: Option<&str>,
-        stop: CancellationToken,
+        until: CancellationToken,
     ) -> (Exit, PhaseRunStatus) {
         self.attempt += 1;
         let room = Arc::new(Room {
@@ -130,7 +131,7 @@ impl Bench {
             workspace: Workspace::local(self.root.path(), "default", "acme").unwrap(),
             door: Door::Memory(self.memory.clone()),
             scratch: scratch.path().to_owned(),
-            stop,
+            stop: until,
             now: jiff::Timestamp::now,
             place: "test".into(),
         })
@@ -226,10 +227,11 @@ const CONTACTS: &str = r#"{
 #[tokio::test]
 async fn a_worker_that_is_told_to_stop_keeps_its_place_and_the_next_counts_every_record_once() {
     let mut bench = Bench::new(serde_json::from_str(CONTACTS).unwrap());
-    let rows: String = (0..3_000)
-        .map(|id| format!("{id},Person {id},p{id}@example.com\n"))
-        .collect();
-    bench.export("contact.csv", &format!("id,name,email\n{rows}"));
+    let mut rows = String::from("id,name,email\n");
+    for id in 0..3_000 {
+        writeln!(rows, "{id},Person {id},p{id}@example.com").unwrap();
+    }
+    bench.export("contact.csv", &rows);
     for step in [Step::Discover, Step::Extract, Step::Rehearse, Step::Schema] {
         bench.done(step, None).await;
     }

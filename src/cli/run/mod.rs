@@ -6,6 +6,7 @@ pub mod executor;
 pub mod prepare;
 pub mod show;
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::{fmt::Write as _, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::ValueEnum;
@@ -173,6 +174,9 @@ async fn open(args: &Args, manifests: &Manifests, folder: Folder, show: &mut Sho
     }
     folder.put_identity(&identity)?;
     let workspace = Workspace::folder(&folder.path(""))?;
+    // it holds people's data: exports, snapshot, ledger, results
+    let place = folder.path("");
+    std::fs::set_permissions(&place, std::fs::Permissions::from_mode(0o700)).map_err(Error::io("protect", &place))?;
     show.say(first_line(args, &identity, &folder));
     let (door, memory) = door(args, &identity, &folder, &workspace, status.as_ref(), show).await?;
     let asked = args.request.verb();
