@@ -8,5 +8,6 @@ mod crds;
 mod docs;
 mod odoo_parity;
 mod odoo_records;
+mod real;
 mod reports;
 mod steps;
