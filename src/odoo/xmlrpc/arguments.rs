@@ -52,7 +52,7 @@ const FIRST: [(&str, &[&str]); 15] = [
 
 /// Puts the arguments of a call in order. A method that is not known takes `ids` first, if there are any, and all else by
 /// name.
-pub(super) fn call<'a>(method: &'a str, mut args: Args) -> Call<'a> {
+pub(super) fn call(method: &str, mut args: Args) -> Call<'_> {
     let method = if method == "has_access" {
         // Odoo 18 has the one, every version up to 19 the other, and they answer the same about a whole model
         args.remove("ids");
