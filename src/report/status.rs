@@ -10,7 +10,7 @@ use crate::{
     api::{
         Migration, MigrationStatus, Phase, PhaseRun,
         migration::{Gate, GateState, ObjectStatus},
-        phase_run::{ReasonKind, RejectReason},
+        phase_run::{MoreReasons, ReasonKind, RejectReason},
     },
     lifecycle::verbs::{Command, Target, command},
 };
@@ -125,7 +125,8 @@ pub fn screen(migration: &Migration, runs: &[PhaseRun], view: View) -> String {
         page.heading("Books");
         books(&mut page, &status.objects);
     }
-    reasons(&mut page, &top_reasons(&status, runs));
+    let (top, more) = top_reasons(&status, runs);
+    reasons(&mut page, &top, more);
     gates(&mut page, migration, &status.gates);
     findings(&mut page, &status);
     cutover(&mut page, &status);
@@ -164,24 +165,32 @@ pub fn line(migration: &Migration) -> String {
     clean(&line)
 }
 
-/// The most frequent reasons for rejects, each object's from the PhaseRun that counted it last.
+/// The most frequent reasons for rejects, each object's from the PhaseRun that counted it last; and what is not named.
 #[must_use]
-pub fn top_reasons(status: &MigrationStatus, runs: &[PhaseRun]) -> Vec<RejectReason> {
+pub fn top_reasons(status: &MigrationStatus, runs: &[PhaseRun]) -> (Vec<RejectReason>, MoreReasons) {
     let mut reasons: Vec<RejectReason> = Vec::new();
+    let mut more = MoreReasons::default();
     for object in &status.objects {
         let run = runs.iter().find(|run| run.name_any() == object.phase_run);
-        let told = run.and_then(|run| run.status.as_ref()).map(|status| &status.reasons);
+        let Some(told) = run.and_then(|run| run.status.as_ref()) else {
+            continue;
+        };
         let lost = |reason: &&RejectReason| reason.object == object.name && reason.kind != ReasonKind::Noted;
-        let own = told.into_iter().flatten().filter(lost);
-        reasons.extend(own.cloned());
+        reasons.extend(told.reasons.iter().filter(lost).cloned());
+        for own in told.objects.iter().filter(|own| own.name == object.name) {
+            more.kinds += own.more_reasons.kinds;
+            more.count += own.more_reasons.count;
+        }
     }
     reasons.sort_by(|a, b| {
         b.count
             .cmp(&a.count)
             .then_with(|| (&a.object, &a.code, &a.field).cmp(&(&b.object, &b.code, &b.field)))
     });
-    reasons.truncate(REASONS);
-    reasons
+    for unnamed in reasons.drain(REASONS.min(reasons.len())..) {
+        more.add(unnamed.count);
+    }
+    (reasons, more)
 }
 
 /// The books of objects as a table, with their sum.
@@ -199,12 +208,14 @@ pub fn books_table(objects: &[ObjectStatus], view: View) -> String {
 #[must_use]
 pub fn json(migration: &Migration, runs: &[PhaseRun]) -> serde_json::Value {
     let status = migration.status.clone().unwrap_or_default();
+    let (reasons, more) = top_reasons(&status, runs);
     serde_json::json!({
         "namespace": migration.namespace(),
         "name": migration.name_any(),
         "suspended": migration.spec.suspend,
         "status": status,
-        "reasons": top_reasons(&status, runs),
+        "reasons": reasons,
+        "moreReasons": more,
         "commands": commands(migration, false),
     })
 }
@@ -455,8 +466,8 @@ fn note(object: &ObjectStatus) -> Option<String> {
     (!said.is_empty()).then(|| said.join(", "))
 }
 
-fn reasons(page: &mut Page, reasons: &[RejectReason]) {
-    if reasons.is_empty() {
+fn reasons(page: &mut Page, reasons: &[RejectReason], more: MoreReasons) {
+    if reasons.is_empty() && more.is_none() {
         return;
     }
     page.heading("Top reasons for rejects");
@@ -476,6 +487,12 @@ fn reasons(page: &mut Page, reasons: &[RejectReason]) {
             put(&mut text, format_args!(", such as {}", reason.example));
         }
         page.line(&clean(&text));
+    }
+    if !more.is_none() {
+        let MoreReasons { kinds, count } = more;
+        page.line(&format!(
+            "  {count:>width$}  for {kinds} further reasons and notes: results/<object>/reasons.csv"
+        ));
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
     outcome::Results,
     plan::Plan,
     stock::Stock,
-    tally::{Tally, most_frequent, totals},
+    tally::{Tally, by_weight, most_frequent, totals},
     verify::{self, Verified},
 };
 use crate::{
@@ -142,23 +142,24 @@ pub async fn object_into_odoo(
     .await?;
     stock.after(&*rpc, plan, object, &mut tally.book).await?;
     tally.book.balanced = crate::lifecycle::book::balances(&tally.book);
-    let files = results.finish().await?;
-    job.heart.update(|status| status.files.extend(files));
-    Ok(finish(object, &tally, &verified))
-}
-
-fn finish(object: &Object, tally: &Tally, verified: &Verified) -> Loaded {
+    let mut files = results.finish().await?;
     let mut reasons = tally.reasons(&object.name);
     reasons.extend(verified.tally.reasons(&object.name));
-    most_frequent(&mut reasons);
-    Loaded {
-        report: ObjectReport {
-            name: object.name.clone(),
-            book: tally.book,
-            verification: Some(verified.counts),
-        },
-        reasons,
-    }
+    by_weight(&mut reasons);
+    files.push(job.workspace.put_reasons(&object.name, &reasons).await?);
+    job.heart.update(|status| status.files.extend(files));
+    Ok(finish(object, &tally, &verified, reasons))
+}
+
+fn finish(object: &Object, tally: &Tally, verified: &Verified, mut reasons: Vec<RejectReason>) -> Loaded {
+    let mut report = ObjectReport {
+        name: object.name.clone(),
+        book: tally.book,
+        verification: Some(verified.counts),
+        ..ObjectReport::default()
+    };
+    most_frequent(&mut reasons, std::slice::from_mut(&mut report));
+    Loaded { report, reasons }
 }
 
 /// Everything that the object's lookups may find.

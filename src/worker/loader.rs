@@ -354,7 +354,7 @@ impl Loader<'_> {
             status.objects = vec![ObjectReport {
                 name: self.object.name.clone(),
                 book: *book,
-                verification: None,
+                ..ObjectReport::default()
             }];
         });
     }
