@@ -128,7 +128,10 @@ impl From<RpcError> for StepError {
 
 impl From<IndexError> for StepError {
     fn from(error: IndexError) -> Self {
-        Self::retry(FailureReason::Internal, error.to_string())
+        match error {
+            IndexError::Disk(_) => Self::retry(FailureReason::Internal, error.to_string()),
+            IndexError::Entry(..) => Self::permanent(FailureReason::Internal, error.to_string()),
+        }
     }
 }
 

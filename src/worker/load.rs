@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use super::{
     Job,
     error::StepError,
-    index::{Index, Kind, plain},
+    index::{Index, Kind, decode, encode},
     loader::Loader,
     lookups, matches,
     outcome::Results,
@@ -219,7 +219,12 @@ pub async fn read_ledger(job: &Job, index: &mut Index, object: &Object) -> Resul
     while let Some(entry) = entries.next().await {
         let entry = entry?;
         index.put(Kind::Name, &object.name, entry.external_id.as_bytes(), Vec::new())?;
-        index.put(Kind::Ledger, &object.name, entry.key.0.as_bytes(), plain(&entry))?;
+        index.put(
+            Kind::Ledger,
+            &object.name,
+            entry.key.0.as_bytes(),
+            encode(Kind::Ledger, &entry)?,
+        )?;
     }
     Ok(())
 }
@@ -229,8 +234,7 @@ pub async fn read_ledger(job: &Job, index: &mut Index, object: &Object) -> Resul
 /// # Errors
 /// When the scratch disk fails.
 pub fn ledger_entry(index: &Index, object: &str, key: &SourceKey) -> Result<Option<Entry>, StepError> {
-    let bytes = index.get(Kind::Ledger, object, key.0.as_bytes())?;
-    Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    Ok(index.value(Kind::Ledger, object, key.0.as_bytes())?)
 }
 
 /// Keys that have a record in Odoo and are no longer in the source.
@@ -242,7 +246,7 @@ fn deleted(index: &mut Index, object: &Object) -> Result<i64, StepError> {
         let Some(last) = page.last() else { return Ok(count) };
         after = Some(last.0.clone());
         for (key, bytes) in &page {
-            let in_odoo = serde_json::from_slice::<Entry>(bytes).is_ok_and(|entry| entry.id.is_some());
+            let in_odoo = decode::<Entry>(Kind::Ledger, bytes)?.id.is_some();
             if in_odoo && !index.has(Kind::Seen, &object.name, key)? {
                 count += 1;
             }
