@@ -4,6 +4,8 @@ use std::{collections::HashMap, path::Path};
 
 use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, TableDefinition};
 
+use crate::workspace::lasts;
+
 const TABLE: TableDefinition<&[u8], &[u8]> = TableDefinition::new("index");
 /// Pages that redb keeps in memory.
 const CACHE_BYTES: usize = 16 << 20;
@@ -43,17 +45,23 @@ pub enum Kind {
 /// Why the index cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
-    /// The scratch disk is full or broken.
+    /// The scratch disk is broken.
     #[error("the scratch disk of the index cannot be used: {0}")]
     Disk(String),
+    /// The scratch disk has no room, or is not ours to write.
+    #[error("the scratch disk of the index cannot be written: {0}")]
+    Full(std::io::Error),
     /// An entry cannot be kept, or is not what was kept: a defect of ours. It has values in it, so it is not quoted.
     #[error("an entry of the index ({0:?}) cannot be {1}")]
     Entry(Kind, &'static str),
 }
 
 impl IndexError {
-    fn of(error: impl std::fmt::Display) -> Self {
-        Self::Disk(error.to_string())
+    fn of(error: impl Into<redb::Error>) -> Self {
+        match error.into() {
+            redb::Error::Io(error) if lasts(&error) => Self::Full(error),
+            error => Self::Disk(error.to_string()),
+        }
     }
 }
 

@@ -245,6 +245,21 @@ async fn a_worker_that_is_told_to_stop_keeps_its_place_and_the_next_counts_every
 }
 
 #[tokio::test]
+async fn a_record_without_a_key_is_listed_by_its_place_in_the_export_in_whatever_order_it_is_read() {
+    let mut mapping: serde_json::Value = serde_json::from_str(CONTACTS).unwrap();
+    mapping["objects"][0]["source"]["orderBy"] = json!("name");
+    let mut bench = Bench::new(mapping);
+    bench.export("contact.csv", "id,name,email\n1,Zoe,\n,Rui,\n3,Ana,\n,Bea,\n");
+    for step in [Step::Discover, Step::Extract, Step::Rehearse] {
+        bench.done(step, None).await;
+    }
+    let rejected = std::fs::read_to_string(bench.folder().join("results/contacts/rejected.csv")).unwrap();
+    for place in ["record 2 of contact", "record 4 of contact"] {
+        assert!(rejected.contains(place), "{rejected}");
+    }
+}
+
+#[tokio::test]
 async fn a_record_removed_behind_our_back_is_made_again_and_a_changed_one_is_told() {
     let mut bench = Bench::new(serde_json::from_str(CONTACTS).unwrap());
     bench.export(
