@@ -198,6 +198,7 @@ async fn look_at_source(job: &Job) -> Result<BTreeMap<String, Seen>, StepError> 
 
 async fn look_at(source: &dyn Source, object: SourceObject) -> Result<Seen, StepError> {
     let mut shape = SourceShape {
+        place: object.place,
         fields: object.fields,
         samples: Vec::new(),
     };
