@@ -8,7 +8,7 @@ use crate::api::{
 };
 
 /// Headings, as people say them.
-const HEADINGS: [&str; 12] = [
+const HEADINGS: [&str; 13] = [
     "object",
     "model",
     "read",
@@ -20,6 +20,7 @@ const HEADINGS: [&str; 12] = [
     "updated",
     "unchanged",
     "failed",
+    "deleted",
     "verified",
 ];
 /// Columns that are text; all others are counts.
@@ -67,7 +68,7 @@ pub fn markdown(objects: &[ObjectStatus]) -> String {
 }
 
 /// One row an object, and their sum where there are several.
-fn rows(objects: &[ObjectStatus]) -> Vec<[String; 12]> {
+fn rows(objects: &[ObjectStatus]) -> Vec<[String; 13]> {
     let mut rows: Vec<_> = objects
         .iter()
         .map(|object| row(&object.name, &object.model, &object.book, verified(object)))
@@ -79,7 +80,7 @@ fn rows(objects: &[ObjectStatus]) -> Vec<[String; 12]> {
     rows
 }
 
-fn row(name: &str, model: &str, book: &Book, verified: &str) -> [String; 12] {
+fn row(name: &str, model: &str, book: &Book, verified: &str) -> [String; 13] {
     let Book {
         read,
         filtered,
@@ -93,7 +94,7 @@ fn row(name: &str, model: &str, book: &Book, verified: &str) -> [String; 12] {
         mapped: _,
         deferred: _,
         unprocessed: _,
-        deleted: _,
+        deleted,
         present_before: _,
         present: _,
         removed: _,
@@ -112,6 +113,7 @@ fn row(name: &str, model: &str, book: &Book, verified: &str) -> [String; 12] {
         count(updated),
         count(unchanged),
         count(failed),
+        count(deleted),
         verified.to_owned(),
     ]
 }
@@ -140,6 +142,7 @@ fn sum(objects: &[ObjectStatus]) -> Book {
             updated: sum.updated.saturating_add(book.updated),
             unchanged: sum.unchanged.saturating_add(book.unchanged),
             failed: sum.failed.saturating_add(book.failed),
+            deleted: sum.deleted.saturating_add(book.deleted),
             ..sum
         })
 }

@@ -22,6 +22,10 @@ pub enum Kind {
     Ledger = b'l',
     /// Source key that was met in this pass.
     Seen = b's',
+    /// Source key whose record was refused before it was mapped.
+    Refused = b'r',
+    /// External id name of a key that is in the source.
+    Met = b'k',
     /// Source key whose record waits for one of its own object.
     Postponed = b'p',
     /// Every source key of the object, where it refers to itself.

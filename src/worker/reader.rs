@@ -108,7 +108,12 @@ const SORT_BYTES: usize = 16 << 20;
 fn first_look(index: &mut Index, object: &Object, step: Step, print: &str) -> Result<Met, StepError> {
     Ok(match step {
         Step::Filtered => Met::Filtered,
-        Step::Rejected { key, rejection } => Met::Rejected(key, rejection),
+        Step::Rejected { key, rejection } => {
+            if let Some(key) = &key {
+                index.put(Kind::Refused, &object.name, key.0.as_bytes(), Vec::new())?;
+            }
+            Met::Rejected(key, rejection)
+        }
         Step::Item(item) => {
             let text = item.key.0.as_bytes();
             if let Some(before) = index.get(Kind::Seen, &object.name, text)? {

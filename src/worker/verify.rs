@@ -9,8 +9,8 @@ use super::{
     destination::{Destination, Lock},
     error::StepError,
     index::{Index, IndexError, Kind, decode},
-    lookups::Known,
     outcome::Results,
+    stock::Stock,
     tally::Tally,
 };
 use crate::{
@@ -90,7 +90,7 @@ pub async fn object(
     index: &mut Index,
     results: &mut Results,
     lock: &Lock,
-    mark: i64,
+    stock: &Stock,
 ) -> Result<Verified, StepError> {
     let mut verified = Verified::default();
     let total = i64::try_from(index.count(Kind::Wanted, &object.name)?).unwrap_or(i64::MAX);
@@ -112,7 +112,7 @@ pub async fn object(
         progress(job, object, done, total);
     }
     every_record_was_judged(&object.name, &verified.counts, total)?;
-    verified.counts.extra_in_destination = extra(index, object, mark)?;
+    verified.counts.extra_in_destination = extra(index, object, stock)?;
     sweep_orphans(destination, module, object, lock, &mut verified).await?;
     let counts = &mut verified.counts;
     counts.verified = counts.mismatched == 0
@@ -266,7 +266,7 @@ fn judge(object: &Object, wanted: &Wanted, found: &ReadRecord, uid: i64, notes: 
 
 /// External ids of the object that appeared in this run and that neither the ledger nor this pass knows. (Older ones are
 /// records that the source no longer has.)
-fn extra(index: &mut Index, object: &Object, mark: i64) -> Result<i64, StepError> {
+fn extra(index: &mut Index, object: &Object, stock: &Stock) -> Result<i64, StepError> {
     let mut after: Option<Vec<u8>> = None;
     let mut count = 0;
     loop {
@@ -274,7 +274,7 @@ fn extra(index: &mut Index, object: &Object, mark: i64) -> Result<i64, StepError
         let Some(last) = page.last() else { return Ok(count) };
         after = Some(last.0.clone());
         for (name, bytes) in &page {
-            let there = decode::<Known>(Kind::Identity, bytes)?.data_id > mark;
+            let there = stock.is_in_ledger(decode(Kind::Identity, bytes)?);
             if there && !index.has(Kind::Name, &object.name, name)? {
                 count += 1;
             }

@@ -34,6 +34,7 @@ struct Bench {
     plan: Option<String>,
     attempt: i64,
     run: i64,
+    orders: Orders,
 }
 
 struct Room {
@@ -76,6 +77,7 @@ impl Bench {
             plan: None,
             attempt: 0,
             run: 1,
+            orders: Orders::default(),
         }
     }
 
@@ -126,7 +128,7 @@ impl Bench {
                 attempt: self.attempt,
                 plan_digest: self.plan.clone(),
                 image: String::new(),
-                orders: Orders::default(),
+                orders: self.orders,
             },
             workspace: Workspace::local(self.root.path(), "default", "acme").unwrap(),
             door: Door::Memory(self.memory.clone()),
@@ -227,11 +229,7 @@ const CONTACTS: &str = r#"{
 #[tokio::test]
 async fn a_worker_that_is_told_to_stop_keeps_its_place_and_the_next_counts_every_record_once() {
     let mut bench = Bench::new(serde_json::from_str(CONTACTS).unwrap());
-    let mut rows = String::from("id,name,email\n");
-    for id in 0..3_000 {
-        writeln!(rows, "{id},Person {id},p{id}@example.com").unwrap();
-    }
-    bench.export("contact.csv", &rows);
+    bench.export("contact.csv", &contacts(3_000));
     for step in [Step::Discover, Step::Extract, Step::Rehearse, Step::Schema] {
         bench.done(step, None).await;
     }
@@ -242,6 +240,43 @@ async fn a_worker_that_is_told_to_stop_keeps_its_place_and_the_next_counts_every
     let status = bench.done(Step::Load, Some("contacts")).await;
     sound(&status.objects);
     assert_eq!(status.objects[0].book.created, 3_000);
+}
+
+/// Contacts with ids from 0.
+fn contacts(count: usize) -> String {
+    let mut rows = String::from("id,name,email\n");
+    for id in 0..count {
+        writeln!(rows, "{id},Person {id},p{id}@example.com").unwrap();
+    }
+    rows
+}
+
+#[tokio::test]
+async fn what_the_source_no_longer_has_is_counted_in_a_round_and_still_when_the_ledger_is_made_anew() {
+    let mut bench = Bench::new(serde_json::from_str(CONTACTS).unwrap());
+    bench.export("contact.csv", &contacts(40));
+    sound(&bench.all().await);
+
+    bench.export("contact.csv", &contacts(39));
+    let round = bench.done(Step::Delta, None).await.objects;
+    sound(&round);
+    let counts = |book: crmferry::api::Book| (book.read, book.deleted, book.present, book.removed);
+    assert_eq!(counts(round[0].book), (39, 1, 40, 0));
+
+    bench.export("contact.csv", &contacts(30));
+    bench.orders.rebuild = true;
+    bench.done(Step::Extract, None).await;
+    bench.orders.rebuild = false;
+    for _ in 0..2 {
+        let again = bench.done(Step::Load, Some("contacts")).await.objects;
+        sound(&again);
+        assert_eq!(counts(again[0].book), (30, 10, 40, 0));
+    }
+
+    bench.run = 2;
+    let next = bench.all().await;
+    sound(&next);
+    assert_eq!((counts(next[0].book), next[0].book.unchanged), ((30, 10, 40, 0), 30));
 }
 
 #[tokio::test]
