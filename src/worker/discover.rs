@@ -18,6 +18,7 @@ use crate::{
         phase_run::{FailureReason, PlanReport, PlannedObject},
     },
     args,
+    lifecycle::verbs::Command,
     mapping::{Compiled, Mapping, Merged, SourceShape, World, compile, merge},
     model::Digest,
     odoo::models::{self, Models},
@@ -176,10 +177,9 @@ async fn look_at_source(job: &Job) -> Result<BTreeMap<String, Seen>, StepError> 
         return Err(StepError::configuration(
             FailureReason::ExportMissing,
             format!(
-                "there is no export in {} yet: kubectl crmferry push DIR migration/{} -n {}",
+                "there is no export in {} yet: {}",
                 job.migration.spec.source.files.path,
-                job.migration_name(),
-                job.namespace()
+                job.command(Command::Push)
             ),
         ));
     }

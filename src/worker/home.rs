@@ -18,6 +18,10 @@ pub trait Home: Send + Sync {
     async fn mapping_spec(&self, name: &str) -> Result<Option<MappingSpec>, HomeError>;
     /// Writes the attempt's status whole.
     async fn publish(&self, status: &PhaseRunStatus) -> Result<Published, HomeError>;
+    /// Whether there is no cluster: `crmferry run` is all there is.
+    fn is_laptop(&self) -> bool {
+        false
+    }
 }
 
 /// How a report was taken.

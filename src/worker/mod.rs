@@ -38,7 +38,10 @@ use crate::{
         phase_run::{FailureReason, Outcome, Step},
     },
     chain::Chain,
-    lifecycle::Exit,
+    lifecycle::{
+        Exit,
+        verbs::{self, Command, Target},
+    },
     workspace::{Manifest, Workspace},
 };
 use destination::{Destination, Door};
@@ -189,6 +192,17 @@ impl Job {
         self.migration.metadata.name.as_deref().unwrap_or_default()
     }
 
+    /// A command that a person types where this attempt lives.
+    #[must_use]
+    pub fn command(&self, command: Command<'_>) -> String {
+        let target = Target {
+            name: self.migration_name(),
+            namespace: self.namespace(),
+            laptop: self.home.is_laptop(),
+        };
+        verbs::command(command, target)
+    }
+
     /// The plan that is pinned for the run.
     ///
     /// # Errors
@@ -217,9 +231,9 @@ impl Job {
 
     fn workspace_lost(&self, what: &str) -> StepError {
         let message = format!(
-            "{what}; push the exports again if they lay there, then: kubectl crmferry retry from-extract migration/{} -n {}",
-            self.migration_name(),
-            self.namespace(),
+            "{what}; push the exports again if they lay there ({}), then: {}",
+            self.command(Command::Push),
+            self.command(Command::Request("retry from-extract")),
         );
         StepError::configuration(FailureReason::WorkspaceLost, message)
     }

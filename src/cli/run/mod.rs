@@ -433,7 +433,7 @@ impl Session {
     fn verdict(&self, exit: Exit, status: &MigrationStatus) -> String {
         let waits = |text: &mut String| {
             for wait in &status.waiting_for {
-                let _ = writeln!(text, "  {}: {}", wait.what, wait.message);
+                let _ = writeln!(text, "  {}: {}", wait.what, self.typed(&wait.message));
                 if !wait.command.is_empty() {
                     let _ = writeln!(text, "    {}", self.typed(&wait.command));
                 }
