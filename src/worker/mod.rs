@@ -103,7 +103,7 @@ pub async fn run(start: Start) -> Exit {
     let (heart, beating) = Heart::start(start.home.clone(), start.stop.clone(), start.now);
     let step = start.spec.phase;
     let result = attempt(start, heart.clone()).await;
-    let (exit, outcome, failure) = match &result {
+    let (mut exit, outcome, failure) = match &result {
         Ok(()) => (Exit::Done, Outcome::Done, None),
         Err(error) => {
             let outcome = if error.exit == Exit::Stopped {
@@ -115,12 +115,20 @@ pub async fn run(start: Start) -> Exit {
             (error.exit, outcome, Some(error.failure()))
         }
     };
+    let refusal = heart.refusal();
+    let (outcome, failure) = match &refusal {
+        Some(failure) => (Outcome::Failed, Some(failure.clone())),
+        None => (outcome, failure),
+    };
     let last = heart
         .finish(beating, |status| {
             status.outcome = Some(outcome);
             status.failure = failure;
         })
         .await;
+    if heart.refusal().is_some() {
+        exit = Exit::Configuration;
+    }
     match last {
         Ok(()) => exit,
         Err(error) => {

@@ -203,6 +203,10 @@ pub(super) fn standing(pod: &Pod) -> Standing {
                 status.message.clone(),
                 terminated.and_then(|ended| ended.reason.clone()),
                 terminated.and_then(|ended| ended.message.clone()),
+                // as the parser of arguments ends: it has no other way to tell, unless the log is read
+                terminated
+                    .filter(|ended| ended.exit_code == 2)
+                    .map(|_| "unrecognized subcommand pod-idle".to_owned()),
             ];
             let told: Vec<String> = told.into_iter().flatten().collect();
             let why = if told.is_empty() {
@@ -214,6 +218,19 @@ pub(super) fn standing(pod: &Pod) -> Standing {
         }
         _ => Standing::Starting,
     }
+}
+
+/// What it means that our program in the image does not understand what is asked of it, or is not there.
+pub(super) fn outdated(said: &str, image: &str) -> Option<String> {
+    let unknown = ["unrecognized subcommand", "unexpected argument", "StartError"];
+    unknown.iter().any(|words| said.contains(words)).then(|| {
+        format!(
+            "the image {image} does not understand this kubectl-crmferry ({}): it is of another version; use the plugin \
+             of the image's version, or give --image with an image of this one ({})",
+            env!("CARGO_PKG_VERSION"),
+            said.lines().next().unwrap_or_default()
+        )
+    })
 }
 
 /// Whether waiting longer cannot help.
@@ -370,6 +387,31 @@ mod tests {
             standing(&pod(json!({"phase": "Succeeded"}))),
             Standing::Over("Succeeded".into())
         );
+    }
+
+    #[test]
+    fn an_image_of_another_version_is_named_with_what_to_do() {
+        let mut ended = json!({"name": "t", "image": "i", "imageID": "", "ready": false, "restartCount": 0});
+        ended["state"] = json!({"terminated": {"exitCode": 2, "reason": "Error"}});
+        let pod: Pod =
+            serde_json::from_value(json!({"status": {"phase": "Failed", "containerStatuses": [ended]}})).unwrap();
+        let Standing::Over(why) = standing(&pod) else {
+            panic!("it is over")
+        };
+        let clap = "error: unrecognized subcommand 'pod-receive'\n\nUsage: crmferry [OPTIONS]";
+        for said in [
+            why.as_str(),
+            clap,
+            "error: unexpected argument '--all' found",
+            "StartError: no such file",
+        ] {
+            let told = outdated(said, "crmferry:0.0.9").unwrap();
+            assert!(
+                told.contains("crmferry:0.0.9") && told.contains("--image") && !told.contains('\n'),
+                "{told}"
+            );
+        }
+        assert_eq!(outdated("exports/ is not a folder", "crmferry:0.0.9"), None);
     }
 
     #[test]
