@@ -263,6 +263,11 @@ pub fn markdown(report: &Report) -> String {
     head(&mut text, report);
     text.push_str("\n## Books\n\n");
     text.push_str(&books::markdown(&report.objects));
+    if report.objects.iter().any(|object| object.verification.is_some()) {
+        text.push_str(
+            "\nEvery migrated record was read back and compared field by field: verified are those that are equal.\n",
+        );
+    }
     for (title, kinds) in REASONS {
         let told = report.reasons.iter().filter(|reason| kinds.contains(&reason.kind));
         list(&mut text, title, told.map(sentence));
@@ -271,7 +276,6 @@ pub fn markdown(report: &Report) -> String {
     if !report.reasons.is_empty() {
         text.push_str("\nEvery record is named in `results/<object>/`: `rejected.csv`, `failed.csv`, `noted.csv`.\n");
     }
-    verification(&mut text, &report.objects);
     list(&mut text, "Gates", report.gates.iter().map(gate));
     list(&mut text, "Cutover", report.cutover.iter().flat_map(cutover));
     let waits = report
@@ -340,34 +344,6 @@ fn list(text: &mut String, heading: &str, items: impl Iterator<Item = String>) {
     }
     for item in items {
         line(text, format_args!("- {item}"));
-    }
-}
-
-fn verification(text: &mut String, objects: &[ObjectStatus]) {
-    if objects.iter().all(|object| object.verification.is_none()) {
-        return;
-    }
-    text.push_str(
-        "\n## Verification\n\nEvery migrated record was read back and compared field by field.\n\n\
-         | object | matching | mismatched | missing | extra | edited by users | in flight | orphans |\n\
-         |---|---:|---:|---:|---:|---:|---:|---:|\n",
-    );
-    for object in objects {
-        let Some(found) = &object.verification else { continue };
-        line(
-            text,
-            format_args!(
-                "| {} | {} | {} | {} | {} | {} | {} | {} |",
-                object.name,
-                found.matching,
-                found.mismatched,
-                found.missing_in_destination,
-                found.extra_in_destination,
-                found.edited_by_user,
-                found.in_flight,
-                found.orphans
-            ),
-        );
     }
 }
 

@@ -9,4 +9,5 @@ mod docs;
 mod odoo_parity;
 mod odoo_records;
 mod reports;
+mod room;
 mod steps;

@@ -88,7 +88,7 @@ fn the_report_reads_as_it_should() {
     golden("report.md", &whole::markdown(&report(false)));
     golden("report-laptop.md", &whole::markdown(&report(true)));
     golden("report.json", &whole::json(&report(false)));
-    golden("books.txt", &books::text(&report(false).objects));
+    golden("books.txt", &books::text(&report(false).objects, false));
 }
 
 #[test]

@@ -3,27 +3,24 @@
 use std::{
     fmt::Write as _,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
-use async_trait::async_trait;
 use crmferry::{
     api::{
-        MappingSpec, MappingSpecSpec, Migration, PhaseRunSpec, PhaseRunStatus,
+        MappingSpecSpec, Migration, PhaseRunSpec, PhaseRunStatus,
         migration::{Gate, GateState, MigrationSpec},
         phase_run::{ObjectReport, Orders, Outcome, Step},
     },
     lifecycle::{Exit, book},
     odoo::memory::Memory,
-    worker::{
-        self, Start,
-        destination::Door,
-        home::{Home, HomeError, Published},
-    },
+    worker::{self, Start, destination::Door},
     workspace::Workspace,
 };
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
+
+use crate::room::Room;
 
 /// A Migration without a cluster.
 struct Bench {
@@ -35,26 +32,6 @@ struct Bench {
     attempt: i64,
     run: i64,
     orders: Orders,
-}
-
-struct Room {
-    migration: Migration,
-    mapping: MappingSpecSpec,
-    status: Mutex<PhaseRunStatus>,
-}
-
-#[async_trait]
-impl Home for Room {
-    async fn migration(&self) -> Result<Migration, HomeError> {
-        Ok(self.migration.clone())
-    }
-    async fn mapping_spec(&self, name: &str) -> Result<Option<MappingSpec>, HomeError> {
-        Ok(Some(MappingSpec::new(name, self.mapping.clone())))
-    }
-    async fn publish(&self, status: &PhaseRunStatus) -> Result<Published, HomeError> {
-        *self.status.lock().unwrap() = status.clone();
-        Ok(Published::Accepted)
-    }
 }
 
 impl Bench {
@@ -111,11 +88,7 @@ impl Bench {
         until: CancellationToken,
     ) -> (Exit, PhaseRunStatus) {
         self.attempt += 1;
-        let room = Arc::new(Room {
-            migration: self.migration.clone(),
-            mapping: self.mapping.clone(),
-            status: Mutex::new(PhaseRunStatus::default()),
-        });
+        let room = Arc::new(Room::new(self.migration.clone(), self.mapping.clone()));
         let scratch = tempfile::tempdir().unwrap();
         let exit = worker::run(Start {
             home: room.clone(),
@@ -138,7 +111,7 @@ impl Bench {
             place: "test".into(),
         })
         .await;
-        let status = room.status.lock().unwrap().clone();
+        let status = room.status();
         if let Some(plan) = &status.plan {
             self.plan = Some(plan.digest.clone());
         }

@@ -6,8 +6,7 @@ use k8s_openapi::{
     api::{
         apps::v1::Deployment,
         core::v1::{
-            Capabilities, Container, PersistentVolumeClaimVolumeSource, Pod, PodSecurityContext, PodSpec,
-            ResourceRequirements, SeccompProfile, SecurityContext, Volume, VolumeMount,
+            Container, PersistentVolumeClaimVolumeSource, Pod, PodSpec, ResourceRequirements, Volume, VolumeMount,
         },
     },
     apimachinery::pkg::api::resource::Quantity,
@@ -18,7 +17,7 @@ use super::error::Error;
 use crate::{
     api::{LABEL_MIGRATION, MANAGED_BY, Migration, WORKSPACE_DIR},
     lifecycle::Trouble,
-    operator::WorkerSettings,
+    operator::{WorkerSettings, not_root, without_rights},
 };
 
 /// Our program in the image, as `deploy/Dockerfile` has it: `exec` knows no entry point.
@@ -105,13 +104,7 @@ pub(super) fn build(migration: &Migration, verb: &str, image: &str, known: &Know
             image_pull_secrets: Some(settings.image_pull_secrets).filter(|secrets| !secrets.is_empty()),
             node_selector: Some(settings.node_selector).filter(|selector| !selector.is_empty()),
             tolerations: Some(settings.tolerations).filter(|tolerations| !tolerations.is_empty()),
-            security_context: Some(PodSecurityContext {
-                run_as_non_root: Some(true),
-                fs_group: settings.fs_group,
-                fs_group_change_policy: settings.fs_group.map(|_| "OnRootMismatch".into()),
-                seccomp_profile: Some(runtime_default()),
-                ..PodSecurityContext::default()
-            }),
+            security_context: Some(not_root(settings.fs_group)),
             containers: vec![container(image, settings.image_pull_policy)],
             volumes: Some(vec![Volume {
                 name: "workspace".into(),
@@ -151,30 +144,13 @@ fn container(image: &str, pull_policy: Option<String>) -> Container {
             limits: quantities("1", "128Mi"),
             claims: None,
         }),
-        security_context: Some(SecurityContext {
-            allow_privilege_escalation: Some(false),
-            read_only_root_filesystem: Some(true),
-            run_as_non_root: Some(true),
-            capabilities: Some(Capabilities {
-                drop: Some(vec!["ALL".into()]),
-                add: None,
-            }),
-            seccomp_profile: Some(runtime_default()),
-            ..SecurityContext::default()
-        }),
+        security_context: Some(without_rights()),
         volume_mounts: Some(vec![VolumeMount {
             name: "workspace".into(),
             mount_path: WORKSPACE_DIR.into(),
             ..VolumeMount::default()
         }]),
         ..Container::default()
-    }
-}
-
-fn runtime_default() -> SeccompProfile {
-    SeccompProfile {
-        type_: "RuntimeDefault".into(),
-        localhost_profile: None,
     }
 }
 

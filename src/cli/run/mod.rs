@@ -364,7 +364,7 @@ impl Session {
         let mut text = format!(
             "\nGate {}: what is approved is this.\n\n{}",
             gate.name,
-            books::text(&status.objects)
+            books::text(&status.objects, false)
         );
         for finding in &status.findings {
             let _ = writeln!(text, "{}", super::error::finding_line(finding));
@@ -395,7 +395,7 @@ impl Session {
         let status = self.executor.status();
         let mut text = String::from("\n");
         if !report.objects.is_empty() {
-            text += &books::text(&report.objects);
+            text += &books::text(&report.objects, false);
         }
         for (title, kinds) in whole::REASONS {
             let reasons = report.reasons.iter().filter(|reason| kinds.contains(&reason.kind));

@@ -223,6 +223,7 @@ fn loaded(report: &ObjectReport) -> String {
         ("updated", book.updated),
         ("unchanged", book.unchanged),
         ("failed", book.failed),
+        ("deleted", book.deleted),
     ];
     let told: Vec<String> = counts
         .iter()
