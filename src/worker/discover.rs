@@ -18,7 +18,7 @@ use crate::{
         phase_run::{FailureReason, PlanReport, PlannedObject},
     },
     args,
-    lifecycle::verbs::Command,
+    lifecycle::{size, verbs::Command},
     mapping::{Compiled, Mapping, Merged, SourceShape, World, compile, merge},
     model::Digest,
     odoo::models::{self, Models},
@@ -29,6 +29,9 @@ use crate::{
 
 /// Records of a source object that expressions are tried on.
 const SAMPLES: usize = 1_000;
+
+/// Findings that a report has room for; all are in the scope.
+const FINDINGS: usize = 20;
 
 /// Carries the step out.
 ///
@@ -100,13 +103,14 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         .collect();
     let refusal = (!errors.is_empty()).then(|| preflight(&errors));
     let digest = store(job, &plan).await?;
+    size::few(&mut findings, FINDINGS);
     job.heart.update(|status| {
         status.files = files;
         status.plan = Some(PlanReport {
             digest: digest.to_string(),
             mapping_digest: merged.digest.to_string(),
             objects: planned(mapping.as_ref()),
-            findings: findings.into_iter().take(20).collect(),
+            findings,
             estimate_seconds: seconds,
         });
     });
