@@ -367,9 +367,9 @@ impl<'a> Pass<'a> {
         };
         let ended = attempt.ended.as_ref().map_or(self.now, |ended| ended.0);
         match ending.verdict {
+            Verdict::Partial | Verdict::Waiting | Verdict::Stalled if self.pushed_for(&attempt, &ending) => {}
             Verdict::Done | Verdict::Partial => return Work::Ended(ending),
             Verdict::Stopped => {}
-            Verdict::Waiting | Verdict::Stalled if self.pushed_for(&attempt, &ending) => {}
             Verdict::Stalled => {
                 let unsaid = self.spec_changed && ending.reason == attempt::word(FailureReason::Acceptance);
                 if !unsaid {
