@@ -7,14 +7,13 @@
 use std::{
     fmt::Write as _,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use async_trait::async_trait;
 use crmferry::{
     api::{
-        MappingSpec, MappingSpecSpec, Migration, PhaseRunSpec, PhaseRunStatus,
+        MappingSpecSpec, Migration, PhaseRunSpec, PhaseRunStatus,
         phase_run::{Orders, Step},
     },
     args,
@@ -25,15 +24,16 @@ use crmferry::{
         rpc::Rpc,
         xmlrpc::{Login, XmlRpc},
     },
-    worker::{
-        self, Start,
-        destination::Door,
-        home::{Home, HomeError, Published},
-    },
+    worker::{self, Start, destination::Door},
     workspace::Workspace,
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
+
+#[path = "../tests/it/room.rs"]
+mod room;
+
+use room::Room;
 
 const ROUNDS: usize = 3;
 const BATCH: usize = 400;
@@ -42,26 +42,6 @@ const BATCH: usize = 400;
 enum Api {
     Json2,
     XmlRpc,
-}
-
-struct Room {
-    migration: Migration,
-    mapping: MappingSpecSpec,
-    status: Mutex<PhaseRunStatus>,
-}
-
-#[async_trait]
-impl Home for Room {
-    async fn migration(&self) -> Result<Migration, HomeError> {
-        Ok(self.migration.clone())
-    }
-    async fn mapping_spec(&self, name: &str) -> Result<Option<MappingSpec>, HomeError> {
-        Ok(Some(MappingSpec::new(name, self.mapping.clone())))
-    }
-    async fn publish(&self, status: &PhaseRunStatus) -> Result<Published, HomeError> {
-        *self.status.lock().expect("nothing panics while it holds the lock") = status.clone();
-        Ok(Published::Accepted)
-    }
 }
 
 const COLUMNS: [&str; 10] = [
@@ -133,11 +113,7 @@ async fn step(home: &Arc<Room>, root: &Path, phase: Step, plan: Option<String>) 
         place: "bench".into(),
     })
     .await;
-    let status = home
-        .status
-        .lock()
-        .expect("nothing panics while it holds the lock")
-        .clone();
+    let status = home.status();
     assert!(exit == Exit::Done, "{phase:?} ended with {:?}", status.failure);
     (begun.elapsed(), status)
 }
@@ -162,11 +138,7 @@ async fn whole(api: Api, contacts: usize, account: &str) -> Duration {
         writeln!(csv, "{id},{}", cells.join(",")).expect("writing to a String cannot fail");
     }
     std::fs::write(exports.join("contact.csv"), csv).expect("a file");
-    let home = Arc::new(Room {
-        migration: migration(&env("ODOO_URL"), account),
-        mapping: mapping(),
-        status: Mutex::default(),
-    });
+    let home = Arc::new(Room::new(migration(&env("ODOO_URL"), account), mapping()));
     let plan = step(&home, root.path(), Step::Discover, None)
         .await
         .1

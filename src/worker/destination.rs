@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     api::phase_run::{Failure, FailureReason},
-    lifecycle::Exit,
+    lifecycle::{Exit, verbs::Command},
     mapping::Mapping,
     model::OdooModel,
     odoo::{
@@ -150,7 +150,8 @@ impl Destination {
                         // a wrong url or database is to be mended first
                         XmlRpc::look(&server).await?;
                     }
-                    return Err(missing(&odoo.secret_ref.name, key, keys));
+                    let told = (key, keys);
+                    return Err(missing(secret, &odoo.secret_ref.name, told, job.home.is_laptop()));
                 }
             }
         }
@@ -208,13 +209,12 @@ fn held_by(job: &Job, other: &Holder) -> StepError {
     StepError {
         reason: FailureReason::DestinationLock,
         message: format!(
-            "another migration writes to this Odoo: {} (cluster {}, run {}, last sign of life {}); it waits its turn, or take over with: kubectl crmferry unlock migration/{} -n {}",
+            "another migration writes to this Odoo: {} (cluster {}, run {}, last sign of life {}); it waits its turn, or take over with: {}",
             other.name,
             other.cluster,
             other.run,
             other.beat,
-            job.migration_name(),
-            job.namespace(),
+            job.command(Command::Request("unlock")),
         ),
         exit: Exit::LockHeld,
     }
@@ -357,13 +357,18 @@ fn words(folder: &Path) -> Words {
     }
 }
 
-fn missing(secret: &str, key: &str, keys: &[&str]) -> StepError {
-    let files = keys.join("=FILE --from-file=");
+fn missing(folder: &Path, secret: &str, (key, keys): (&str, &[&str]), laptop: bool) -> StepError {
+    let how = if laptop {
+        // the last is the one that is not there
+        let file = keys.last().copied().unwrap_or_default();
+        format!("write it into the file {}", folder.join(file).display())
+    } else {
+        let files = keys.join("=FILE --from-file=");
+        format!("make it with: kubectl create secret generic {secret} --from-file={files}=FILE")
+    };
     StepError::configuration(
         FailureReason::SecretMissing,
-        format!(
-            "odoo needs the key {key}: make the Secret {secret} with: kubectl create secret generic {secret} --from-file={files}=FILE"
-        ),
+        format!("odoo needs the key {key}, in the Secret {secret}: {how}"),
     )
 }
 
@@ -374,7 +379,10 @@ fn certificates(file: &Path, wanted: bool) -> Result<Option<Vec<u8>>, StepError>
     std::fs::read(file).map(Some).map_err(|_| {
         StepError::configuration(
             FailureReason::SecretMissing,
-            "the CA bundle is not there: make the ConfigMap and the key that destination.odoo.caBundle names",
+            format!(
+                "the CA bundle is not there ({}): make the key that destination.odoo.caBundle names",
+                file.display()
+            ),
         )
     })
 }
