@@ -292,11 +292,6 @@ fn a_gate_waits_with_its_evidence_and_only_its_own_approval_opens_it() {
     );
     fs::write(place.path("ws/approvals/mapping-1.json"), forged).unwrap();
     assert_eq!(done(&mut place.command(&[])).0, 3);
-    // nor does an approval on evidence that is not what was sealed
-    fs::write(place.path("ws/evidence/mapping-1.json"), [&evidence[..], b" "].concat()).unwrap();
-    let (code, text) = done(&mut place.command(&["--approve", "mapping"]));
-    assert!(code == 3 && text.contains("not what was sealed"), "{text}");
-    fs::write(place.path("ws/evidence/mapping-1.json"), &evidence).unwrap();
 
     let (code, text) = done(&mut place.command(&["--approve", "mapping"]));
     assert_eq!(code, 3, "{text}");
