@@ -292,7 +292,6 @@ fn a_gate_waits_with_its_evidence_and_only_its_own_approval_opens_it() {
     );
     fs::write(place.path("ws/approvals/mapping-1.json"), forged).unwrap();
     assert_eq!(done(&mut place.command(&[])).0, 3);
-
     let (code, text) = done(&mut place.command(&["--approve", "mapping"]));
     assert_eq!(code, 3, "{text}");
     assert_eq!(place.json("ws/status.json")["phase"], "Synchronising");
@@ -302,6 +301,38 @@ fn a_gate_waits_with_its_evidence_and_only_its_own_approval_opens_it() {
         (Some("--approve"), Some(Digest::of(&evidence).as_str()))
     );
     assert_eq!(done(&mut place.command(&["--approve", "cutover"])).0, 0);
+}
+
+#[test]
+fn evidence_that_is_gone_or_was_edited_is_sealed_anew_at_both_gates_and_an_approval_names_the_new_one() {
+    let place = Place::new(5);
+    assert_eq!(done(&mut place.first(&[])).0, 3);
+    let edit = |name: &str| {
+        let path = place.path(&format!("ws/evidence/{name}.json"));
+        fs::write(&path, [fs::read(&path).unwrap(), b"x".to_vec()].concat()).unwrap();
+    };
+    edit("mapping-1");
+    let (code, text) = done(&mut place.command(&[]));
+    assert_eq!(code, 3, "{text}");
+    let told = "sealed anew: evidence/mapping-1.json is not what was sealed";
+    assert!(text.contains(told) && text.contains("--approve mapping"), "{text}");
+    fs::remove_file(place.path("ws/evidence/mapping-2.json")).unwrap();
+    let (code, text) = done(&mut place.command(&["--approve", "mapping"]));
+    assert_eq!(code, 3, "{text}");
+    assert!(text.contains("sealed anew: evidence/mapping-2.json is gone"), "{text}");
+    assert_eq!(place.json("ws/status.json")["phase"], "Synchronising");
+    let evidence = fs::read(place.path("ws/evidence/mapping-3.json")).unwrap();
+    let approval = place.json("ws/approvals/mapping-3.json");
+    assert_eq!(approval["digest"], Digest::of(&evidence).as_str());
+
+    edit("cutover-1");
+    let (code, text) = done(&mut place.command(&["--approve", "cutover"]));
+    assert_eq!(code, 0, "{text}");
+    assert!(
+        text.contains("sealed anew: evidence/cutover-1.json is not what was sealed"),
+        "{text}"
+    );
+    assert!(place.path("ws/approvals/cutover-2.json").exists());
 }
 
 /// Starts a run, and does something to it while contacts are loaded: some are in the ledger, not all are.
