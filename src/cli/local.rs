@@ -261,6 +261,22 @@ impl Folder {
         self.bytes(&evidence_path(&gate.name, &gate.sealed.to_string()))
     }
 
+    /// The uid in evidence that is still what a status names: whose folder it is, where `migration.json` is gone. Before a
+    /// gate there is none, and before a gate nothing was written to Odoo.
+    ///
+    /// # Errors
+    /// When evidence cannot be read.
+    pub fn sealed_uid(&self, status: &MigrationStatus) -> Result<Option<String>, Error> {
+        for gate in &status.gates {
+            let found = self.evidence(gate)?.unwrap_or_default();
+            if Digest::of(&found).as_str() == gate.evidence_digest {
+                let evidence: serde_json::Value = serde_json::from_slice(&found).unwrap_or_default();
+                return Ok(evidence["migration"]["uid"].as_str().map(Into::into));
+            }
+        }
+        Ok(None)
+    }
+
     /// The approval of a gate's evidence.
     ///
     /// # Errors
@@ -434,6 +450,22 @@ mod tests {
         assert!(!folder.seal("mapping", "1", "{\"a\":1}").unwrap());
         let sealed = gate(Digest::of(b"{}").as_str());
         assert_eq!(folder.evidence(&sealed).unwrap().as_deref(), Some(b"{}".as_slice()));
+    }
+
+    #[test]
+    fn whose_folder_it_is_can_be_read_from_sealed_evidence_and_from_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::new(dir.path());
+        let json = r#"{"migration":{"uid":"u1"}}"#;
+        let status = |digest: &str| MigrationStatus {
+            gates: vec![gate(digest)],
+            ..MigrationStatus::default()
+        };
+        let sealed = status(Digest::of(json.as_bytes()).as_str());
+        assert_eq!(folder.sealed_uid(&sealed).unwrap(), None);
+        folder.seal("mapping", "1", json).unwrap();
+        assert_eq!(folder.sealed_uid(&sealed).unwrap().as_deref(), Some("u1"));
+        assert_eq!(folder.sealed_uid(&status(Digest::of(b"x").as_str())).unwrap(), None);
     }
 
     #[test]

@@ -335,6 +335,17 @@ fn evidence_that_is_gone_or_was_edited_is_sealed_anew_at_both_gates_and_an_appro
     assert!(place.path("ws/approvals/cutover-2.json").exists());
 }
 
+#[test]
+fn a_workspace_that_lost_its_identity_is_not_locked_out_by_itself() {
+    let place = Place::new(5);
+    assert_eq!(done(&mut place.first(&["--approve", "mapping"])).0, 3);
+    let uid = place.json("ws/migration.json")["uid"].clone();
+    fs::remove_file(place.path("ws/migration.json")).unwrap();
+    let (code, text) = done(&mut place.command(&["--approve", "cutover"]));
+    assert_eq!(code, 0, "{text}");
+    assert_eq!(place.json("ws/migration.json")["uid"], uid);
+}
+
 /// Starts a run, and does something to it while contacts are loaded: some are in the ledger, not all are.
 fn disturbed(place: &Place, disturb: impl FnOnce(&mut Child)) -> i32 {
     let mut child = place

@@ -167,7 +167,12 @@ async fn open(args: &Args, manifests: &Manifests, folder: Folder, show: &mut Sho
         .unwrap_or_else(|| args.namespace.clone());
     let status = folder.status()?;
     let word = args.destination.word();
-    let mut identity = prepare::identify(folder.identity()?, manifest, &namespace, word, status.as_ref())?;
+    let found = folder.identity()?;
+    let begun = status.as_ref().filter(|_| found.is_none());
+    // what was sealed and the lock in Odoo still name whose folder it is
+    let sealed = begun.map(|status| folder.sealed_uid(status)).transpose()?.flatten();
+    let mut identity = prepare::identify(found, manifest, &namespace, word, status.as_ref())?;
+    identity.uid = sealed.unwrap_or(identity.uid);
     if let Some(exports) = &args.exports {
         prepare::push(&folder, &identity.spec.source.files.path, exports)?;
         identity.pushed = Some(Timestamp::now());
