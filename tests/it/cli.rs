@@ -414,6 +414,33 @@ fn over_accept_it_stalls_and_names_the_bound() {
 }
 
 #[test]
+fn a_run_whose_manifest_went_wrong_can_be_cancelled_whatever_the_manifest_says_now() {
+    let place = Place::new(3);
+    let (manifest, elsewhere) = (
+        place.path("acme.yaml"),
+        MANIFESTS.replace("odoo.example", "other.example"),
+    );
+    assert_eq!(done(&mut place.first(&[])).0, 3);
+    fs::write(&manifest, &elsewhere).unwrap();
+    let (code, text) = done(&mut place.command(&[]));
+    assert!(code == 5 && text.contains("--cancel"), "{text}");
+    fs::write(&manifest, "kind: Migration\n  bad: [").unwrap();
+    let (code, text) = done(&mut place.command(&["--cancel"]));
+    assert!(code == 0 && text.contains("is cancelled"), "{text}");
+    fs::write(&manifest, &elsewhere).unwrap();
+    let (code, text) = done(&mut place.command(&["--cancel"]));
+    assert!(
+        code != 0 && text.contains("Cancelled"),
+        "there is nothing to cancel: {text}"
+    );
+    let (code, text) = done(&mut place.command(&BOTH));
+    assert!(
+        code == 0 && text.contains("other.example") && text.contains("run 2 begins"),
+        "{text}"
+    );
+}
+
+#[test]
 fn an_export_that_shrank_stalls_until_a_person_says_that_it_is_meant() {
     let place = Place::new(40);
     let exports = place.path("from").to_string_lossy().into_owned();

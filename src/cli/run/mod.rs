@@ -7,7 +7,7 @@ pub mod prepare;
 pub mod show;
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::{fmt::Write as _, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::ValueEnum;
 use jiff::Timestamp;
@@ -135,7 +135,7 @@ impl GateName {
 /// # Errors
 /// When a manifest is invalid, the workspace is another's, or the folder fails.
 pub async fn run(args: Args) -> Result<Exit, Error> {
-    let manifests = manifests::read(&args.files)?;
+    let manifests = read(&args)?;
     let name = manifests.the_migration()?.metadata.name.clone().unwrap_or_default();
     let root = args
         .workspace
@@ -157,6 +157,21 @@ pub async fn run(args: Args) -> Result<Exit, Error> {
     session.close(exit)
 }
 
+/// The manifests. To cancel, the one that the workspace keeps will do, whatever became of the files.
+fn read(args: &Args) -> Result<Manifests, Error> {
+    let read = manifests::read(&args.files);
+    let (Err(Error::Invalid(_)), true, Some(workspace)) = (&read, args.request.cancel, &args.workspace) else {
+        return read;
+    };
+    let Some(identity) = Folder::new(workspace).identity()? else {
+        return read;
+    };
+    Ok(Manifests {
+        migrations: vec![report::migration(&identity, None, BTreeMap::new())],
+        ..Manifests::default()
+    })
+}
+
 /// Opens the folder: identity, exports, destination, request.
 async fn open(args: &Args, manifests: &Manifests, folder: Folder, show: &mut Show) -> Result<Executor, Error> {
     let manifest = manifests.the_migration()?;
@@ -167,7 +182,8 @@ async fn open(args: &Args, manifests: &Manifests, folder: Folder, show: &mut Sho
         .unwrap_or_else(|| args.namespace.clone());
     let status = folder.status()?;
     let word = args.destination.word();
-    let mut identity = prepare::identify(folder.identity()?, manifest, &namespace, word, status.as_ref())?;
+    let cancels = args.request.cancel;
+    let mut identity = prepare::identify(folder.identity()?, manifest, &namespace, word, status.as_ref(), cancels)?;
     if let Some(exports) = &args.exports {
         prepare::push(&folder, &identity.spec.source.files.path, exports)?;
         identity.pushed = Some(Timestamp::now());
