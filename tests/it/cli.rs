@@ -190,6 +190,48 @@ fn validate_accepts_the_sample_and_names_what_is_wrong_with_nearest_name() {
 }
 
 #[test]
+fn what_the_rules_of_the_api_server_refuse_is_refused_on_a_laptop_too() {
+    let place = Place::new(0);
+    for (good, bad, sentence) in [
+        (
+            "https://odoo.example",
+            "http://odoo.example",
+            "acme.yaml:29: url must begin with https://",
+        ),
+        (
+            "name: acme,",
+            &format!("name: {},", "x".repeat(41)),
+            "the name may have 40 characters",
+        ),
+        ("exports/", "exports/..//../x", "may not contain '..'"),
+        ("exports/", "ledger/", "files of their own"),
+        (
+            "  accept:",
+            "  cutover: {window: {notBefore: '2027-01-01T00:00:00Z', notAfter: '2026-01-01T00:00:00Z'}}\n  accept:",
+            "before notAfter",
+        ),
+        ("from: email}", "from: email, cel: 'email'}", "acme.yaml:"),
+        (
+            "{object: companies}",
+            "{object: companies, model: res.partner}",
+            "acme.yaml:",
+        ),
+    ] {
+        fs::write(place.path("acme.yaml"), MANIFESTS.replace(good, bad)).unwrap();
+        let file = place.path("acme.yaml");
+        let told = [
+            done(crmferry(&["validate"]).arg(&file)),
+            done(crmferry(&["plan", "-f"]).arg(&file)),
+            done(&mut place.first(&[])),
+        ];
+        for (code, text) in told {
+            assert!(code == 5 && text.contains(sentence), "{bad}: {code} {text}");
+        }
+    }
+    assert!(!place.path("ws").exists(), "nothing is half done");
+}
+
+#[test]
 fn plan_shows_objects_in_load_order_and_tries_the_mapping_on_exports() {
     let (code, text) = done(
         crmferry(&["plan", "--show-spec", "-f"])
@@ -400,20 +442,6 @@ fn without_exports_it_says_what_to_do_and_a_cancelled_run_is_followed_by_the_nex
 }
 
 #[test]
-fn over_accept_it_stalls_and_names_the_bound() {
-    let place = Place::new(3);
-    fs::write(place.path("acme.yaml"), MANIFESTS.replace("10%", "0%")).unwrap();
-    let (code, text) = done(&mut place.first(&BOTH));
-    assert!(
-        code == 4 && text.contains("Acceptance") && text.contains("--retry"),
-        "{text}"
-    );
-    fs::write(place.path("acme.yaml"), MANIFESTS).unwrap();
-    let (code, text) = done(&mut place.command(&BOTH));
-    assert_eq!(code, 0, "{text}");
-}
-
-#[test]
 fn a_run_whose_manifest_went_wrong_can_be_cancelled_whatever_the_manifest_says_now() {
     let place = Place::new(3);
     let (manifest, elsewhere) = (
@@ -438,6 +466,20 @@ fn a_run_whose_manifest_went_wrong_can_be_cancelled_whatever_the_manifest_says_n
         code == 0 && text.contains("other.example") && text.contains("run 2 begins"),
         "{text}"
     );
+}
+
+#[test]
+fn over_accept_it_stalls_and_names_the_bound() {
+    let place = Place::new(3);
+    fs::write(place.path("acme.yaml"), MANIFESTS.replace("10%", "0%")).unwrap();
+    let (code, text) = done(&mut place.first(&BOTH));
+    assert!(
+        code == 4 && text.contains("Acceptance") && text.contains("--retry"),
+        "{text}"
+    );
+    fs::write(place.path("acme.yaml"), MANIFESTS).unwrap();
+    let (code, text) = done(&mut place.command(&BOTH));
+    assert_eq!(code, 0, "{text}");
 }
 
 #[test]
