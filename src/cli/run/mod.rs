@@ -24,7 +24,11 @@ use crate::{
         MigrationStatus, Phase,
         migration::{Gate, GateState},
     },
-    report::{books, whole},
+    report::{
+        books,
+        status::{self, View},
+        whole,
+    },
     worker::destination::Door,
     workspace::{self, Workspace},
 };
@@ -382,9 +386,12 @@ impl Session {
             gate.name,
             books::text(&status.objects, false)
         );
-        for finding in &status.findings {
-            let _ = writeln!(text, "{}", super::error::finding_line(finding));
-        }
+        let view = View {
+            now: Timestamp::now(),
+            colour: false,
+            laptop: true,
+        };
+        text += &status::beside_evidence(&status, &self.executor.folder().phase_runs()?, view);
         let _ = writeln!(
             text,
             "\nEvidence {}\nDigest   {}",
