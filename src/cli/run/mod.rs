@@ -154,6 +154,8 @@ pub async fn run(args: Args) -> Result<Exit, Error> {
         executor,
         show,
         invocation: invocation(&args),
+        files: args.files,
+        exports: args.exports,
         approve: args.approve,
         stop,
     };
@@ -310,6 +312,10 @@ struct Session {
     executor: Executor,
     show: Show,
     invocation: String,
+    /// The manifests, as given.
+    files: Vec<PathBuf>,
+    /// The folder that exports were copied from, where it was given.
+    exports: Option<PathBuf>,
     approve: Vec<GateName>,
     stop: CancellationToken,
 }
@@ -456,7 +462,8 @@ impl Session {
     fn verdict(&self, exit: Exit, status: &MigrationStatus) -> String {
         let waits = |text: &mut String| {
             for wait in &status.waiting_for {
-                let _ = writeln!(text, "  {}: {}", wait.what, self.typed(&wait.message));
+                let message = self.readable(&self.typed(&wait.message), &status.gates);
+                let _ = writeln!(text, "  {}: {message}", wait.what);
                 if !wait.command.is_empty() {
                     let _ = writeln!(text, "    {}", self.typed(&wait.command));
                 }
@@ -468,8 +475,17 @@ impl Session {
             (Exit::Completed, _) => {
                 format!("Run {run} is completed; gates were approved without admission control.\n")
             }
-            (Exit::Stopped, _) => format!("Run {run} stopped in {phase:?}. To go on:\n    {}\n", self.invocation),
+            (Exit::Stopped, _) => {
+                // until they are read, exports may not have come over whole
+                let exports = self.exports.as_ref().filter(|_| phase <= Phase::Extracting);
+                let exports = exports.map_or_else(String::new, |from| format!(" --exports {}", from.display()));
+                format!(
+                    "Run {run} stopped in {phase:?}. To go on:\n    {}{exports}\n",
+                    self.invocation
+                )
+            }
             (Exit::AwaitingApproval, _) => format!("Run {run} waits in {phase:?}:\n"),
+            _ if run == 0 => "It cannot begin:\n".to_owned(),
             _ => format!("Run {run} cannot go on in {phase:?}:\n"),
         };
         if !matches!(exit, Exit::Completed | Exit::Stopped) {
@@ -480,11 +496,28 @@ impl Session {
 
     /// A command as it can be typed here.
     fn typed(&self, command: &str) -> String {
-        let files = self.invocation.trim_start_matches("crmferry run").trim().to_owned();
-        command
-            .replace("crmferry run <manifest>", &self.invocation)
-            .replace("<manifest>", &files)
+        typed(command, &self.invocation, &self.files)
     }
+
+    /// A message with the file that holds the evidence, where it names the ConfigMap of a cluster.
+    fn readable(&self, message: &str, gates: &[Gate]) -> String {
+        let sealed = gates.iter().filter(|gate| !gate.evidence.is_empty());
+        sealed.fold(message.to_owned(), |message, gate| {
+            let file = self
+                .executor
+                .folder()
+                .path(local::evidence_path(&gate.name, &gate.sealed.to_string()));
+            message.replace(&gate.evidence, &file.display().to_string())
+        })
+    }
+}
+
+/// A command of [`crate::lifecycle::verbs`] with this Migration's files in it.
+pub(super) fn typed(command: &str, invocation: &str, files: &[PathBuf]) -> String {
+    let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    command
+        .replace("crmferry run <manifest>", invocation)
+        .replace("<manifest>", &files.join(" "))
 }
 
 /// The operating system's name of who runs this.
