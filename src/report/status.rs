@@ -367,7 +367,9 @@ fn reasons(page: &mut Page, reasons: &[RejectReason], more: MoreReasons) {
             format!(".{}", reason.field)
         };
         let mut text = format!("  {:>width$}  {}{field}: {}", reason.count, reason.object, reason.code);
-        if !reason.example.is_empty() {
+        if reason.example.is_empty() {
+            put(&mut text, format_args!(", named in results/{}/", reason.object));
+        } else {
             put(&mut text, format_args!(", such as {}", reason.example));
         }
         page.line(&clean(&text));

@@ -15,7 +15,7 @@ use super::{
     plan::Plan,
     reader::{Met, Reader, postpone},
     schema::{OPTIONS, Options},
-    tally::{Fate, Tally, by_weight, most_frequent, totals},
+    tally::{Fate, Tally, by_weight, most_frequent, redact, totals},
 };
 use crate::{
     api::{
@@ -53,6 +53,7 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         let mut told = tally.reasons(&object.name);
         by_weight(&mut told);
         files.push(job.workspace.put_reasons(&object.name, &told).await?);
+        redact(&mut told, object.has_ids_for_keys());
         reasons.extend(told);
         reports.push(ObjectReport {
             name: object.name.clone(),
