@@ -20,7 +20,10 @@ use super::{
     plan::Plan,
 };
 use crate::{
-    api::phase_run::{Failure, FailureReason},
+    api::{
+        Migration,
+        phase_run::{Failure, FailureReason},
+    },
     lifecycle::{Exit, verbs::Command},
     mapping::Mapping,
     model::OdooModel,
@@ -122,7 +125,7 @@ impl Destination {
                 let options = Json2Options {
                     url: odoo.url.clone(),
                     database: odoo.database.clone(),
-                    api_key: api_key(secret, &odoo.secret_ref.name, job.home.is_laptop())?,
+                    api_key: api_key(secret, &job.migration, job.home.is_laptop())?,
                     insecure: odoo.insecure,
                     ca_pem: certificates(ca, odoo.ca_bundle.is_some())?,
                     timeout: CALL,
@@ -316,17 +319,19 @@ pub async fn release(job: &Job) -> Result<(), StepError> {
     Ok(())
 }
 
-fn api_key(folder: &Path, secret: &str, laptop: bool) -> Result<Secret, StepError> {
+fn api_key(folder: &Path, migration: &Migration, laptop: bool) -> Result<Secret, StepError> {
     let read = std::fs::read_to_string(folder.join("apiKey"));
     let key = read
         .ok()
         .map(|text| text.trim().to_owned())
         .filter(|text| !text.is_empty());
     key.as_deref().map(Secret::new).ok_or_else(|| {
+        let secret = &migration.spec.destination.odoo.secret_ref.name;
         let how = if laptop {
             format!("write it into the file {}", folder.join("apiKey").display())
         } else {
-            format!("make it with: kubectl create secret generic {secret} --from-file=apiKey=FILE")
+            let namespace = migration.metadata.namespace.as_deref().unwrap_or_default();
+            format!("make it with: kubectl create secret generic {secret} -n {namespace} --from-file=apiKey=FILE")
         };
         StepError::configuration(
             FailureReason::SecretMissing,

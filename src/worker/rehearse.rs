@@ -20,7 +20,7 @@ use super::{
 use crate::{
     api::{
         mapping_spec::OnNew,
-        phase_run::{File, ObjectReport, ReasonKind},
+        phase_run::{File, ObjectReport, ReasonKind, Totals},
     },
     lifecycle::book,
     mapping::{Found, Item, Lookups, Mapping, Object, Outcome, Step},
@@ -62,7 +62,11 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         });
         most_frequent(&mut reasons, &mut reports);
         job.heart.update(|status| {
-            status.totals = totals(reports.iter().map(|report| &report.book));
+            // nothing is loaded here: what would be is in the books
+            status.totals = Totals {
+                loaded: 0,
+                ..totals(reports.iter().map(|report| &report.book))
+            };
             status.objects.clone_from(&reports);
             status.reasons.clone_from(&reasons);
             status.files.extend(files);
