@@ -8,6 +8,7 @@ mod crds;
 mod docs;
 mod odoo_parity;
 mod odoo_records;
+mod real;
 mod reports;
 mod room;
 mod steps;
