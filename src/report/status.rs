@@ -13,6 +13,7 @@ use super::{
 use crate::{
     api::{
         Migration, MigrationStatus, Phase, PhaseRun, REQUEST,
+        mapping_spec::{Finding, Severity},
         migration::{Gate, GateState},
         phase_run::{MoreReasons, ReasonKind, RejectReason},
     },
@@ -94,10 +95,33 @@ pub fn screen(migration: &Migration, runs: &[PhaseRun], view: View) -> String {
     let (top, more) = top_reasons(&status, runs);
     reasons(&mut page, &top, more);
     gates(&mut page, migration, &status.gates);
-    findings(&mut page, &status);
+    findings(&mut page, status.findings.iter());
     cutover(&mut page, &status);
     waiting(&mut page, migration, &status);
     last_request(&mut page, &status);
+    page.text
+}
+
+/// What an approver is to know beside the evidence: Errors and Warnings, and why records are left out.
+#[must_use]
+pub fn beside_evidence(status: &MigrationStatus, runs: &[PhaseRun], view: View) -> String {
+    let mut page = Page {
+        text: String::new(),
+        view,
+    };
+    let (top, more) = top_reasons(status, runs);
+    reasons(&mut page, &top, more);
+    findings(
+        &mut page,
+        status
+            .findings
+            .iter()
+            .filter(|finding| finding.severity != Severity::Info),
+    );
+    if !page.text.is_empty() {
+        page.line("");
+        page.line("Reasons and findings are those of the status; they are not part of the evidence.");
+    }
     page.text
 }
 
@@ -379,7 +403,9 @@ fn reasons(page: &mut Page, reasons: &[RejectReason], more: MoreReasons) {
             format!(".{}", reason.field)
         };
         let mut text = format!("  {:>width$}  {}{field}: {}", reason.count, reason.object, reason.code);
-        if !reason.example.is_empty() {
+        if reason.example.is_empty() {
+            put(&mut text, format_args!(", named in results/{}/", reason.object));
+        } else {
             put(&mut text, format_args!(", such as {}", reason.example));
         }
         page.line(&clean(&text));
@@ -439,12 +465,13 @@ fn read_evidence(migration: &Migration, gate: &Gate, laptop: bool) -> String {
     )
 }
 
-fn findings(page: &mut Page, status: &MigrationStatus) {
-    if status.findings.is_empty() {
+fn findings<'a>(page: &mut Page, findings: impl Iterator<Item = &'a Finding>) {
+    let mut findings = findings.peekable();
+    if findings.peek().is_none() {
         return;
     }
     page.heading("Findings");
-    for finding in &status.findings {
+    for finding in findings {
         let text = format!(
             "  {:?} {} {}: {}",
             finding.severity, finding.code, finding.path, finding.message

@@ -190,6 +190,48 @@ fn validate_accepts_the_sample_and_names_what_is_wrong_with_nearest_name() {
 }
 
 #[test]
+fn what_the_rules_of_the_api_server_refuse_is_refused_on_a_laptop_too() {
+    let place = Place::new(0);
+    for (good, bad, sentence) in [
+        (
+            "https://odoo.example",
+            "http://odoo.example",
+            "acme.yaml:29: url must begin with https://",
+        ),
+        (
+            "name: acme,",
+            &format!("name: {},", "x".repeat(41)),
+            "the name may have 40 characters",
+        ),
+        ("exports/", "exports/..//../x", "may not contain '..'"),
+        ("exports/", "ledger/", "files of their own"),
+        (
+            "  accept:",
+            "  cutover: {window: {notBefore: '2027-01-01T00:00:00Z', notAfter: '2026-01-01T00:00:00Z'}}\n  accept:",
+            "before notAfter",
+        ),
+        ("from: email}", "from: email, cel: 'email'}", "acme.yaml:"),
+        (
+            "{object: companies}",
+            "{object: companies, model: res.partner}",
+            "acme.yaml:",
+        ),
+    ] {
+        fs::write(place.path("acme.yaml"), MANIFESTS.replace(good, bad)).unwrap();
+        let file = place.path("acme.yaml");
+        let told = [
+            done(crmferry(&["validate"]).arg(&file)),
+            done(crmferry(&["plan", "-f"]).arg(&file)),
+            done(&mut place.first(&[])),
+        ];
+        for (code, text) in told {
+            assert!(code == 5 && text.contains(sentence), "{bad}: {code} {text}");
+        }
+    }
+    assert!(!place.path("ws").exists(), "nothing is half done");
+}
+
+#[test]
 fn plan_shows_objects_in_load_order_and_tries_the_mapping_on_exports() {
     let (code, text) = done(
         crmferry(&["plan", "--show-spec", "-f"])
@@ -434,6 +476,33 @@ fn without_exports_it_says_what_to_do_and_a_cancelled_run_is_followed_by_the_nex
     assert!(code == 0 && text.contains("cancelled"), "{text}");
     let (code, text) = done(&mut place.command(&BOTH));
     assert!(code == 0 && text.contains("run 2 begins"), "{text}");
+}
+
+#[test]
+fn a_run_whose_manifest_went_wrong_can_be_cancelled_whatever_the_manifest_says_now() {
+    let place = Place::new(3);
+    let (manifest, elsewhere) = (
+        place.path("acme.yaml"),
+        MANIFESTS.replace("odoo.example", "other.example"),
+    );
+    assert_eq!(done(&mut place.first(&[])).0, 3);
+    fs::write(&manifest, &elsewhere).unwrap();
+    let (code, text) = done(&mut place.command(&[]));
+    assert!(code == 5 && text.contains("--cancel"), "{text}");
+    fs::write(&manifest, "kind: Migration\n  bad: [").unwrap();
+    let (code, text) = done(&mut place.command(&["--cancel"]));
+    assert!(code == 0 && text.contains("is cancelled"), "{text}");
+    fs::write(&manifest, &elsewhere).unwrap();
+    let (code, text) = done(&mut place.command(&["--cancel"]));
+    assert!(
+        code != 0 && text.contains("Cancelled"),
+        "there is nothing to cancel: {text}"
+    );
+    let (code, text) = done(&mut place.command(&BOTH));
+    assert!(
+        code == 0 && text.contains("other.example") && text.contains("run 2 begins"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::{
     model::Digest,
     report::{
         books,
-        status::{View, clean},
+        status::{self, View, clean},
     },
 };
 
@@ -26,6 +26,13 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest approval that the status can hold.
 const APPROVAL_MAX: usize = 512;
+
+/// No age is shown, and nothing is coloured.
+const VIEW: View = View {
+    now: Timestamp::UNIX_EPOCH,
+    colour: false,
+    laptop: false,
+};
 
 /// How an approval is given.
 #[derive(Clone, Debug, Default)]
@@ -55,7 +62,16 @@ pub(super) async fn approve(cluster: &Cluster, migration: &Migration, gate: &str
         println!("{}", yaml_line(gate, &approval));
         return Ok(());
     }
+    let status = migration.status.clone().unwrap_or_default();
     eprint!("{shown}");
+    // who may approve may not have been given more
+    match cluster.phase_runs(&name).await {
+        Ok(runs) => eprint!("{}", status::beside_evidence(&status, &runs, VIEW)),
+        Err(error) => eprint!(
+            "{}\nWhy records are left out cannot be shown: {error}\n",
+            status::beside_evidence(&status, &[], VIEW)
+        ),
+    }
     if open.state == GateState::Approved {
         let by = open.approved_by.as_deref().unwrap_or("somebody");
         eprintln!("It is approved by {} already.", clean(by));
@@ -229,11 +245,6 @@ fn summary(gate: &Gate, text: &str) -> Result<String, Error> {
             gate.evidence
         ))
     })?;
-    let view = View {
-        now: Timestamp::UNIX_EPOCH,
-        colour: false,
-        laptop: false,
-    };
     let Evidence {
         run,
         plan,
@@ -259,7 +270,7 @@ fn summary(gate: &Gate, text: &str) -> Result<String, Error> {
     for line in lines {
         writeln!(shown, "{line}").expect("writing to a String cannot fail");
     }
-    shown.push_str(&books::text(&objects, view.colour));
+    shown.push_str(&books::text(&objects, VIEW.colour));
     Ok(shown)
 }
 

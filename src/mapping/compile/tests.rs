@@ -69,14 +69,6 @@ fn every_check_of_a_field_says_what_is_wrong_and_what_would_be_right() {
             "Error UnknownField @[country_id].lookup: code of res.country leads to no other model",
         ),
         (
-            "{to: country_id, from: a, lookup: {}}",
-            "Error Incomplete @[country_id].lookup: a lookup has exactly one of object, model",
-        ),
-        (
-            "{to: email, from: a, constant: b}",
-            "Error Incomplete @[email]: email has two sources: say one of from, cel, constant",
-        ),
-        (
             "{to: email, from: a, onMissing: Keep}",
             "Error Incomplete @[email].onMissing: onMissing: Keep keeps the text that values does not know: it needs values, and no lookup",
         ),

@@ -152,6 +152,30 @@ fn runs() -> Vec<PhaseRun> {
     ]
 }
 
+#[test]
+fn an_approver_is_told_why_records_are_left_out_and_what_was_found() {
+    let mut status = MigrationStatus::default();
+    assert_eq!(beside_evidence(&status, &runs(), view(false)), "");
+    status.objects = serde_json::from_value(json!([
+        {"name": "contacts", "model": "res.partner", "phaseRun": "acme-contacts-r2a5"}
+    ]))
+    .unwrap();
+    status.findings = serde_json::from_value(json!([
+        {"severity": "Warning", "code": "Unmapped", "path": "contacts", "message": "phone goes nowhere"},
+        {"severity": "Info", "code": "Note", "path": "contacts", "message": "nothing to see"}
+    ]))
+    .unwrap();
+    let told = beside_evidence(&status, &runs(), view(false));
+    for wanted in [
+        "100  contacts.parent_id: NotFound",
+        "phone goes nowhere",
+        "not part of the evidence",
+    ] {
+        assert!(told.contains(wanted), "{told}");
+    }
+    assert!(!told.contains("nothing to see"), "{told}");
+}
+
 /// Compares with a golden file; with `UPDATE_GOLDEN=1` writes it.
 fn golden(name: &str, text: &str) {
     let path = format!("{}/tests/fixtures/golden/{name}", env!("CARGO_MANIFEST_DIR"));
