@@ -101,6 +101,9 @@ pub struct Verification {
     /// Differs because a person changed it.
     #[schemars(range(min = 0))]
     pub edited_by_user: i64,
+    /// Of those, where a person's value stands against the mapped one and the object says `onConflict: Report`.
+    #[schemars(range(min = 0))]
+    pub conflicts: i64,
     /// Changed while it was read.
     #[schemars(range(min = 0))]
     pub in_flight: i64,

@@ -203,10 +203,15 @@ pub enum Fidelity {
 }
 
 /// What happens to a value that a person changed in Odoo, or that an adopted record had.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
 pub enum OnConflict {
     /// Their value stays; only what is empty is filled.
+    #[default]
     KeepTheirs,
+    /// The source's value is written; the former one is kept in the workspace, below `undo/`.
+    Overwrite,
+    /// As KeepTheirs, and the gate `cutover` stays shut until a person accepts the conflicts or changes this policy.
+    Report,
 }
 
 /// What happens in Odoo to a record that the source no longer has.

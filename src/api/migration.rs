@@ -216,6 +216,10 @@ pub struct Accept {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Bound>")]
     pub mismatched: Option<IntOrString>,
+    /// Records in which a person's value may stand against the source's, where the mapping says `onConflict: Report`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Bound>")]
+    pub conflicts: Option<IntOrString>,
     /// Objects with bounds of their own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
@@ -242,6 +246,10 @@ pub struct AcceptObject {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Bound>")]
     pub mismatched: Option<IntOrString>,
+    /// Records in which a person's value may stand against the source's, where the mapping says `onConflict: Report`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Bound>")]
+    pub conflicts: Option<IntOrString>,
 }
 
 /// Schema of a count or a share: `5` or `"1%"`.

@@ -314,6 +314,7 @@ impl<'a> Compiler<'a> {
             source_object: draft.source_object.to_owned(),
             order_by: source.and_then(|source| source.order_by.clone()),
             on_new: spec.on_new.unwrap_or_default(),
+            on_conflict: spec.on_conflict.or(self.spec.on_conflict).unwrap_or_default(),
             match_on: match_on(spec),
             targets: fields.targets,
             lookups: fields.lookups,

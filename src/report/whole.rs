@@ -304,21 +304,22 @@ fn verification(text: &mut String, objects: &[ObjectStatus]) {
     }
     text.push_str(
         "\n## Verification\n\nEvery migrated record was read back and compared field by field.\n\n\
-         | object | matching | mismatched | missing | extra | edited by users | in flight | orphans |\n\
-         |---|---:|---:|---:|---:|---:|---:|---:|\n",
+         | object | matching | mismatched | missing | extra | edited by users | conflicts | in flight | orphans |\n\
+         |---|---:|---:|---:|---:|---:|---:|---:|---:|\n",
     );
     for object in objects {
         let Some(found) = &object.verification else { continue };
         line(
             text,
             format_args!(
-                "| {} | {} | {} | {} | {} | {} | {} | {} |",
+                "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
                 object.name,
                 found.matching,
                 found.mismatched,
                 found.missing_in_destination,
                 found.extra_in_destination,
                 found.edited_by_user,
+                found.conflicts,
                 found.in_flight,
                 found.orphans
             ),

@@ -19,9 +19,12 @@ use super::{
     verify,
 };
 use crate::{
-    api::phase_run::{FailureReason, ObjectReport, ReasonKind},
+    api::{
+        mapping_spec::{OnConflict, OnNew},
+        phase_run::{FailureReason, ObjectReport, ReasonKind},
+    },
     mapping::{Item, Object, Outcome},
-    model::{ExternalId, OdooValue, Rejection, SourceKey},
+    model::{ExternalId, OdooValue, Reference, Rejection, SourceKey},
     odoo::{conflict::field_digest, rpc::Rpc, upsert::Writer},
     workspace::{Entry, Manifest, Outcome as Settled},
 };
@@ -156,7 +159,12 @@ impl Loader<'_> {
         let entry = ledger_entry(&self.index, &self.object.name, &key)?;
         let todo = match known.and_then(|known| Some((known, known.id?))) {
             Some((known, id)) => match entry {
-                Some(entry) if entry.digest.as_deref() == Some(&digest) && entry.id == Some(id) => {
+                // to overwrite what a person wrote, it must be looked at
+                Some(entry)
+                    if self.object.on_conflict != OnConflict::Overwrite
+                        && entry.digest.as_deref() == Some(&digest)
+                        && entry.id == Some(id) =>
+                {
                     return self.unchanged(&key, &external_id, id, known, &entry, &values).await;
                 }
                 entry => Todo::Compare { known, id, entry },
@@ -170,7 +178,7 @@ impl Loader<'_> {
                         self.tally.reason(ReasonKind::Noted, &note, Some(&key));
                         self.results.note(&key, &note).await?;
                     }
-                    if self.object.on_new == crate::api::mapping_spec::OnNew::Reject {
+                    if self.object.on_new == OnNew::Reject {
                         let fields: Vec<_> = self.object.match_on.iter().map(|entry| entry.join("+")).collect();
                         let rejection = Rejection::new(
                             "NotFound",
@@ -211,7 +219,7 @@ impl Loader<'_> {
             entry.run == self.job.spec.run && entry.outcome == Settled::Updated,
         );
         self.tally.count(fate);
-        self.want(key, id, values, &entry.fields)?;
+        self.want(key, id, values, (&entry.fields, &entry.links))?;
         self.results.succeeded(key, external_id, id, fate).await?;
         Ok(())
     }
@@ -222,16 +230,21 @@ impl Loader<'_> {
         key: &SourceKey,
         id: i64,
         values: &[(String, OdooValue)],
-        ours: &BTreeMap<String, String>,
+        (ours, links): (&BTreeMap<String, String>, &BTreeMap<String, Vec<i64>>),
     ) -> Result<(), StepError> {
+        let (ours, theirs): (Vec<_>, Vec<_>) = values.iter().cloned().partition(|(field, _)| ours.contains_key(field));
+        let there = |(field, value): (String, OdooValue)| match (value, links.get(&field)) {
+            // what a person took away is not to be found
+            (OdooValue::Links(_), Some(ids)) => {
+                let links = ids.iter().copied().map(Reference::Id).collect();
+                (field, OdooValue::Links(links))
+            }
+            (value, _) => (field, value),
+        };
         let wanted = verify::Wanted {
             key: key.clone(),
-            values: values
-                .iter()
-                .filter(|(field, _)| ours.contains_key(field))
-                .cloned()
-                .collect(),
-            kept: values.len() - values.iter().filter(|(field, _)| ours.contains_key(field)).count(),
+            values: ours.into_iter().map(there).collect(),
+            theirs,
         };
         self.index
             .put(Kind::Wanted, &self.object.name, &id.to_be_bytes(), plain(&wanted))?;
@@ -268,6 +281,8 @@ impl Loader<'_> {
             object: self.object.name.clone(),
             model: self.object.model.0.clone(),
             uid: self.uid,
+            overwrite: self.object.on_conflict == OnConflict::Overwrite,
+            now: (self.job.now)(),
         };
         self.in_flight.spawn(async move { sender.send(batch).await });
         Ok(())
@@ -331,7 +346,23 @@ impl Loader<'_> {
             noupdate: matches!(done.end, End::Adopted(_)),
         };
         lookups::note(&mut self.index, &self.object.name, &prepared.external_id.name, known)?;
-        self.want(&prepared.key, id, &prepared.values, &ours(self.object, &done))?;
+        self.want(
+            &prepared.key,
+            id,
+            &prepared.values,
+            (&ours(self.object, &done), &links(&done)),
+        )?;
+        if self.object.on_conflict == OnConflict::Overwrite {
+            for field in &done.merge.conflicts {
+                let note = Rejection::new(
+                    "Overwritten",
+                    field.as_str(),
+                    "a person's value was written over; undo/ has it",
+                );
+                self.tally.reason(ReasonKind::Noted, &note, Some(&prepared.key));
+                self.results.note(&prepared.key, &note).await?;
+            }
+        }
         self.results
             .succeeded(&prepared.key, &prepared.external_id, id, fate)
             .await?;
@@ -392,11 +423,11 @@ fn shard_of(values: &[(String, OdooValue)], model: &str, shards: usize) -> usize
     }
 }
 
-/// Digests of the fields that are ours in this record. Links are ours one by one, whatever people link beside them.
+/// Digests of the fields that are ours in this record.
 fn ours(object: &Object, done: &Done) -> BTreeMap<String, String> {
     let values = done.prepared.values.iter();
     values
-        .filter(|(field, value)| matches!(value, OdooValue::Links(_)) || !done.kept.contains(field))
+        .filter(|(field, _)| !done.merge.kept.contains(field))
         .filter_map(|(field, value)| {
             let target = object.targets.iter().find(|target| target.name == *field)?;
             Some((field.clone(), field_digest(&object.model.0, target, value)))
@@ -404,15 +435,16 @@ fn ours(object: &Object, done: &Done) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// Of every many2many that is ours the links that are there now: ours one by one, whatever people link beside them.
 fn links(done: &Done) -> BTreeMap<String, Vec<i64>> {
     let values = done.prepared.values.iter();
     values
-        .filter_map(|(field, value)| match value {
-            OdooValue::Links(links) => Some((
-                field.clone(),
-                links.iter().filter_map(crate::model::Reference::id).collect(),
-            )),
-            _ => None,
+        .filter(|(field, _)| !done.merge.kept.contains(field))
+        .filter_map(|(field, value)| {
+            let OdooValue::Links(links) = value else { return None };
+            let there = done.merge.links.get(field).cloned();
+            let all = || links.iter().filter_map(Reference::id).collect();
+            Some((field.clone(), there.unwrap_or_else(all)))
         })
         .collect()
 }

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use jiff::Timestamp;
+
 use super::{
     error::{StepError, of_rpc},
     heart::Heart,
@@ -11,12 +13,12 @@ use crate::{
     mapping::TargetField,
     model::{ExternalId, OdooModel, OdooValue, Record, Rejection, SourceKey},
     odoo::{
-        conflict::{Merge, beside, keep_theirs},
+        conflict::{self, Merge, beside},
         rpc::Rpc,
         upsert::{Op, Stop, Write, Writer, Written},
         verify::{ReadRecord, read_back},
     },
-    workspace::{Entry, Former, Workspace},
+    workspace::{Entry, Former, Why, Workspace},
 };
 
 /// A record that is mapped and decided on.
@@ -45,8 +47,8 @@ pub(super) enum Todo {
 pub(super) struct Done {
     pub prepared: Prepared,
     pub end: End,
-    /// Fields that a person keeps.
-    pub kept: Vec<String>,
+    /// How it met what was there; nothing of it for a record that was made.
+    pub merge: Merge,
 }
 
 #[derive(Clone, Debug)]
@@ -68,6 +70,9 @@ pub(super) struct Sender {
     pub object: String,
     pub model: String,
     pub uid: i64,
+    /// What a person wrote is written over.
+    pub overwrite: bool,
+    pub now: Timestamp,
 }
 
 impl Sender {
@@ -75,14 +80,14 @@ impl Sender {
         let current = self.current(&batch).await?;
         let mut undo = Vec::new();
         let mut writes = Vec::new();
-        let mut ends: BTreeMap<SourceKey, (End, Vec<String>)> = BTreeMap::new();
+        let mut ends: BTreeMap<SourceKey, (End, Merge)> = BTreeMap::new();
         for prepared in &batch {
-            let (op, kept) = self.operation(prepared, &current, &mut undo);
+            let (op, merge) = self.operation(prepared, &current, &mut undo);
             let id = match prepared.todo {
                 Todo::Compare { id, .. } | Todo::Adopt(id) => id,
                 Todo::Create => 0,
             };
-            ends.insert(prepared.key.clone(), (End::Untouched(id), kept));
+            ends.insert(prepared.key.clone(), (End::Untouched(id), merge));
             writes.extend(op.map(|op| Write {
                 key: prepared.key.clone(),
                 external_id: prepared.external_id.clone(),
@@ -108,8 +113,8 @@ impl Sender {
         Ok(batch
             .into_iter()
             .filter_map(|prepared| {
-                let (end, kept) = ends.remove(&prepared.key)?;
-                Some(Done { prepared, end, kept })
+                let (end, merge) = ends.remove(&prepared.key)?;
+                Some(Done { prepared, end, merge })
             })
             .collect())
     }
@@ -140,54 +145,55 @@ impl Sender {
         prepared: &Prepared,
         current: &BTreeMap<i64, ReadRecord>,
         undo: &mut Vec<Former>,
-    ) -> (Option<Op>, Vec<String>) {
+    ) -> (Option<Op>, Merge) {
         let (id, adopt) = match &prepared.todo {
-            Todo::Create => return (Some(Op::Create(prepared.values.clone())), Vec::new()),
+            Todo::Create => return (Some(Op::Create(prepared.values.clone())), Merge::default()),
             Todo::Adopt(id) => (*id, true),
             Todo::Compare { id, .. } => (*id, false),
         };
         let Some(now) = current.get(&id) else {
             // gone since the step began: the external id went with it
-            return (Some(Op::Create(prepared.values.clone())), Vec::new());
+            return (Some(Op::Create(prepared.values.clone())), Merge::default());
         };
         let (last, adopted) = written_last(prepared, now, self.uid);
-        let merge = keep_theirs(
+        let merge = conflict::merge(
             &self.model,
             &self.targets,
             &now.values,
             &prepared.values,
             &last,
             adopted,
+            self.overwrite,
         );
-        if adopt {
+        let changes = !(merge.send.is_empty() && merge.unlink.is_empty());
+        if adopt || !merge.foreign.is_empty() {
             undo.push(Former {
                 key: prepared.key.clone(),
                 id,
                 model: OdooModel(self.model.clone()),
-                fields: former(&now.values),
+                fields: former(
+                    now.values
+                        .iter()
+                        .filter(|(name, _)| adopt || merge.foreign.contains(name)),
+                ),
+                when: Some(self.now),
+                why: if adopt { Why::Adopted } else { Why::Written },
             });
-            return (Some(Op::Adopt { id, values: merge.send }), merge.kept);
         }
-        if merge.send.is_empty() && merge.unlink.is_empty() {
-            return (None, merge.kept);
-        }
-        let Merge { send, unlink, kept } = merge;
-        (
-            Some(Op::Update {
-                id,
-                values: send,
-                unlink,
-            }),
-            kept,
-        )
+        let values = merge.send.clone();
+        let op = if adopt {
+            Some(Op::Adopt { id, values })
+        } else {
+            let unlink = merge.unlink.clone();
+            changes.then_some(Op::Update { id, values, unlink })
+        };
+        (op, merge)
     }
 }
 
-/// Values as Odoo gave them, for the undo log.
-fn former(values: &BTreeMap<String, OdooValue>) -> Record {
-    let wire = values
-        .iter()
-        .filter_map(|(field, value)| Some((field.clone(), value.to_wire()?)));
+/// Values for the undo log, as a `write` takes them.
+fn former<'a>(values: impl Iterator<Item = (&'a String, &'a OdooValue)>) -> Record {
+    let wire = values.filter_map(|(field, value)| Some((field.clone(), value.to_wire()?)));
     wire.collect()
 }
 

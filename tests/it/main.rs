@@ -8,5 +8,6 @@ mod crds;
 mod docs;
 mod odoo_parity;
 mod odoo_records;
+mod policies;
 mod reports;
 mod steps;
