@@ -61,11 +61,12 @@ pub struct Book {
     #[schemars(range(min = 0))]
     #[serde(default)]
     pub unprocessed: i64,
-    /// Keys of an earlier snapshot that the source no longer has; their records are kept.
+    /// Keys that the source no longer has, or that `where` no longer lets in; `onSourceDelete` says what became of their
+    /// records.
     #[schemars(range(min = 0))]
     #[serde(default)]
     pub deleted: i64,
-    /// Records of this object in Odoo before this run.
+    /// Records of this object in Odoo before this run, and those made earlier in it that this reading did not bring.
     #[schemars(range(min = 0))]
     #[serde(default)]
     pub present_before: i64,
@@ -73,7 +74,7 @@ pub struct Book {
     #[schemars(range(min = 0))]
     #[serde(default)]
     pub present: i64,
-    /// Records of this object that somebody removed from Odoo.
+    /// Records of this object that were there before this run and are not any more.
     #[schemars(range(min = 0))]
     #[serde(default)]
     pub removed: i64,

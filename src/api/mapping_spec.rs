@@ -215,10 +215,15 @@ pub enum OnConflict {
 }
 
 /// What happens in Odoo to a record that the source no longer has.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
 pub enum OnSourceDelete {
     /// It stays, and is listed.
+    #[default]
     Keep,
+    /// It is archived (the model has a field `active`).
+    Archive,
+    /// It is removed if this migration made it, nobody changed it since, and nothing refers to it; else it stays.
+    Unlink,
 }
 
 /// One object: records of one Odoo model made from one source object.

@@ -315,6 +315,7 @@ impl<'a> Compiler<'a> {
             order_by: source.and_then(|source| source.order_by.clone()),
             on_new: spec.on_new.unwrap_or_default(),
             on_conflict: spec.on_conflict.or(self.spec.on_conflict).unwrap_or_default(),
+            on_source_delete: on_source_delete(self.spec, spec),
             match_on: match_on(spec),
             targets: fields.targets,
             lookups: fields.lookups,
@@ -503,6 +504,11 @@ impl Draft<'_> {
             .into_iter()
             .any(|name| self.lets.get(name) == Some(&true))
     }
+}
+
+/// The object's policy, or the spec's.
+pub(super) fn on_source_delete(spec: &MappingSpecSpec, object: &api::Object) -> api::OnSourceDelete {
+    object.on_source_delete.or(spec.on_source_delete).unwrap_or_default()
 }
 
 fn match_on(spec: &api::Object) -> Vec<Vec<String>> {

@@ -33,7 +33,7 @@ pub use object::{Item, Mapping, Object};
 use std::collections::BTreeMap;
 
 use crate::{
-    api::mapping_spec::{FieldType, Finding, MappingSpecSpec, OnConflict, OnNew, Platform},
+    api::mapping_spec::{FieldType, Finding, MappingSpecSpec, OnConflict, OnNew, OnSourceDelete, Platform},
     model::{Digest, OdooModel, OdooValue, Record, Reference, Rejection, SourceKey},
     odoo::models::Models,
 };

@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, fmt, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CustomField, LookupSpec, LookupTarget, Lookups, Mapped, OnConflict, OnNew, Outcome, Step, TargetField,
+    CustomField, LookupSpec, LookupTarget, Lookups, Mapped, OnConflict, OnNew, OnSourceDelete, Outcome, Step,
+    TargetField,
     cel::{Environment, Expression},
     evaluate::{Evaluation, Stop, Target},
     findings::shortened,
@@ -43,6 +44,8 @@ pub struct Object {
     pub order_by: Option<String>,
     /// What happens when nothing matched.
     pub on_new: OnNew,
+    /// What happens to a record that the source no longer has.
+    pub on_source_delete: OnSourceDelete,
     /// What happens to a value of a person's.
     pub on_conflict: OnConflict,
     /// Destination fields that recognise a record already in Odoo; tried in order.

@@ -20,6 +20,8 @@ pub enum Kind {
     Ledger = b'l',
     /// Source key that was met in this pass.
     Seen = b's',
+    /// Source key whose record cannot be used as it is.
+    Refused = b'r',
     /// Source key whose record waits for one of its own object.
     Postponed = b'p',
     /// Every source key of the object, where it refers to itself.

@@ -119,8 +119,10 @@ pub async fn object_into_odoo(
         shards: vec![Vec::new(); destination.connections],
         in_flight: JoinSet::new(),
         total,
+        keyless: 0,
     };
     loader.pass(manifest).await?;
+    let gone = loader.see_to_the_gone().await?;
     let Loader {
         mut index,
         mut tally,
@@ -128,7 +130,7 @@ pub async fn object_into_odoo(
         ..
     } = loader;
 
-    tally.book.deleted = deleted(&mut index, object)?;
+    tally.book.deleted = gone.gone;
     let verified = verify::object(
         job,
         destination,
@@ -140,7 +142,7 @@ pub async fn object_into_odoo(
         stock.mark,
     )
     .await?;
-    stock.after(&*rpc, plan, object, &mut tally.book).await?;
+    stock.after(&*rpc, plan, object, gone.carried, &mut tally.book).await?;
     tally.book.balanced = crate::lifecycle::book::balances(&tally.book);
     let files = results.finish().await?;
     job.heart.update(|status| status.files.extend(files));
@@ -230,23 +232,6 @@ pub async fn read_ledger(job: &Job, index: &mut Index, object: &Object) -> Resul
 pub fn ledger_entry(index: &Index, object: &str, key: &SourceKey) -> Result<Option<Entry>, StepError> {
     let bytes = index.get(Kind::Ledger, object, key.0.as_bytes())?;
     Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
-}
-
-/// Keys that have a record in Odoo and are no longer in the source.
-fn deleted(index: &mut Index, object: &Object) -> Result<i64, StepError> {
-    let mut after: Option<Vec<u8>> = None;
-    let mut count = 0;
-    loop {
-        let page = index.page(Kind::Ledger, &object.name, after.as_deref(), 5_000)?;
-        let Some(last) = page.last() else { return Ok(count) };
-        after = Some(last.0.clone());
-        for (key, bytes) in &page {
-            let in_odoo = serde_json::from_slice::<Entry>(bytes).is_ok_and(|entry| entry.id.is_some());
-            if in_odoo && !index.has(Kind::Seen, &object.name, key)? {
-                count += 1;
-            }
-        }
-    }
 }
 
 /// Digest of a record's mapped values: a record whose digest is the ledger's is not sent.

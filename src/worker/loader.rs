@@ -49,6 +49,8 @@ pub(super) struct Loader<'a> {
     pub shards: Vec<Vec<Prepared>>,
     pub in_flight: JoinSet<Result<Vec<Done>, StepError>>,
     pub total: i64,
+    /// Records that were refused without a key.
+    pub keyless: i64,
 }
 
 impl Loader<'_> {
@@ -103,6 +105,12 @@ impl Loader<'_> {
     }
 
     async fn reject(&mut self, key: Option<&SourceKey>, rejection: &Rejection) -> Result<(), StepError> {
+        match key {
+            Some(key) => self
+                .index
+                .put(Kind::Refused, &self.object.name, key.0.as_bytes(), Vec::new())?,
+            None => self.keyless += 1,
+        }
         self.tally.count(Fate::Rejected);
         self.tally.reason(ReasonKind::Rejected, rejection, key);
         self.results.rejected(key, rejection).await?;
@@ -403,7 +411,9 @@ fn joined(done: Result<Result<Vec<Done>, StepError>, tokio::task::JoinError>) ->
 /// What the ledger keeps of a record that needed nothing: an earlier attempt of the run may have changed it.
 fn untouched(todo: &Todo, run: i64) -> Settled {
     match todo {
-        Todo::Compare { entry: Some(entry), .. } if entry.run == run => entry.outcome,
+        Todo::Compare { entry: Some(entry), .. } if entry.run == run && entry.outcome != Settled::Archived => {
+            entry.outcome
+        }
         Todo::Compare { .. } | Todo::Create | Todo::Adopt(_) => Settled::Unchanged,
     }
 }

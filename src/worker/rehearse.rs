@@ -7,7 +7,8 @@ use futures::StreamExt;
 use super::{
     Job,
     error::StepError,
-    index::Index,
+    gone,
+    index::{Index, Kind},
     load::{content_digest, ledger_entry, read_ledger},
     lookups::{self, Finder, Known},
     matches::{self, Matched},
@@ -151,6 +152,7 @@ impl Rehearsal<'_> {
                 waiting = self.reading(object, manifest, &mut run, (true, true)).await?;
             }
         }
+        run.tally.book.deleted = gone::count(&mut self.index, object, self.job.spec.run, i64::MAX)?.gone;
         run.tally.book.balanced = book::flow_holds(&run.tally.book);
         let files = run.results.finish().await?;
         Ok((run.tally, files))
@@ -171,7 +173,13 @@ impl Rehearsal<'_> {
                     Met::Item(item) => postponed += usize::from(self.place(object, &item, run, last_call).await?),
                     Met::Filtered => run.tally.count(Fate::Filtered),
                     Met::Duplicate(..) => run.tally.count(Fate::Deduplicated),
-                    Met::Rejected(key, rejection) => run.reject(key.as_ref(), &rejection).await?,
+                    Met::Rejected(key, rejection) => {
+                        if let Some(key) = &key {
+                            self.index
+                                .put(Kind::Refused, &object.name, key.0.as_bytes(), Vec::new())?;
+                        }
+                        run.reject(key.as_ref(), &rejection).await?;
+                    }
                 }
             }
             run.progress(self.job, object);

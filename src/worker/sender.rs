@@ -1,6 +1,6 @@
 //! One batch in flight: what Odoo has now, what to send of it, what became of it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 
@@ -18,7 +18,7 @@ use crate::{
         upsert::{Op, Stop, Write, Writer, Written},
         verify::{ReadRecord, read_back},
     },
-    workspace::{Entry, Former, Why, Workspace},
+    workspace::{Entry, Former, Outcome as Settled, Why, Workspace},
 };
 
 /// A record that is mapped and decided on.
@@ -40,6 +40,20 @@ pub(super) enum Todo {
         id: i64,
         entry: Option<Entry>,
     },
+}
+
+impl Prepared {
+    /// Whether the source has it again after it was archived for its want.
+    fn is_revived(&self) -> bool {
+        matches!(&self.todo, Todo::Compare { entry: Some(entry), .. } if entry.outcome == Settled::Archived)
+    }
+}
+
+pub(super) fn active() -> TargetField {
+    TargetField {
+        name: "active".to_owned(),
+        ttype: "boolean".to_owned(),
+    }
 }
 
 /// A record that was written, or refused.
@@ -131,7 +145,8 @@ impl Sender {
             return Ok(BTreeMap::new());
         }
         let mut fields = self.targets.clone();
-        for field in beside(&self.model) {
+        let revived = batch.iter().any(Prepared::is_revived).then(active);
+        for field in beside(&self.model).into_iter().chain(revived) {
             if !fields.iter().any(|mapped| mapped.name == field.name) {
                 fields.push(field);
             }
@@ -155,12 +170,23 @@ impl Sender {
             // gone since the step began: the external id went with it
             return (Some(Op::Create(prepared.values.clone())), Merge::default());
         };
-        let (last, adopted) = written_last(prepared, now, self.uid);
+        let (mut last, adopted) = written_last(prepared, now, self.uid);
+        let (mut targets, mut wanted) = (Cow::from(&self.targets), Cow::from(&prepared.values));
+        if prepared.is_revived() {
+            // that it is archived is our doing
+            let active = active();
+            let archived = conflict::field_digest(&self.model, &active, &OdooValue::Boolean(false));
+            last.insert(active.name.clone(), archived);
+            if !wanted.iter().any(|(name, _)| *name == active.name) {
+                wanted.to_mut().push((active.name.clone(), OdooValue::Boolean(true)));
+                targets.to_mut().push(active);
+            }
+        }
         let merge = conflict::merge(
             &self.model,
-            &self.targets,
+            &targets,
             &now.values,
-            &prepared.values,
+            &wanted,
             &last,
             adopted,
             self.overwrite,
@@ -192,12 +218,12 @@ impl Sender {
 }
 
 /// Values for the undo log, as a `write` takes them.
-fn former<'a>(values: impl Iterator<Item = (&'a String, &'a OdooValue)>) -> Record {
+pub(super) fn former<'a>(values: impl Iterator<Item = (&'a String, &'a OdooValue)>) -> Record {
     let wire = values.filter_map(|(field, value)| Some((field.clone(), value.to_wire()?)));
     wire.collect()
 }
 
-fn stopped_by(stop: &Stop) -> StepError {
+pub(super) fn stopped_by(stop: &Stop) -> StepError {
     match stop {
         Stop::Fenced => StepError::stopped(),
         Stop::Rpc(error) => of_rpc(error),

@@ -52,13 +52,21 @@ impl Stock {
         if updated { Fate::Updated } else { Fate::Unchanged }
     }
 
-    /// Counts again and fills the book's stock.
+    /// Counts again and fills the book's stock. `carried` are records made earlier in this run that this pass did not
+    /// count: they were there before it.
     ///
     /// # Errors
     /// When Odoo fails.
-    pub async fn after(&self, rpc: &dyn Rpc, plan: &Plan, object: &Object, book: &mut Book) -> Result<(), StepError> {
+    pub async fn after(
+        &self,
+        rpc: &dyn Rpc,
+        plan: &Plan,
+        object: &Object,
+        carried: i64,
+        book: &mut Book,
+    ) -> Result<(), StepError> {
         let module = &plan.external_id_module;
-        book.present_before = self.present_before;
+        book.present_before = self.present_before + carried;
         book.present = identity::count_present(rpc, module, &object.name, &object.model.0).await?;
         let old = identity::find_all(rpc, module, &object.name, &object.model.0).await?;
         let still = old.iter().filter(|identity| identity.data_id <= self.mark).count();

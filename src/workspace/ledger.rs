@@ -62,6 +62,10 @@ pub enum Outcome {
     Failed,
     /// Has the key of an earlier one.
     Deduplicated,
+    /// The source lost it, and it was archived.
+    Archived,
+    /// The source lost it, and it was removed.
+    Unlinked,
 }
 
 /// Former values of a record of Odoo that we changed.
@@ -91,6 +95,10 @@ pub enum Why {
     Adopted,
     /// Fields were written whose values were not ours: filled, or overwritten.
     Written,
+    /// The source lost the record, and it was archived.
+    Archived,
+    /// The source lost the record, and it was removed: all of its mapped fields are here.
+    Unlinked,
 }
 
 impl Workspace {

@@ -269,3 +269,160 @@ async fn tags_that_people_gave_stay_and_those_of_an_adopted_record_are_added_onl
         assert_eq!(ana["phone"], "11");
     }
 }
+
+/// Contacts 1 to `last`, but for those left out.
+fn rows(last: usize, without: &[usize]) -> String {
+    let mut rows = String::from("id,name,email,phone\n");
+    for id in (1..=last).filter(|id| !without.contains(id)) {
+        writeln!(rows, "{id},Person {id},p{id}@example.com,{id}").unwrap();
+    }
+    rows
+}
+
+#[tokio::test]
+async fn what_the_source_lost_is_kept_archived_or_removed_and_listed_and_the_books_balance() {
+    for (policy, code, present, active) in [
+        ("Keep", "Deleted", 40, true),
+        ("Archive", "Archived", 40, false),
+        ("Unlink", "Unlinked", 39, false),
+    ] {
+        let mut bench = Bench::new(contacts(&json!({"onSourceDelete": policy})));
+        bench.export("contact.csv", &rows(40, &[]));
+        sound(&bench.all().await);
+        bench.export("contact.csv", &rows(40, &[7]));
+        for round in ["the round", "the next one", "the next run"] {
+            if round == "the next run" {
+                bench.run = 2;
+                assert_eq!(
+                    bench.all().await[0].book.deleted,
+                    i64::from(policy != "Unlink"),
+                    "{policy} in {round}"
+                );
+            }
+            let report = bench.reload("contacts").await;
+            sound(std::slice::from_ref(&report));
+            let gone = i64::from(round != "the next run" || policy != "Unlink");
+            assert_eq!(
+                (report.book.deleted, report.book.present),
+                (gone, present),
+                "{policy} in {round}: {report:#?}"
+            );
+        }
+        if policy == "Unlink" {
+            let there = bench
+                .call(
+                    "res.partner",
+                    "search_count",
+                    args!({"domain": [["name", "=", "Person 7"]]}),
+                )
+                .await;
+            assert_eq!(there, 0);
+        } else {
+            assert_eq!(
+                bench.find("res.partner", "name", "Person 7").await["active"],
+                active,
+                "{policy}"
+            );
+            assert_eq!(bench.noted("contacts"), [("7".into(), code.into(), String::new())]);
+        }
+        // it comes back
+        bench.export("contact.csv", &rows(40, &[]));
+        let report = bench.reload("contacts").await;
+        sound(std::slice::from_ref(&report));
+        assert_eq!((report.book.deleted, report.book.present), (0, 40), "{policy}");
+        assert_eq!(report.book.created, i64::from(policy == "Unlink"), "{policy}");
+        assert_eq!(
+            bench.find("res.partner", "name", "Person 7").await["active"],
+            true,
+            "{policy}"
+        );
+        sound(&[bench.load("contacts").await]);
+    }
+}
+
+#[tokio::test]
+async fn what_where_no_longer_lets_in_is_gone_too_and_a_record_that_is_refused_is_not() {
+    let mapping = |filter: &str, phone: &str| {
+        let mut mapping = contacts(&json!({"onSourceDelete": "Unlink"}));
+        mapping["objects"][0]["source"]["where"] = json!(filter);
+        mapping["objects"][0]["let"] = json!({"check": phone});
+        mapping
+    };
+    let mut bench = Bench::new(mapping("true", "record.phone"));
+    bench.export("contact.csv", &rows(40, &[]));
+    sound(&bench.all().await);
+    bench.mapping =
+        serde_json::from_value(mapping("record.id != '7'", "record.id == '8' ? lists.range(-1) : null")).unwrap();
+    bench.run = 2;
+    let book = bench.all().await[0].book;
+    assert_eq!(
+        (book.filtered, book.rejected, book.deleted, book.removed),
+        (1, 1, 1, 1),
+        "{book:#?}"
+    );
+    assert!(book::balances(&book), "{book:#?}");
+    bench.find("res.partner", "name", "Person 8").await;
+}
+
+#[tokio::test]
+async fn only_what_the_migration_made_and_nobody_needs_is_removed() {
+    let mut bench = Bench::new(contacts(&json!({"onSourceDelete": "Unlink"})));
+    let adopted = json!({"name": "There", "email": "p1@example.com"});
+    bench.by_ana("res.partner", "create", &args!({"vals_list": [adopted]}));
+    bench.export("contact.csv", &rows(100, &[]));
+    sound(&bench.all().await);
+    let edited = bench.find("res.partner", "name", "Person 2").await["id"].clone();
+    bench.by_ana(
+        "res.partner",
+        "write",
+        &args!({"ids": [edited], "vals": {"phone": "new"}}),
+    );
+    let used = bench.find("res.partner", "name", "Person 3").await["id"].clone();
+    bench.by_ana(
+        "crm.lead",
+        "create",
+        &args!({"vals_list": [{"name": "Lead", "partner_id": used}]}),
+    );
+    bench.export("contact.csv", &rows(100, &[1, 2, 3, 4]));
+    let report = bench.reload("contacts").await;
+    sound(std::slice::from_ref(&report));
+    assert_eq!((report.book.deleted, report.book.present), (4, 99));
+    let mut noted = bench.noted("contacts");
+    noted.retain(|(_, code, _)| code != "Edited");
+    let codes: Vec<(&str, &str)> = noted
+        .iter()
+        .map(|(key, code, _)| (key.as_str(), code.as_str()))
+        .collect();
+    assert_eq!(
+        codes,
+        [("1", "Deleted"), ("2", "Deleted"), ("3", "Deleted"), ("4", "Unlinked")]
+    );
+    let former = bench.undo("contacts").await;
+    let last = former.last().unwrap();
+    assert_eq!((last.why, &last.fields["name"]), (Why::Unlinked, &json!("Person 4")));
+}
+
+#[tokio::test]
+async fn nothing_is_taken_away_when_more_than_a_twentieth_went_or_a_line_is_broken() {
+    for (export, read) in [
+        // other keys for the same number of records
+        (rows(50, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]), 40),
+        (format!("{}8,\"broken", rows(40, &[8])), 40),
+    ] {
+        let mut bench = Bench::new(contacts(&json!({"onSourceDelete": "Unlink"})));
+        bench.export("contact.csv", &rows(40, &[]));
+        sound(&bench.all().await);
+        bench.export("contact.csv", &export);
+        let report = bench.reload("contacts").await;
+        assert!(book::balances(&report.book), "{report:#?}");
+        assert_eq!((report.book.read, report.book.removed), (read, 0));
+        assert!(report.book.deleted > 0 && report.book.present >= 40, "{report:#?}");
+        assert!(bench.noted("contacts").iter().all(|(_, code, _)| code == "Deleted"));
+    }
+    let mut bench = Bench::new(contacts(&json!({"onSourceDelete": "Unlink"})));
+    bench.export("contact.csv", &rows(40, &[]));
+    sound(&bench.all().await);
+    bench.export("contact.csv", &rows(37, &[]));
+    let (exit, status) = bench.step(Step::Extract, None).await;
+    assert_ne!(exit, Exit::Done, "{status:#?}");
+}

@@ -178,6 +178,7 @@ fn every_check_of_an_object_says_what_is_wrong_and_what_would_be_right() {
         (format!("source: {{object: contct}}\nkey: [id]\n{good}"), "Warning UnknownSource objects[people].source.object: Pipz has no source object contct by its documents; did you mean contact?"),
         (format!("source: {{object: contact, where: '1 + 1'}}\nkey: [id]\n{good}"), "Error CelType objects[people].source.where: on a record without values: "),
         (format!("source: {{object: contact, each: '.'}}\nkey: [id]\n{good}"), "Error BadPath objects[people].source.each: "),
+        ("onSourceDelete: Archive\nsource: {object: contact}\nkey: [id]\ndestination: {model: mail.message}\nfields: [{to: body, from: a}]".into(), "Error UnknownField objects[people].onSourceDelete: mail.message has no field active: its records can be kept or unlinked, not archived"),
         ("source: {object: contact}\nkey: [id]\ndestination: {model: mail.message}\nfields: [{to: body, from: a}]".into(), "Error HistoryUnordered objects[people].source.orderBy: Odoo shows messages in the order they are made: say source.orderBy"),
         ("source: {object: contact}\nkey: [id]\ndestination: {model: res.partner}\nfields: [{to: name, from: name}, {to: city, from: city}, {to: parent_id, from: p, lookup: {object: people}}]".into(), "Warning Trap objects[people].fields[city]: below a company Odoo keeps one address for both: map type to other where the contact has its own"),
     ] {
