@@ -49,7 +49,7 @@ pub struct Book {
     #[schemars(range(min = 0))]
     #[serde(default)]
     pub unchanged: i64,
-    /// Written without a value that a second pass fills.
+    /// Written without a value that a second pass fills (`onMissing: Defer`).
     #[schemars(range(min = 0))]
     #[serde(default)]
     pub deferred: i64,

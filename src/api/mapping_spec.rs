@@ -410,6 +410,8 @@ pub enum OnMissing {
     Empty,
     /// Keeps the source's text (a value map without lookup).
     Keep,
+    /// Writes the record without the value, and fills it once every object is there (a lookup).
+    Defer,
 }
 
 /// What an empty value does.

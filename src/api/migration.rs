@@ -605,6 +605,8 @@ pub enum ObjectState {
     Rehearsed,
     /// It is being loaded.
     Loading,
+    /// It was loaded and read back, and values of it wait for objects that come later.
+    Open,
     /// Its book balances and every record was read back.
     Verified,
 }

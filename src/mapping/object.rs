@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, fmt, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CustomField, LookupSpec, LookupTarget, Lookups, Mapped, OnConflict, OnNew, OnSourceDelete, Outcome, Step,
-    TargetField,
+    CustomField, LookupSpec, LookupTarget, Lookups, Mapped, OnConflict, OnMissing, OnNew, OnSourceDelete, Outcome,
+    Step, TargetField,
     cel::{Environment, Expression},
     evaluate::{Evaluation, Stop, Target},
     findings::shortened,
@@ -284,6 +284,7 @@ impl Object {
         Outcome::Mapped(Mapped {
             values,
             notes: evaluation.notes,
+            deferred: evaluation.deferred,
         })
     }
 
@@ -293,6 +294,13 @@ impl Object {
         self.lookups
             .iter()
             .any(|lookup| matches!(&lookup.target, LookupTarget::Object { object, .. } if *object == self.name))
+    }
+
+    /// Whether values of its records may be filled in a second pass.
+    #[must_use]
+    pub fn defers(&self) -> bool {
+        let parts = self.plan.targets.iter().flat_map(|target| &target.parts);
+        parts.into_iter().any(|part| part.on_missing == OnMissing::Defer)
     }
 
     /// Whether one source record gives an item for every element of a list.

@@ -1,7 +1,7 @@
 //! Taking records away: what still hangs on them, or refers to them, is looked for first. Odoo would empty most
 //! references, and delete messages and files along with their record, without a word.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value as Json, json};
 
@@ -70,8 +70,8 @@ async fn told(rpc: &dyn Rpc, model: &str) -> Result<BTreeSet<Pointer>, RpcError>
         .collect())
 }
 
-/// Those of the records (at most [`CHUNK`]) that something refers to, or that carry messages, activities or files. Links in
-/// the fields `ours` are their own and hold nothing.
+/// Those of the records (at most [`CHUNK`]) that something refers to, that have a second external id, or that carry
+/// messages, activities or files. Links in the fields `ours` are their own and hold nothing.
 ///
 /// # Errors
 /// When Odoo does not answer, or does not let us look.
@@ -90,6 +90,13 @@ pub async fn in_use(rpc: &dyn Rpc, model: &str, ours: &[TargetField], ids: &[i64
             used.extend(row["res_id"].as_i64());
         }
     }
+    let mut names: BTreeMap<i64, usize> = BTreeMap::new();
+    let domain = json!([["model", "=", model], ["res_id", "in", ids]]);
+    for row in rows(rpc, "ir.model.data", domain, "res_id").await? {
+        *names.entry(row["res_id"].as_i64().unwrap_or_default()).or_default() += 1;
+    }
+    // a second name: another object of ours, or a module of Odoo's, has it too
+    used.extend(names.into_iter().filter(|(_, names)| *names > 1).map(|(id, _)| id));
     let pointers: BTreeSet<Pointer> = described(bundled, model)
         .into_iter()
         .chain(told(rpc, model).await?)
@@ -138,7 +145,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_record_with_children_leads_messages_or_files_is_in_use() {
+    async fn a_record_with_children_leads_messages_files_or_a_second_name_is_in_use() {
         let memory = Arc::new(Memory::new());
         let call = async |model: &str, vals: Json| {
             let made = memory
@@ -148,7 +155,15 @@ mod tests {
             made[0].as_i64().unwrap()
         };
         let mut ids = Vec::new();
-        for name in ["parent", "of a lead", "tagged", "talked to", "with a file", "alone"] {
+        for name in [
+            "parent",
+            "of a lead",
+            "tagged",
+            "talked to",
+            "with a file",
+            "twice ours",
+            "alone",
+        ] {
             ids.push(call("res.partner", json!({"name": name})).await);
         }
         call("res.partner", json!({"name": "child", "parent_id": ids[0]})).await;
@@ -168,8 +183,12 @@ mod tests {
             json!({"name": "f", "res_model": "res.partner", "res_id": ids[4]}),
         )
         .await;
+        for (module, id) in [("crmferry_a", ids[5]), ("crmferry_b", ids[5]), ("crmferry_a", ids[6])] {
+            let name = json!({"module": module, "name": format!("x_{id}"), "model": "res.partner", "res_id": id});
+            call("ir.model.data", name).await;
+        }
         let used = in_use(&*memory, "res.partner", &[], &ids).await.unwrap();
-        assert_eq!(used, ids[..5].iter().copied().collect());
+        assert_eq!(used, ids[..6].iter().copied().collect());
         let tags = TargetField {
             name: "category_id".into(),
             ttype: "many2many".into(),

@@ -121,7 +121,7 @@ fn row(name: &str, model: &str, book: &Book, verified: &str) -> [String; 12] {
 pub fn verified(object: &ObjectStatus) -> &'static str {
     match (object.state, &object.verification) {
         (ObjectState::Verified, None) => "yes",
-        (ObjectState::Planned | ObjectState::Rehearsed | ObjectState::Loading, None) => "-",
+        (ObjectState::Planned | ObjectState::Rehearsed | ObjectState::Loading | ObjectState::Open, None) => "-",
         (_, Some(found)) if found.verified => "yes",
         (_, Some(_)) => "no",
     }

@@ -440,8 +440,9 @@ fn note(object: &ObjectStatus) -> Option<String> {
     let said: Vec<String> = [
         (book.deferred, "deferred"),
         (book.unprocessed, "not reached yet"),
-        (book.deleted, "gone from the source and kept in Odoo"),
-        (book.removed, "removed from Odoo by somebody"),
+        (book.deleted, "gone from the source"),
+        (book.removed, "removed from Odoo"),
+        (proof.conflicts, "in conflict with a person's value"),
         (
             proof.extra_in_destination,
             "in Odoo under our external ids but in no ledger",

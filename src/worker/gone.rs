@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    error::{StepError, of_rpc},
+    error::StepError,
     index::{Index, Kind},
     loader::Loader,
     lookups,
@@ -27,6 +27,8 @@ use crate::{
 const PAGE: usize = 5_000;
 /// Records that are archived or removed together.
 const BATCH: usize = 400;
+/// Records that are removed between two looks at the fence: where one does not go, each is tried by itself.
+const FEW: usize = 10;
 
 /// A record of the ledger whose key was not met in the source.
 struct Lost {
@@ -248,16 +250,13 @@ impl Loader<'_> {
             .map(|(lost, record, _)| self.former(lost, record, Why::Unlinked))
             .collect();
         self.job.workspace.append_undo(&self.object.name, &undo).await?;
-        if !self.job.heart.may_send() {
-            return Err(StepError::stopped());
+        let mut gone = Vec::new();
+        for few in free_ids.chunks(FEW) {
+            if !self.job.heart.may_send() {
+                return Err(StepError::stopped());
+            }
+            gone.extend(sweep::unlink(&*self.rpc, model, few).await?);
         }
-        let gone = if free_ids.is_empty() {
-            Vec::new()
-        } else {
-            sweep::unlink(&*self.rpc, model, &free_ids)
-                .await
-                .map_err(|error| of_rpc(&error))?
-        };
         let (mut entries, mut of_this_run) = (Vec::new(), 0);
         for (lost, _, known) in &free {
             if gone.contains(&lost.id) {

@@ -6,6 +6,7 @@ use tokio::task::JoinSet;
 
 use super::{
     Job,
+    destination::{Destination, Lock},
     error::StepError,
     index::{Index, Kind, plain},
     loader::Loader,
@@ -17,7 +18,10 @@ use super::{
     verify::{self, Verified},
 };
 use crate::{
-    api::phase_run::{FailureReason, ObjectReport, RejectReason},
+    api::{
+        migration::{ObjectState, ObjectStatus},
+        phase_run::{FailureReason, ObjectReport, RejectReason},
+    },
     mapping::{Mapping, Object},
     model::{Digest, OdooValue, SourceKey},
     odoo::{rpc::Rpc, upsert::Writer},
@@ -65,7 +69,17 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
     };
     let destination = job.destination().await?;
     let lock = destination.lock(job, &plan, &mapping).await?;
-    let loaded = object_into_odoo(job, &destination, &plan, &mapping, object, &manifest, &lock).await?;
+    let scene = Scene {
+        job,
+        destination: &destination,
+        plan: &plan,
+        mapping: &mapping,
+        manifest: &manifest,
+        lock: &lock,
+    };
+    let states = job.migration.status.iter().flat_map(|status| &status.objects);
+    let last_call = all_others_are_there(&mapping, object, states);
+    let loaded = object_into_odoo(&scene, object, last_call).await?;
     let last = mapping.objects.last().is_some_and(|last| last.name == object.name);
     if last && loaded.is_sound() {
         // an object begins when all before it are verified: the snapshot is in Odoo, whole
@@ -79,19 +93,55 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
     lock.end(job).await
 }
 
-/// Loads one object and reads it back.
+/// Whether every other object is in Odoo: what is not found from now on does not come.
+fn all_others_are_there<'a>(
+    mapping: &Mapping,
+    object: &Object,
+    states: impl Iterator<Item = &'a ObjectStatus> + Clone,
+) -> bool {
+    mapping
+        .objects
+        .iter()
+        .filter(|other| other.name != object.name)
+        .all(|other| {
+            let loaded = |state| matches!(state, ObjectState::Verified | ObjectState::Open);
+            states
+                .clone()
+                .any(|status| status.name == other.name && loaded(status.state))
+        })
+}
+
+/// What every object is loaded with.
+#[derive(Clone, Copy)]
+pub struct Scene<'a> {
+    /// The job.
+    pub job: &'a Job,
+    /// The Odoo.
+    pub destination: &'a Destination,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The plan's mapping.
+    pub mapping: &'a Mapping,
+    /// The snapshot.
+    pub manifest: &'a Manifest,
+    /// The lock.
+    pub lock: &'a Lock,
+}
+
+/// Loads one object and reads it back. At the `last_call` every other object is in Odoo: what was left open is filled, or
+/// is not there.
 ///
 /// # Errors
 /// As [`run`].
-pub async fn object_into_odoo(
-    job: &Job,
-    destination: &super::destination::Destination,
-    plan: &Plan,
-    mapping: &Mapping,
-    object: &Object,
-    manifest: &Manifest,
-    lock: &super::destination::Lock,
-) -> Result<Loaded, StepError> {
+pub async fn object_into_odoo(scene: &Scene<'_>, object: &Object, last_call: bool) -> Result<Loaded, StepError> {
+    let Scene {
+        job,
+        destination,
+        plan,
+        mapping,
+        manifest,
+        lock,
+    } = *scene;
     let rpc = destination.rpc.clone();
     let mut index = Index::create(&job.scratch)?;
     let stock = Stock::before(job, &*rpc, plan, object).await?;
@@ -120,6 +170,8 @@ pub async fn object_into_odoo(
         in_flight: JoinSet::new(),
         total,
         keyless: 0,
+        last_call,
+        to_fill: 0,
     };
     loader.pass(manifest).await?;
     let gone = loader.see_to_the_gone().await?;
@@ -145,7 +197,13 @@ pub async fn object_into_odoo(
     stock.after(&*rpc, plan, object, gone.carried, &mut tally.book).await?;
     tally.book.balanced = crate::lifecycle::book::balances(&tally.book);
     let files = results.finish().await?;
-    job.heart.update(|status| status.files.extend(files));
+    job.heart.update(|status| {
+        // an object that is loaded a second time replaces its files
+        status
+            .files
+            .retain(|file| files.iter().all(|new| new.path != file.path));
+        status.files.extend(files);
+    });
     Ok(finish(object, &tally, &verified))
 }
 

@@ -12,8 +12,8 @@ use super::{
     lookups::{self, Finder, Known},
     matches::{self, Matched},
     outcome::Results,
-    reader::{Met, Reader, postpone},
-    sender::{Done, End, Prepared, Sender, Todo},
+    reader::{Met, Reader, Turn, postpone},
+    sender::{Done, End, Open, Prepared, Sender, Todo},
     stock::Stock,
     tally::{Fate, Tally, totals},
     verify,
@@ -51,30 +51,37 @@ pub(super) struct Loader<'a> {
     pub total: i64,
     /// Records that were refused without a key.
     pub keyless: i64,
+    /// Every other object is in Odoo: what is not found now does not come.
+    pub last_call: bool,
+    /// Records with values to fill.
+    pub to_fill: usize,
 }
 
 impl Loader<'_> {
     /// Reads the object as often as records wait for others of their own.
     pub async fn pass(&mut self, manifest: &Manifest) -> Result<(), StepError> {
-        let mut waiting = self.reading(manifest, false, false).await?;
+        let mut waiting = self.reading(manifest, Turn::First, false).await?;
         while waiting > 0 {
             let before = waiting;
-            waiting = self.reading(manifest, true, false).await?;
+            waiting = self.reading(manifest, Turn::Waiting, false).await?;
             if waiting == before {
-                waiting = self.reading(manifest, true, true).await?;
+                waiting = self.reading(manifest, Turn::Waiting, true).await?;
             }
+        }
+        if self.to_fill > 0 {
+            self.reading(manifest, Turn::Filling, true).await?;
         }
         Ok(())
     }
 
     /// One reading; says how many records were postponed.
-    async fn reading(&mut self, manifest: &Manifest, again: bool, last_call: bool) -> Result<usize, StepError> {
-        let mut reader = Reader::open(&self.job.workspace, manifest, self.object, &self.job.scratch, again).await?;
+    async fn reading(&mut self, manifest: &Manifest, turn: Turn, last_call: bool) -> Result<usize, StepError> {
+        let mut reader = Reader::open(&self.job.workspace, manifest, self.object, &self.job.scratch, turn).await?;
         let mut postponed = 0;
         while let Some(met) = reader.next(&mut self.index).await? {
             for met in met {
                 let Some(item) = self.sift(met).await? else { continue };
-                postponed += usize::from(self.place(&item, last_call).await?);
+                postponed += usize::from(self.place(&item, turn, last_call).await?);
             }
             self.progress("load");
         }
@@ -118,36 +125,54 @@ impl Loader<'_> {
     }
 
     /// Maps an item and decides what to do with it; says whether it was postponed.
-    async fn place(&mut self, item: &Item, last_call: bool) -> Result<bool, StepError> {
-        let mut outcome = self.map(item, last_call)?;
+    async fn place(&mut self, item: &Item, turn: Turn, last_call: bool) -> Result<bool, StepError> {
+        let mut outcome = self.map(item, turn, last_call)?;
         if matches!(outcome, Outcome::Later) && self.object.order_by.is_some() {
             // an earlier record is on its way: wait for it
             self.send_all().await?;
-            outcome = self.map(item, true)?;
+            outcome = self.map(item, turn, true)?;
         }
         match outcome {
             Outcome::Later => {
-                postpone(&mut self.index, self.object, &item.key)?;
+                postpone(&mut self.index, self.object, &item.key, Turn::Waiting)?;
                 return Ok(true);
             }
             Outcome::Rejected(rejection) => self.reject(Some(&item.key), &rejection).await?,
             Outcome::Mapped(mapped) => {
-                for note in &mapped.notes {
-                    self.tally.reason(ReasonKind::Noted, note, Some(&item.key));
-                    self.results.note(&item.key, note).await?;
+                let open = match (mapped.deferred.is_empty(), turn) {
+                    (true, _) => Open::No,
+                    (false, Turn::First | Turn::Waiting) => Open::Now,
+                    (false, Turn::Filling) => Open::Later,
+                };
+                let deferred = mapped.deferred.iter().filter(|_| open == Open::Later);
+                let deferred = deferred.map(|field| {
+                    Rejection::new(
+                        "Deferred",
+                        field.as_str(),
+                        "left open: what it refers to is not there yet",
+                    )
+                });
+                // what is to be filled in this load is noted then
+                let notes = mapped.notes.into_iter().filter(|_| open != Open::Now);
+                for note in notes.chain(deferred) {
+                    self.tally.reason(ReasonKind::Noted, &note, Some(&item.key));
+                    self.results.note(&item.key, &note).await?;
                 }
-                self.decide(item.key.clone(), mapped.values).await?;
+                self.decide(item.key.clone(), mapped.values, open).await?;
             }
         }
         Ok(false)
     }
 
-    fn map(&mut self, item: &Item, last_call: bool) -> Result<Outcome, StepError> {
+    fn map(&mut self, item: &Item, turn: Turn, last_call: bool) -> Result<Outcome, StepError> {
+        let filling = turn == Turn::Filling;
         let finder = Finder {
             module: self.module,
             object: self.object,
-            only_earlier: self.object.order_by.is_some(),
+            only_earlier: self.object.order_by.is_some() && !filling,
             last_call,
+            may_come: !(filling && self.last_call),
+            own: &item.key,
             broken: std::cell::RefCell::new(None),
             index: &mut self.index,
         };
@@ -158,7 +183,7 @@ impl Loader<'_> {
         }
     }
 
-    async fn decide(&mut self, key: SourceKey, values: Vec<(String, OdooValue)>) -> Result<(), StepError> {
+    async fn decide(&mut self, key: SourceKey, values: Vec<(String, OdooValue)>, open: Open) -> Result<(), StepError> {
         let external_id = ExternalId::of(self.module, &self.object.name, &key);
         self.index
             .put(Kind::Name, &self.object.name, external_id.name.as_bytes(), Vec::new())?;
@@ -173,7 +198,9 @@ impl Loader<'_> {
                         && entry.digest.as_deref() == Some(&digest)
                         && entry.id == Some(id) =>
                 {
-                    return self.unchanged(&key, &external_id, id, known, &entry, &values).await;
+                    return self
+                        .unchanged((&key, open), &external_id, id, known, &entry, &values)
+                        .await;
                 }
                 entry => Todo::Compare { known, id, entry },
             },
@@ -206,6 +233,7 @@ impl Loader<'_> {
             digest,
             values,
             todo,
+            open,
         });
         if self.shards[shard].len() >= BATCH {
             self.send(shard).await?;
@@ -215,7 +243,7 @@ impl Loader<'_> {
 
     async fn unchanged(
         &mut self,
-        key: &SourceKey,
+        (key, open): (&SourceKey, Open),
         external_id: &ExternalId,
         id: i64,
         known: Known,
@@ -226,9 +254,29 @@ impl Loader<'_> {
             known,
             entry.run == self.job.spec.run && entry.outcome == Settled::Updated,
         );
-        self.tally.count(fate);
         self.want(key, id, values, (&entry.fields, &entry.links))?;
-        self.results.succeeded(key, external_id, id, fate).await?;
+        self.arrived((key, open), external_id, id, fate).await
+    }
+
+    /// Counts a record that is in Odoo, unless values of it are still to be filled.
+    async fn arrived(
+        &mut self,
+        (key, open): (&SourceKey, Open),
+        external_id: &ExternalId,
+        id: i64,
+        fate: Fate,
+    ) -> Result<(), StepError> {
+        match open {
+            Open::No => {
+                self.tally.count(fate);
+                self.results.succeeded(key, external_id, id, fate).await?;
+            }
+            Open::Now => {
+                self.to_fill += 1;
+                postpone(&mut self.index, self.object, key, Turn::Filling)?;
+            }
+            Open::Later => self.tally.count(Fate::Deferred),
+        }
         Ok(())
     }
 
@@ -305,6 +353,13 @@ impl Loader<'_> {
     async fn settle(&mut self, batch: Vec<Done>) -> Result<(), StepError> {
         let entries: Vec<Entry> = batch.iter().filter_map(|done| self.entry_of(done)).collect();
         self.job.workspace.append_ledger(&self.object.name, &entries).await?;
+        if self.object.defers() {
+            // the second pass meets them again
+            for entry in &entries {
+                let key = entry.key.0.as_bytes();
+                self.index.put(Kind::Ledger, &self.object.name, key, plain(entry))?;
+            }
+        }
         for done in batch {
             self.book(done).await?;
         }
@@ -352,11 +407,13 @@ impl Loader<'_> {
                 (*id, Fate::Created)
             }
         };
-        self.tally.count(fate);
-        let known = Known {
-            id: Some(id),
-            data_id: i64::MAX,
-            noupdate: matches!(done.end, End::Adopted(_)),
+        let known = match (&done.end, &prepared.todo) {
+            (End::Updated(_) | End::Untouched(_), Todo::Compare { known, .. }) => *known,
+            _ => Known {
+                id: Some(id),
+                data_id: i64::MAX,
+                noupdate: matches!(done.end, End::Adopted(_)),
+            },
         };
         lookups::note(&mut self.index, &self.object.name, &prepared.external_id.name, known)?;
         self.want(
@@ -376,10 +433,8 @@ impl Loader<'_> {
                 self.results.note(&prepared.key, &note).await?;
             }
         }
-        self.results
-            .succeeded(&prepared.key, &prepared.external_id, id, fate)
-            .await?;
-        Ok(())
+        self.arrived((&prepared.key, prepared.open), &prepared.external_id, id, fate)
+            .await
     }
 
     fn progress(&self, step: &str) {

@@ -29,6 +29,17 @@ pub(super) struct Prepared {
     pub digest: String,
     pub values: Vec<(String, OdooValue)>,
     pub todo: Todo,
+    pub open: Open,
+}
+
+/// Whether values of a record are open when it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Open {
+    No,
+    /// To be filled in this load: not counted yet.
+    Now,
+    /// To be filled when other objects are there: counted as deferred.
+    Later,
 }
 
 #[derive(Clone, Debug)]

@@ -29,6 +29,8 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Bench {
     pub root: tempfile::TempDir,
     pub memory: Arc<Memory>,
+    /// The same, or a server.
+    pub door: Door,
     pub migration: Migration,
     pub mapping: MappingSpecSpec,
     plan: Option<String>,
@@ -68,9 +70,11 @@ impl Bench {
         let mut migration = Migration::new("acme", spec);
         migration.metadata.namespace = Some("default".into());
         migration.metadata.uid = Some("uid-1".into());
+        let memory = Arc::new(Memory::new());
         Self {
             root: tempfile::tempdir().unwrap(),
-            memory: Arc::new(Memory::new()),
+            door: Door::Memory(memory.clone()),
+            memory,
             migration,
             mapping: serde_json::from_value(mapping).unwrap(),
             plan: None,
@@ -129,7 +133,7 @@ impl Bench {
                 orders: Orders::default(),
             },
             workspace: Workspace::local(self.root.path(), "default", "acme").unwrap(),
-            door: Door::Memory(self.memory.clone()),
+            door: self.door.clone(),
             scratch: scratch.path().to_owned(),
             stop: until,
             now: jiff::Timestamp::now,

@@ -100,6 +100,14 @@ fn every_check_of_a_field_says_what_is_wrong_and_what_would_be_right() {
             "{to: type, from: a, values: {b: othr}}",
             "Warning OptionUnavailable @[type].values: type cannot take \"othr\": \"othr\" is not an option; the nearest is other",
         ),
+        (
+            "{to: email, from: a, onMissing: Defer}",
+            "Error Incomplete @[email].onMissing: onMissing: Defer leaves a reference for a second pass: it needs a lookup",
+        ),
+        (
+            "{to: parent_id, from: a, lookup: {object: peple}, onMissing: Defer}",
+            "Error UnknownObject @[parent_id].lookup: there is no object peple; did you mean people?",
+        ),
         ("{to: email, from: a..b}", "Error BadPath @[email].from: "),
         (
             "{to: email, from: item}",
@@ -214,7 +222,7 @@ fn checks_between_objects_name_both() {
                 &to("two"),
                 "fields: [{to: name, from: name}, {to: parent_id, from: p, lookup: {object: one}}]",
             ),
-            "Error Cycle objects[one]: these objects need each other: one needs two (objects[one].fields[parent_id].lookup), two needs one (objects[two].fields[parent_id].lookup)",
+            "Error Cycle objects[one]: these objects need each other: one needs two (objects[one].fields[parent_id].lookup), two needs one (objects[two].fields[parent_id].lookup); onMissing: Defer on one of the lookups leaves its value for a second pass",
         ),
         (
             pair("", "match: [name]\n  fields: [{to: name, from: name}]"),
@@ -261,6 +269,15 @@ fn objects_are_loaded_after_those_they_need_and_own_lookups_need_nothing() {
         "fields: [{to: name, from: name}]",
     );
     assert_eq!(order(&own), ["one", "two"]);
+    let deferred = pair(
+        ", {to: parent_id, from: p, lookup: {object: two}, onMissing: Defer}",
+        "fields: [{to: name, from: name}, {to: parent_id, from: p, lookup: {object: one}}]",
+    );
+    assert_eq!(
+        order(&deferred),
+        ["one", "two"],
+        "what is left for a second pass needs no order"
+    );
     let after = pair("", "match: [name]\n  after: [one]\n  fields: [{to: name, from: name}]");
     assert_eq!(order(&after), ["one", "two"]);
 }
