@@ -86,10 +86,11 @@ pub async fn all_objects(
 
 fn tell(job: &Job, all: &[Loaded]) {
     let mut reasons: Vec<_> = all.iter().flat_map(|loaded| loaded.reasons.clone()).collect();
-    most_frequent(&mut reasons);
+    let mut reports: Vec<_> = all.iter().map(|loaded| loaded.report.clone()).collect();
+    most_frequent(&mut reasons, &mut reports);
     job.heart.update(|status| {
-        status.totals = totals(all.iter().map(|loaded| &loaded.report.book));
-        status.objects = all.iter().map(|loaded| loaded.report.clone()).collect();
+        status.totals = totals(reports.iter().map(|report| &report.book));
+        status.objects = reports;
         status.reasons = reasons;
     });
 }

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     error::StepError,
-    index::{Index, Kind},
+    index::{Index, Kind, decode},
     loader::Loader,
-    lookups,
+    lookups::{self, Known},
     sender::{active, former, stopped_by},
 };
 use crate::{
@@ -42,19 +42,19 @@ struct Lost {
 pub(super) struct Count {
     /// Keys with a record in Odoo.
     pub alive: i64,
-    /// Keys that the source no longer has; those whose record this run removed for it among them.
+    /// Keys that the source no longer has and that have a record in Odoo.
     pub gone: i64,
     /// Of those, keys that were not seen to after they went.
     pub fresh: i64,
-    /// Records made in this run that this pass did not bring to Odoo: gone, or refused meanwhile.
-    pub carried: i64,
+    /// Keys whose record this run removed, since the source lost them.
+    pub removed: i64,
 }
 
 /// Counts, by the ledger in the index, once every record of the source was met.
 ///
 /// # Errors
 /// When the scratch disk fails.
-pub(super) fn count(index: &mut Index, object: &Object, run: i64, mark: i64) -> Result<Count, StepError> {
+pub(super) fn count(index: &mut Index, object: &Object, run: i64) -> Result<Count, StepError> {
     let mut count = Count::default();
     let mut after: Option<Vec<u8>> = None;
     loop {
@@ -62,21 +62,15 @@ pub(super) fn count(index: &mut Index, object: &Object, run: i64, mark: i64) -> 
         let Some(last) = page.last() else { return Ok(count) };
         after = Some(last.0.clone());
         for (key, bytes) in &page {
-            let Ok(entry) = serde_json::from_slice::<Entry>(bytes) else {
-                continue;
-            };
+            let entry: Entry = decode(Kind::Ledger, bytes)?;
             let gone = !is_met(index, object, key)?;
-            let Some(id) = entry.id else {
-                count.gone += i64::from(gone && entry.outcome == Settled::Unlinked && entry.run == run);
+            if entry.id.is_none() {
+                count.removed += i64::from(gone && entry.outcome == Settled::Unlinked && entry.run == run);
                 continue;
-            };
+            }
             count.alive += 1;
             count.gone += i64::from(gone);
             count.fresh += i64::from(gone && entry.outcome != Settled::Archived);
-            let ours = lookups::known(index, &object.name, &entry.external_id)?;
-            let of_this_run = ours.is_some_and(|known| known.data_id > mark && known.data_id < i64::MAX);
-            let arrived = index.has(Kind::Wanted, &object.name, &id.to_be_bytes())?;
-            count.carried += i64::from(of_this_run && !arrived);
         }
     }
 }
@@ -95,10 +89,10 @@ fn held_back(count: Count, keyless: i64) -> Option<&'static str> {
 }
 
 impl Loader<'_> {
-    /// Sees to the records whose keys are gone. Gives how many there are, and how many records of this run the pass did
-    /// not count.
-    pub async fn see_to_the_gone(&mut self) -> Result<Count, StepError> {
-        let mut count = count(&mut self.index, self.object, self.job.spec.run, self.stock.mark)?;
+    /// Sees to the records whose keys are gone. Gives how many of them this run removed.
+    pub async fn see_to_the_gone(&mut self) -> Result<i64, StepError> {
+        let count = count(&mut self.index, self.object, self.job.spec.run)?;
+        let mut removed = count.removed;
         let policy = self.object.on_source_delete;
         let held_back = held_back(count, self.keyless).filter(|_| policy != OnSourceDelete::Keep);
         let mut after: Option<Vec<u8>> = None;
@@ -114,19 +108,17 @@ impl Loader<'_> {
                     (OnSourceDelete::Keep, _) => self.told(lost, "Deleted", "gone from the source; kept").await?,
                     (_, Some(why)) => self.told(lost, "Deleted", why).await?,
                     (OnSourceDelete::Archive, None) => self.archive(lost).await?,
-                    (OnSourceDelete::Unlink, None) => count.carried -= self.unlink(lost).await?,
+                    (OnSourceDelete::Unlink, None) => removed += self.unlink(lost).await?,
                 }
             }
         }
-        Ok(count)
+        Ok(removed)
     }
 
     fn lost(&self, page: &[(Vec<u8>, Vec<u8>)]) -> Result<Vec<Lost>, StepError> {
         let mut lost = Vec::new();
         for (key, bytes) in page {
-            let Ok(entry) = serde_json::from_slice::<Entry>(bytes) else {
-                continue;
-            };
+            let entry: Entry = decode(Kind::Ledger, bytes)?;
             let Some(id) = entry.id else { continue };
             if !is_met(&self.index, self.object, key)? {
                 let key = entry.key.clone();
@@ -215,8 +207,7 @@ impl Loader<'_> {
         Ok(self.job.workspace.append_ledger(&self.object.name, &entries).await?)
     }
 
-    /// Removes those that this migration made, that nobody wrote since, and on which nothing hangs. Gives how many of them
-    /// were made in this run.
+    /// Removes those that this migration made, that nobody wrote since, and on which nothing hangs. Gives how many went.
     async fn unlink(&mut self, lost: &[Lost]) -> Result<i64, StepError> {
         let there = self.read(lost, &self.object.targets).await?;
         let mut free = Vec::new();
@@ -257,11 +248,12 @@ impl Loader<'_> {
             }
             gone.extend(sweep::unlink(&*self.rpc, model, few).await?);
         }
-        let (mut entries, mut of_this_run) = (Vec::new(), 0);
+        let mut entries = Vec::new();
         for (lost, _, known) in &free {
             if gone.contains(&lost.id) {
                 entries.push(self.settled(lost, None, Settled::Unlinked));
-                of_this_run += i64::from(known.data_id > self.stock.mark);
+                let known = Known { id: None, ..*known };
+                lookups::note(&mut self.index, &self.object.name, &lost.entry.external_id, known)?;
                 self.tell(&lost.key, "Unlinked", "gone from the source; removed")
                     .await?;
             } else {
@@ -270,7 +262,7 @@ impl Loader<'_> {
             }
         }
         self.job.workspace.append_ledger(&self.object.name, &entries).await?;
-        Ok(of_this_run)
+        Ok(i64::try_from(gone.len()).unwrap_or(i64::MAX))
     }
 
     fn settled(&self, lost: &Lost, id: Option<i64>, outcome: Settled) -> Entry {
@@ -294,7 +286,7 @@ mod tests {
             alive,
             fresh,
             gone: fresh + 7,
-            carried: 0,
+            removed: 0,
         };
         for (count, keyless, held) in [
             (count(100, 5), 0, false),

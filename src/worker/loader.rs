@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use super::{
     Job,
     error::StepError,
-    index::{Index, Kind, plain},
+    index::{Index, Kind, encode},
     load::{content_digest, ledger_entry},
     lookups::{self, Finder, Known},
     matches::{self, Matched},
@@ -112,12 +112,7 @@ impl Loader<'_> {
     }
 
     async fn reject(&mut self, key: Option<&SourceKey>, rejection: &Rejection) -> Result<(), StepError> {
-        match key {
-            Some(key) => self
-                .index
-                .put(Kind::Refused, &self.object.name, key.0.as_bytes(), Vec::new())?,
-            None => self.keyless += 1,
-        }
+        self.keyless += i64::from(key.is_none());
         self.tally.count(Fate::Rejected);
         self.tally.reason(ReasonKind::Rejected, rejection, key);
         self.results.rejected(key, rejection).await?;
@@ -302,8 +297,12 @@ impl Loader<'_> {
             values: ours.into_iter().map(there).collect(),
             theirs,
         };
-        self.index
-            .put(Kind::Wanted, &self.object.name, &id.to_be_bytes(), plain(&wanted))?;
+        self.index.put(
+            Kind::Wanted,
+            &self.object.name,
+            &id.to_be_bytes(),
+            encode(Kind::Wanted, &wanted)?,
+        )?;
         Ok(())
     }
 
@@ -357,7 +356,8 @@ impl Loader<'_> {
             // the second pass meets them again
             for entry in &entries {
                 let key = entry.key.0.as_bytes();
-                self.index.put(Kind::Ledger, &self.object.name, key, plain(entry))?;
+                let bytes = encode(Kind::Ledger, entry)?;
+                self.index.put(Kind::Ledger, &self.object.name, key, bytes)?;
             }
         }
         for done in batch {
@@ -453,7 +453,7 @@ impl Loader<'_> {
             status.objects = vec![ObjectReport {
                 name: self.object.name.clone(),
                 book: *book,
-                verification: None,
+                ..ObjectReport::default()
             }];
         });
     }

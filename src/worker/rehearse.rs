@@ -8,7 +8,7 @@ use super::{
     Job,
     error::StepError,
     gone,
-    index::{Index, Kind},
+    index::Index,
     load::{content_digest, ledger_entry, read_ledger},
     lookups::{self, Finder, Known},
     matches::{self, Matched},
@@ -16,7 +16,7 @@ use super::{
     plan::Plan,
     reader::{Met, Reader, Turn, postpone},
     schema::{OPTIONS, Options},
-    tally::{Fate, Tally, most_frequent, totals},
+    tally::{Fate, Tally, by_weight, most_frequent, totals},
 };
 use crate::{
     api::{
@@ -55,7 +55,7 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         reports.push(ObjectReport {
             name: object.name.clone(),
             book: run.tally.book,
-            verification: None,
+            ..ObjectReport::default()
         });
         job.heart.update(|status| {
             status.totals = totals(reports.iter().map(|report| &report.book));
@@ -64,7 +64,7 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         if run.to_fill > 0 {
             open.push((object, run));
         } else {
-            run.end(job, object, &mut reasons).await?;
+            run.end(job, object, &mut reasons, &mut reports).await?;
         }
     }
     // every record is foreseen: what was left open is found now, or it is not there
@@ -72,7 +72,7 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         rehearsal
             .reading(object, &manifest, &mut run, Turn::Filling, true)
             .await?;
-        run.end(job, object, &mut reasons).await?;
+        run.end(job, object, &mut reasons, &mut reports).await?;
     }
     let options = options(job, &mapping, &manifest).await?;
     job.workspace.put_json(OPTIONS, &options).await?;
@@ -157,7 +157,7 @@ impl Rehearsal<'_> {
                 waiting = self.reading(object, manifest, &mut run, Turn::Waiting, true).await?;
             }
         }
-        run.tally.book.deleted = gone::count(&mut self.index, object, self.job.spec.run, i64::MAX)?.gone;
+        run.tally.book.deleted = gone::count(&mut self.index, object, self.job.spec.run)?.gone;
         run.tally.book.balanced = book::flow_holds(&run.tally.book);
         Ok(run)
     }
@@ -180,13 +180,7 @@ impl Rehearsal<'_> {
                     }
                     Met::Filtered => run.tally.count(Fate::Filtered),
                     Met::Duplicate(..) => run.tally.count(Fate::Deduplicated),
-                    Met::Rejected(key, rejection) => {
-                        if let Some(key) = &key {
-                            self.index
-                                .put(Kind::Refused, &object.name, key.0.as_bytes(), Vec::new())?;
-                        }
-                        run.reject(key.as_ref(), &rejection).await?;
-                    }
+                    Met::Rejected(key, rejection) => run.reject(key.as_ref(), &rejection).await?,
                 }
             }
             run.progress(self.job, object);
@@ -319,11 +313,21 @@ struct Run {
 }
 
 impl Run {
-    async fn end(self, job: &Job, object: &Object, reasons: &mut Vec<RejectReason>) -> Result<(), StepError> {
-        reasons.extend(self.tally.reasons(&object.name));
-        most_frequent(reasons);
-        let files = self.results.finish().await?;
+    async fn end(
+        self,
+        job: &Job,
+        object: &Object,
+        reasons: &mut Vec<RejectReason>,
+        reports: &mut [ObjectReport],
+    ) -> Result<(), StepError> {
+        let mut told = self.tally.reasons(&object.name);
+        by_weight(&mut told);
+        let mut files = self.results.finish().await?;
+        files.push(job.workspace.put_reasons(&object.name, &told).await?);
+        reasons.extend(told);
+        most_frequent(reasons, reports);
         job.heart.update(|status| {
+            status.objects = reports.to_vec();
             status.reasons.clone_from(reasons);
             status.files.extend(files);
         });

@@ -10,4 +10,5 @@ mod odoo_parity;
 mod odoo_records;
 mod policies;
 mod reports;
+mod room;
 mod steps;
