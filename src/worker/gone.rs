@@ -102,8 +102,8 @@ impl Loader<'_> {
                 .page(Kind::Ledger, &self.object.name, after.as_deref(), PAGE)?;
             let Some(last) = page.last() else { break };
             after = Some(last.0.clone());
-            let lost = self.lost(&page)?;
-            for lost in lost.chunks(BATCH) {
+            let in_odoo = self.lost(&page)?;
+            for lost in in_odoo.chunks(BATCH) {
                 match (policy, held_back) {
                     (OnSourceDelete::Keep, _) => self.told(lost, "Deleted", "gone from the source; kept").await?,
                     (_, Some(why)) => self.told(lost, "Deleted", why).await?,
