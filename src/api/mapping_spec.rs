@@ -210,7 +210,7 @@ pub enum OnConflict {
     KeepTheirs,
     /// The source's value is written; the former one is kept in the workspace, below `undo/`.
     Overwrite,
-    /// As KeepTheirs, and the gate `cutover` stays shut until a person accepts the conflicts or changes this policy.
+    /// As `KeepTheirs`, and the gate `cutover` stays shut until a person accepts the conflicts or changes this policy.
     Report,
 }
 
