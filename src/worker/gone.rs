@@ -96,7 +96,10 @@ impl Loader<'_> {
         let policy = self.object.on_source_delete;
         let held_back = held_back(count, self.keyless).filter(|_| policy != OnSourceDelete::Keep);
         let mut after: Option<Vec<u8>> = None;
-        while count.gone > 0 {
+        if count.gone == 0 {
+            return Ok(removed);
+        }
+        loop {
             let page = self
                 .index
                 .page(Kind::Ledger, &self.object.name, after.as_deref(), PAGE)?;
@@ -223,7 +226,7 @@ impl Loader<'_> {
                 (Some(_), _) => self.tell(&lost.key, "Deleted", "kept: a person changed it").await?,
                 (None, _) => {
                     self.tell(&lost.key, "Deleted", "gone from the source and from Odoo")
-                        .await?
+                        .await?;
                 }
             }
         }

@@ -78,7 +78,8 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         manifest: &manifest,
         lock: &lock,
     };
-    let states = job.migration.status.iter().flat_map(|status| &status.objects);
+    let status = job.migration.status.as_ref();
+    let states = status.map_or(&[][..], |status| status.objects.as_slice());
     let last_call = all_others_are_there(&mapping, object, states);
     let loaded = object_into_odoo(&scene, object, last_call).await?;
     let last = mapping.objects.last().is_some_and(|last| last.name == object.name);
@@ -95,11 +96,7 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
 }
 
 /// Whether every other object is in Odoo: what is not found from now on does not come.
-fn all_others_are_there<'a>(
-    mapping: &Mapping,
-    object: &Object,
-    states: impl Iterator<Item = &'a ObjectStatus> + Clone,
-) -> bool {
+fn all_others_are_there(mapping: &Mapping, object: &Object, states: &[ObjectStatus]) -> bool {
     mapping
         .objects
         .iter()
@@ -107,7 +104,7 @@ fn all_others_are_there<'a>(
         .all(|other| {
             let loaded = |state| matches!(state, ObjectState::Verified | ObjectState::Open);
             states
-                .clone()
+                .iter()
                 .any(|status| status.name == other.name && loaded(status.state))
         })
 }

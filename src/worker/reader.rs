@@ -97,15 +97,13 @@ impl<'a> Reader<'a> {
         let steps = self.object.items(&Arc::new(record));
         let mut met = Vec::with_capacity(steps.len());
         for step in steps {
-            if self.turn != Turn::First {
-                if let Step::Item(item) = step
-                    && take_postponed(index, self.object, &item.key, self.turn)?
-                {
-                    met.push(Met::Item(item));
-                }
-            } else {
+            if self.turn == Turn::First {
                 let met_now = first_look(index, self.object, step, &print)?;
                 met.push(findable(met_now, place, &self.object.source_object));
+            } else if let Step::Item(item) = step
+                && take_postponed(index, self.object, &item.key, self.turn)?
+            {
+                met.push(Met::Item(item));
             }
         }
         Ok(Some(met))
