@@ -49,7 +49,7 @@ pub struct Book {
     #[schemars(range(min = 0))]
     #[serde(default)]
     pub unchanged: i64,
-    /// Written without a value that a second pass fills.
+    /// Written without a value that a second pass fills (`onMissing: Defer`).
     #[schemars(range(min = 0))]
     #[serde(default)]
     pub deferred: i64,
@@ -61,11 +61,12 @@ pub struct Book {
     #[schemars(range(min = 0))]
     #[serde(default)]
     pub unprocessed: i64,
-    /// Records in Odoo whose keys the source no longer has; they are kept.
+    /// Keys that the source no longer has, or that `where` no longer lets in; `onSourceDelete` says what became of their
+    /// records.
     #[schemars(range(min = 0))]
     #[serde(default)]
     pub deleted: i64,
-    /// Records of this object in Odoo before this run, and those it made of source records that are gone since.
+    /// Records of this object in Odoo before this run, and those made earlier in it that this reading did not bring.
     #[schemars(range(min = 0))]
     #[serde(default)]
     pub present_before: i64,
@@ -73,7 +74,7 @@ pub struct Book {
     #[schemars(range(min = 0))]
     #[serde(default)]
     pub present: i64,
-    /// Records of this object that somebody removed from Odoo.
+    /// Records of this object that were there before this run and are not any more.
     #[schemars(range(min = 0))]
     #[serde(default)]
     pub removed: i64,
@@ -101,6 +102,9 @@ pub struct Verification {
     /// Differs because a person changed it.
     #[schemars(range(min = 0))]
     pub edited_by_user: i64,
+    /// Of those, where a person's value stands against the mapped one and the object says `onConflict: Report`.
+    #[schemars(range(min = 0))]
+    pub conflicts: i64,
     /// Changed while it was read.
     #[schemars(range(min = 0))]
     pub in_flight: i64,

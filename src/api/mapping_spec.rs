@@ -203,17 +203,27 @@ pub enum Fidelity {
 }
 
 /// What happens to a value that a person changed in Odoo, or that an adopted record had.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
 pub enum OnConflict {
     /// Their value stays; only what is empty is filled.
+    #[default]
     KeepTheirs,
+    /// The source's value is written; the former one is kept in the workspace, below `undo/`.
+    Overwrite,
+    /// As `KeepTheirs`, and the gate `cutover` stays shut until a person accepts the conflicts or changes this policy.
+    Report,
 }
 
 /// What happens in Odoo to a record that the source no longer has.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
 pub enum OnSourceDelete {
     /// It stays, and is listed.
+    #[default]
     Keep,
+    /// It is archived (the model has a field `active`).
+    Archive,
+    /// It is removed if this migration made it, nobody changed it since, and nothing refers to it; else it stays.
+    Unlink,
 }
 
 /// One object: records of one Odoo model made from one source object.
@@ -400,6 +410,8 @@ pub enum OnMissing {
     Empty,
     /// Keeps the source's text (a value map without lookup).
     Keep,
+    /// Writes the record without the value, and fills it once every object is there (a lookup).
+    Defer,
 }
 
 /// What an empty value does.

@@ -217,6 +217,10 @@ pub struct Accept {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Bound>")]
     pub mismatched: Option<IntOrString>,
+    /// Records in which a person's value may stand against the source's, where the mapping says `onConflict: Report`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Bound>")]
+    pub conflicts: Option<IntOrString>,
     /// Objects with bounds of their own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
@@ -243,6 +247,10 @@ pub struct AcceptObject {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Bound>")]
     pub mismatched: Option<IntOrString>,
+    /// Records in which a person's value may stand against the source's, where the mapping says `onConflict: Report`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Bound>")]
+    pub conflicts: Option<IntOrString>,
 }
 
 /// Schema of a count or a share: `5` or `"1%"`.
@@ -602,6 +610,8 @@ pub enum ObjectState {
     Rehearsed,
     /// It is being loaded.
     Loading,
+    /// It was loaded and read back, and values of it wait for objects that come later.
+    Open,
     /// Its book balances and every record was read back.
     Verified,
 }

@@ -68,6 +68,8 @@ pub struct Bounds<'a> {
     pub failed: Option<&'a IntOrString>,
     /// Records that may differ at read-back.
     pub mismatched: Option<&'a IntOrString>,
+    /// Records in which a person's value may stand where `onConflict: Report` asks first.
+    pub conflicts: Option<&'a IntOrString>,
 }
 
 /// The bounds of an object: its own where it has them, else the general ones.
@@ -80,6 +82,7 @@ pub fn bounds<'a>(accept: &'a Accept, object: &str) -> Bounds<'a> {
         mismatched: own
             .and_then(|own| own.mismatched.as_ref())
             .or(accept.mismatched.as_ref()),
+        conflicts: own.and_then(|own| own.conflicts.as_ref()).or(accept.conflicts.as_ref()),
     }
 }
 
@@ -157,6 +160,44 @@ pub fn judge(object: &ObjectStatus, accept: &Accept) -> Result<(), Fault> {
     judge_acceptance(object, accept)
 }
 
+/// Whether nothing is wrong with an object but that values of it wait for objects that come later.
+#[must_use]
+pub fn only_waits(object: &ObjectStatus, accept: &Accept) -> bool {
+    let mut filled = object.clone();
+    let book = &mut filled.book;
+    let waiting = std::mem::take(&mut book.deferred);
+    // those that wait are in Odoo, made in this run or before
+    let made = total([book.present, book.removed]) - total([book.present_before, book.created, book.adopted]);
+    let Ok(made) = i64::try_from(made) else { return false };
+    if waiting == 0 || !(0..=waiting).contains(&made) {
+        return false;
+    }
+    book.created += made;
+    book.unchanged += waiting - made;
+    book.balanced = true;
+    judge(&filled, accept).is_ok()
+}
+
+/// Judges an object before the cutover: as [`judge`], and no conflict is left that nobody decided on.
+///
+/// # Errors
+/// With what is wrong, the gravest first.
+pub fn judge_for_cutover(object: &ObjectStatus, accept: &Accept) -> Result<(), Fault> {
+    judge(object, accept)?;
+    let found = object.verification.map_or(0, |seen| seen.conflicts);
+    let bound = bounds(accept, &object.name).conflicts;
+    if within(found, object.book.read, bound) {
+        return Ok(());
+    }
+    let text = format!(
+        "in {found} records a person's value stands against the source's (Conflict in results/{}/noted.csv), accepted \
+         are {}: raise accept.conflicts to keep them, or change onConflict and replan",
+        object.name,
+        bound_text(bound)
+    );
+    fault(FailureReason::Acceptance, object, text)
+}
+
 fn judge_verification(object: &ObjectStatus, seen: &Verification, accept: &Accept) -> Result<(), Fault> {
     if seen.orphans != 0 {
         let text = format!(
@@ -204,23 +245,33 @@ fn judge_acceptance(object: &ObjectStatus, accept: &Accept) -> Result<(), Fault>
         ("mismatched", mismatched, bounds.mismatched),
     ] {
         if !within(count, book.read, bound) {
-            let allowed = match bound {
-                None => "0".into(),
-                Some(IntOrString::Int(records)) => records.to_string(),
-                Some(IntOrString::String(share)) => share.clone(),
-            };
-            let text = format!("{count} of {} records {what}, accepted are {allowed}", book.read);
+            let text = format!(
+                "{count} of {} records {what}, accepted are {}",
+                book.read,
+                bound_text(bound)
+            );
             return fault(FailureReason::Acceptance, object, text);
         }
     }
     Ok(())
 }
 
+fn bound_text(bound: Option<&IntOrString>) -> String {
+    match bound {
+        None => "0".into(),
+        Some(IntOrString::Int(records)) => records.to_string(),
+        Some(IntOrString::String(share)) => share.clone(),
+    }
+}
+
 /// Sums over objects. What is only predicted counts as read and rejected, not as loaded.
 #[must_use]
 pub fn totals(objects: &[ObjectStatus]) -> Totals {
     objects.iter().fold(Totals::default(), |sum, object| {
-        let real = matches!(object.state, ObjectState::Loading | ObjectState::Verified);
+        let real = matches!(
+            object.state,
+            ObjectState::Loading | ObjectState::Open | ObjectState::Verified
+        );
         Totals {
             read: sum.read.saturating_add(object.book.read),
             loaded: sum.loaded.saturating_add(if real { loaded(&object.book) } else { 0 }),
@@ -425,6 +476,45 @@ mod tests {
         }
         assert!(within(3, 0, Some(&IntOrString::Int(3))) && !within(4, 0, Some(&IntOrString::Int(3))));
         assert!(within(0, 9, None) && !within(1, 9, None));
+    }
+
+    #[test]
+    fn an_object_whose_values_wait_is_told_from_one_that_does_not_balance() {
+        let waiting = |change: fn(&mut ObjectStatus)| {
+            let mut object = good();
+            object.book.created = 75;
+            object.book.deferred = 5;
+            object.book.balanced = false;
+            change(&mut object);
+            only_waits(&object, &accept("1%"))
+        };
+        assert!(waiting(|_| ()), "all five were made");
+        assert!(waiting(|o| o.book.present = 92), "three of them were there before");
+        assert!(!waiting(|o| o.book.present = 96) && !waiting(|o| o.book.present = 89));
+        assert!(!waiting(|o| o.book.read = 101));
+        assert!(!waiting(|o| o.verification = None));
+        assert!(!waiting(|o| {
+            o.book.deferred = 0;
+            o.book.created = 80;
+        }));
+    }
+
+    #[test]
+    fn conflicts_hold_the_cutover_up_and_not_the_load_until_they_are_accepted() {
+        let mut object = good();
+        object.verification.as_mut().unwrap().conflicts = 2;
+        let mut accept = accept("1%");
+        assert_eq!(judge(&object, &accept), Ok(()));
+        let fault = judge_for_cutover(&object, &accept).unwrap_err();
+        assert_eq!(fault.reason, FailureReason::Acceptance);
+        assert!(fault.message.contains("results/contacts/noted.csv"), "{fault:?}");
+        accept.conflicts = Some(IntOrString::Int(2));
+        assert_eq!(judge_for_cutover(&object, &accept), Ok(()));
+        object.book.present = 0;
+        assert_eq!(
+            judge_for_cutover(&object, &accept).unwrap_err().reason,
+            FailureReason::BookUnbalanced
+        );
     }
 
     #[test]

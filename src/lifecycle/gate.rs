@@ -128,7 +128,7 @@ impl Pass<'_> {
         let accept = &self.seen.migration.spec.accept;
         let judge = match kind {
             Kind::Mapping => book::judge_prediction,
-            Kind::Cutover => book::judge,
+            Kind::Cutover => book::judge_for_cutover,
         };
         self.status.objects.iter().try_for_each(|object| judge(object, accept))
     }

@@ -276,12 +276,7 @@ impl Pass<'_> {
     }
 
     fn loading(&mut self) -> Mood {
-        while let Some(place) = self
-            .status
-            .objects
-            .iter()
-            .position(|object| object.state != ObjectState::Verified)
-        {
+        while let Some(place) = self.to_load() {
             let name = self.status.objects[place].name.clone();
             let ending = match self.work(Step::Load, Some(&name)) {
                 Work::Busy(mood) => return mood,
@@ -297,11 +292,39 @@ impl Pass<'_> {
                     );
                 }
                 Ok(()) => return self.stalled(&ending.reason, ending.message),
+                Err(_) if excused(&ending) && self.only_waits_for_later(place) => {
+                    self.status.objects[place].state = ObjectState::Open;
+                }
                 Err(fault) if self.again_after_edit(&ending) => return self.retry_now(fault.message),
                 Err(fault) => return self.stalled(&attempt::word(fault.reason), fault.message),
             }
         }
         self.succeed()
+    }
+
+    /// The object to load: the first that was not, then those that are open once more, since all others are there.
+    fn to_load(&self) -> Option<usize> {
+        let objects = &self.status.objects;
+        let first = |open: bool| {
+            objects
+                .iter()
+                .position(|object| object.state != ObjectState::Verified && (object.state == ObjectState::Open) == open)
+        };
+        first(false).or_else(|| first(true))
+    }
+
+    /// Whether an object is as it should be but for values that an object which was not loaded yet may bring.
+    fn only_waits_for_later(&self, place: usize) -> bool {
+        let others = self
+            .status
+            .objects
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != place);
+        let more_to_come = others
+            .into_iter()
+            .any(|(_, other)| !matches!(other.state, ObjectState::Open | ObjectState::Verified));
+        more_to_come && book::only_waits(&self.status.objects[place], &self.seen.migration.spec.accept)
     }
 
     /// Whether an attempt that stopped short over `accept` is worth another, because the spec changed since.

@@ -170,6 +170,7 @@ mod tests {
             missing_in_destination: n,
             extra_in_destination: n,
             edited_by_user: n,
+            conflicts: n,
             in_flight: n,
             orphans: n,
             verified: false,

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     LookupTarget, SourceShape,
-    compile::{Compiler, Draft},
+    compile::{Compiler, Draft, on_source_delete},
     evaluate::{Source, Target},
     findings::hint,
     path::Path,
 };
 use crate::{
-    api::mapping_spec::{Fidelity, OnNew, Platform},
+    api::mapping_spec::{Fidelity, OnNew, OnSourceDelete, Platform},
     model::{Value, record::looks_like_data},
 };
 
@@ -40,6 +40,7 @@ const fn documented(platform: Platform) -> &'static [&'static str] {
 pub(super) fn all(compiler: &mut Compiler<'_>, drafts: &[Draft<'_>]) {
     for draft in drafts {
         matching(compiler, draft);
+        archiving(compiler, draft);
         names_of_source(compiler, draft);
         traps(compiler, draft);
         unused_lets(compiler, draft);
@@ -61,6 +62,21 @@ fn matching(compiler: &mut Compiler<'_>, draft: &Draft<'_>) {
                 .findings
                 .error("MatchUnmapped", &format!("{}.match", draft.path), message);
         }
+    }
+}
+
+/// What is to be archived must be able to be.
+fn archiving(compiler: &mut Compiler<'_>, draft: &Draft<'_>) {
+    let model = compiler.world.models.models.get(draft.model);
+    let lacks = model.is_some_and(|model| !model.fields.contains_key("active"));
+    if lacks && on_source_delete(compiler.spec, draft.spec) == OnSourceDelete::Archive {
+        let message = format!(
+            "{} has no field active: its records can be kept or unlinked, not archived",
+            draft.model
+        );
+        compiler
+            .findings
+            .error("UnknownField", &format!("{}.onSourceDelete", draft.path), message);
     }
 }
 

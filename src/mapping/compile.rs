@@ -314,6 +314,8 @@ impl<'a> Compiler<'a> {
             source_object: draft.source_object.to_owned(),
             order_by: source.and_then(|source| source.order_by.clone()),
             on_new: spec.on_new.unwrap_or_default(),
+            on_conflict: spec.on_conflict.or(self.spec.on_conflict).unwrap_or_default(),
+            on_source_delete: on_source_delete(self.spec, spec),
             match_on: match_on(spec),
             targets: fields.targets,
             lookups: fields.lookups,
@@ -447,17 +449,28 @@ impl<'a> Compiler<'a> {
 
     /// Notes that the object needs another; false where there is none of that name.
     pub fn need(&mut self, draft: &Draft<'_>, name: &str, need: Need) -> bool {
+        let (Need::After(path) | Need::Lookup(path)) = &need;
+        if !self.knows(name, path) {
+            return false;
+        }
         let objects = self.spec.objects.as_deref().unwrap_or_default();
         let place = |wanted: &str| objects.iter().position(|object| object.name == wanted);
         if let (Some(object), Some(other)) = (place(&draft.spec.name), place(name)) {
             self.graph.need(object, other, need);
-            return true;
         }
-        let (Need::After(path) | Need::Lookup(path)) = &need;
-        let near = hint(name, objects.iter().map(|object| object.name.as_str()));
-        self.findings
-            .error("UnknownObject", path, format!("there is no object {name}{near}"));
-        false
+        true
+    }
+
+    /// Whether there is an object of that name; a finding where there is none.
+    pub fn knows(&mut self, name: &str, path: &str) -> bool {
+        let objects = self.spec.objects.as_deref().unwrap_or_default();
+        let known = objects.iter().any(|object| object.name == name);
+        if !known {
+            let near = hint(name, objects.iter().map(|object| object.name.as_str()));
+            self.findings
+                .error("UnknownObject", path, format!("there is no object {name}{near}"));
+        }
+        known
     }
 
     fn order(&mut self, drafts: &[Draft<'_>]) -> Option<Vec<usize>> {
@@ -484,7 +497,10 @@ impl<'a> Compiler<'a> {
         self.findings.error(
             "Cycle",
             path,
-            format!("these objects need each other: {}", steps.join(", ")),
+            format!(
+                "these objects need each other: {}; onMissing: Defer on one of the lookups leaves its value for a second pass",
+                steps.join(", ")
+            ),
         );
         None
     }
@@ -502,6 +518,11 @@ impl Draft<'_> {
             .into_iter()
             .any(|name| self.lets.get(name) == Some(&true))
     }
+}
+
+/// The object's policy, or the spec's.
+pub(super) fn on_source_delete(spec: &MappingSpecSpec, object: &api::Object) -> api::OnSourceDelete {
+    object.on_source_delete.or(spec.on_source_delete).unwrap_or_default()
 }
 
 fn match_on(spec: &api::Object) -> Vec<Vec<String>> {

@@ -91,6 +91,8 @@ pub(super) struct Evaluation<'a> {
     lookups: &'a dyn Lookups,
     /// Departures that are allowed.
     pub notes: Vec<Rejection>,
+    /// Fields left open: what they refer to may still come.
+    pub deferred: Vec<String>,
 }
 
 impl<'a> Evaluation<'a> {
@@ -100,17 +102,19 @@ impl<'a> Evaluation<'a> {
             scope,
             lookups,
             notes: Vec::new(),
+            deferred: Vec::new(),
         }
     }
 
     /// The value of a field; `None`: it is left alone.
     pub fn target(&mut self, target: &Target) -> Result<Option<OdooValue>, Stop> {
+        let open = self.deferred.len();
         let value = if target.ttype == "many2many" {
             self.union(target)?
         } else {
             self.first(target)?
         };
-        if value.is_some() {
+        if value.is_some() || self.deferred.len() > open {
             return Ok(value);
         }
         let Some(last) = target.parts.last() else {
@@ -134,11 +138,14 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// The first part with a value. What an earlier part could not find stays noted: the value is another one now.
+    /// The first part with a value. What an earlier part could not find stays noted: the value is another one now. Where
+    /// it may still come, later parts must not have their say before.
     fn first(&mut self, target: &Target) -> Result<Option<OdooValue>, Stop> {
+        let open = self.deferred.len();
         for part in &target.parts {
-            if let Some(value) = self.single(target, part)? {
-                return Ok(Some(value));
+            let value = self.single(target, part)?;
+            if value.is_some() || self.deferred.len() > open {
+                return Ok(value);
             }
         }
         Ok(None)
@@ -316,14 +323,17 @@ impl<'a> Evaluation<'a> {
         Ok(Some(done.value))
     }
 
-    /// A value without counterpart: rejects, or is emptied, noted.
+    /// A value without counterpart: rejects, is emptied and noted, or is left open.
     fn missing(&mut self, part: &Part, code: &str, message: &str) -> Result<(), Stop> {
-        if part.on_missing == OnMissing::Empty {
-            self.note(part, code, message);
-            return Ok(());
+        match part.on_missing {
+            OnMissing::Defer if self.lookups.may_come() => self.deferred.push(part.label.clone()),
+            OnMissing::Empty | OnMissing::Defer => self.note(part, code, message),
+            OnMissing::Reject | OnMissing::Keep => {
+                let message = format!("{}.{}: {message}", self.plan.object, part.label);
+                return Err(Stop::Rejected(Rejection::new(code, part.label.as_str(), message)));
+            }
         }
-        let message = format!("{}.{}: {message}", self.plan.object, part.label);
-        Err(Stop::Rejected(Rejection::new(code, part.label.as_str(), message)))
+        Ok(())
     }
 
     fn note(&mut self, part: &Part, code: &str, message: &str) {

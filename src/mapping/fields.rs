@@ -249,6 +249,9 @@ fn part<'a>(
             .findings
             .error("Incomplete", &format!("{path}.onMissing"), message);
     }
+    if on_missing == OnMissing::Defer {
+        deferrable(compiler, entry, shape, path);
+    }
     let lookup = match &entry.lookup {
         None => None,
         Some(said) => {
@@ -280,6 +283,19 @@ fn part<'a>(
     };
     constants(compiler, entry, &part, shape, path);
     Some(part)
+}
+
+/// What is filled in a second pass must refer to something, and Odoo must take the record without it.
+fn deferrable(compiler: &mut Compiler<'_>, entry: &api::Field, shape: &Shape, path: &str) {
+    let path = format!("{path}.onMissing");
+    if entry.lookup.is_none() {
+        let message = "onMissing: Defer leaves a reference for a second pass: it needs a lookup";
+        compiler.findings.error("Incomplete", &path, message);
+    }
+    if shape.required {
+        let message = format!("Odoo requires {}: it cannot be left for a second pass", entry.to);
+        compiler.findings.error("RequiredMissing", &path, message);
+    }
 }
 
 /// What Odoo requires is rejected when it is empty, unless Odoo fills it and that was asked for.

@@ -22,7 +22,7 @@ pub(super) fn lookup(
 ) -> Option<(LookupSpec, Vec<Path>)> {
     let path = format!("{path}.lookup");
     let target = match (&said.object, &said.model) {
-        (Some(object), None) => object_lookup(compiler, draft, said, object, shape, &path)?,
+        (Some(object), None) => object_lookup(compiler, draft, entry, said, object, shape, &path)?,
         (None, Some(model)) => model_lookup(compiler, said, model, shape, &path)?,
         _ => {
             compiler
@@ -51,6 +51,7 @@ pub(super) fn lookup(
 fn object_lookup(
     compiler: &mut Compiler<'_>,
     draft: &mut Draft<'_>,
+    entry: &api::Field,
     said: &api::Lookup,
     object: &str,
     shape: &Shape,
@@ -61,7 +62,13 @@ fn object_lookup(
         compiler.findings.info("StandsDown", path, message);
         return None;
     }
-    if !compiler.need(draft, object, Need::Lookup(path.to_owned())) {
+    // what is left for a second pass needs no order
+    let known = if entry.on_missing == Some(api::OnMissing::Defer) {
+        compiler.knows(object, path)
+    } else {
+        compiler.need(draft, object, Need::Lookup(path.to_owned()))
+    };
+    if !known {
         return None;
     }
     let target = compiler

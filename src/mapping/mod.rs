@@ -33,7 +33,7 @@ pub use object::{Item, Mapping, Object};
 use std::collections::BTreeMap;
 
 use crate::{
-    api::mapping_spec::{FieldType, Finding, MappingSpecSpec, OnNew, Platform},
+    api::mapping_spec::{FieldType, Finding, MappingSpecSpec, OnConflict, OnMissing, OnNew, OnSourceDelete, Platform},
     model::{Digest, OdooModel, OdooValue, Record, Reference, Rejection, SourceKey},
     odoo::models::Models,
 };
@@ -145,6 +145,11 @@ pub trait Lookups {
     /// The record for `value` by the lookup of that number: canonical text, or the escaped key where the target is an
     /// object without `by` (as [`Item::key`] has it). `within` has one entry per field of the target's `within`.
     fn find(&self, lookup: usize, value: &str, within: &[Option<String>]) -> Found;
+
+    /// Whether what is not found may still come: then a value with `onMissing: Defer` is left open.
+    fn may_come(&self) -> bool {
+        false
+    }
 }
 
 /// What a lookup found.
@@ -194,4 +199,6 @@ pub struct Mapped {
     pub values: Vec<(String, OdooValue)>,
     /// Departures from the source that are allowed: emptied values, cut fractions, ambiguous lookups.
     pub notes: Vec<Rejection>,
+    /// Fields left open until what they refer to is there; they are not among the values.
+    pub deferred: Vec<String>,
 }

@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, fmt, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CustomField, LookupSpec, LookupTarget, Lookups, Mapped, OnNew, Outcome, Step, TargetField,
+    CustomField, LookupSpec, LookupTarget, Lookups, Mapped, OnConflict, OnMissing, OnNew, OnSourceDelete, Outcome,
+    Step, TargetField,
     cel::{Environment, Expression},
     evaluate::{Evaluation, Stop, Target},
     findings::shortened,
@@ -43,6 +44,10 @@ pub struct Object {
     pub order_by: Option<String>,
     /// What happens when nothing matched.
     pub on_new: OnNew,
+    /// What happens to a record that the source no longer has.
+    pub on_source_delete: OnSourceDelete,
+    /// What happens to a value of a person's.
+    pub on_conflict: OnConflict,
     /// Destination fields that recognise a record already in Odoo; tried in order.
     pub match_on: Vec<Vec<String>>,
     /// Every destination field it may write, once each.
@@ -298,6 +303,7 @@ impl Object {
         Outcome::Mapped(Mapped {
             values,
             notes: evaluation.notes,
+            deferred: evaluation.deferred,
         })
     }
 
@@ -313,6 +319,13 @@ impl Object {
         self.lookups
             .iter()
             .any(|lookup| matches!(&lookup.target, LookupTarget::Object { object, .. } if *object == self.name))
+    }
+
+    /// Whether values of its records may be filled in a second pass.
+    #[must_use]
+    pub fn defers(&self) -> bool {
+        let parts = self.plan.targets.iter().flat_map(|target| &target.parts);
+        parts.into_iter().any(|part| part.on_missing == OnMissing::Defer)
     }
 
     /// Whether one source record gives an item for every element of a list.

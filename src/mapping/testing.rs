@@ -214,7 +214,14 @@ impl Lookups for Known<'_> {
             _ => Found::Several,
         }
     }
+
+    fn may_come(&self) -> bool {
+        self.records.contains(&MORE_TO_COME)
+    }
 }
+
+/// Among the records: others may still come.
+pub(super) const MORE_TO_COME: (&str, &str, i64) = ("", "more", 0);
 
 /// The one item of a record, mapped.
 pub(super) fn map(object: &Object, source: Value, records: &[(&str, &str, i64)]) -> Outcome {

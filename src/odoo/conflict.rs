@@ -1,4 +1,4 @@
-//! What may be written over what a person did: the policy `KeepTheirs`. Pure.
+//! What may be written over what a person did: the policies `KeepTheirs` (and `Report`) and `Overwrite`. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use crate::{
     model::{OdooValue, Reference, digest::hex},
 };
 
-/// Fields beside the mapped ones that [`keep_theirs`] wants to see of a record of this model: a partner's address and
+/// Fields beside the mapped ones that [`merge`] wants to see of a record of this model: a partner's address and
 /// kind, because filling its parent would replace the address.
 #[must_use]
 pub fn beside(model: &str) -> Vec<TargetField> {
@@ -46,24 +46,31 @@ pub struct Merge {
     pub send: Vec<(String, OdooValue)>,
     /// Links of a many2many to take away.
     pub unlink: Vec<(String, Vec<i64>)>,
-    /// Fields that stay, wholly or (links) in part, as a person left them: not to be compared with what was wanted.
+    /// Fields that stay as they are: not ours, and not to be compared with what was wanted.
     pub kept: Vec<String>,
+    /// Of every other many2many the links wanted that are there now; what a person took away is not among them.
+    pub links: BTreeMap<String, Vec<i64>>,
+    /// Fields in which a value of a person's stood against the one wanted: kept or, where that was asked for, overwritten.
+    pub conflicts: Vec<String>,
+    /// Fields that change and whose value was not the one written last: the former value is worth keeping.
+    pub foreign: Vec<String>,
 }
 
 /// Merges the values wanted into a record as it is now.
 ///
 /// `fields` are the types of the mapped fields, `current` has them and those of [`beside`]. A value is ours to change if
-/// it is the one written last (`written_last`, by [`field_digest`]); any other is theirs, and only emptiness is filled.
-/// With no digest at all (a ledger that was lost) the values of a record that we made are ours, those of an adopted one
-/// theirs: pass `adopted` for a record that a person wrote last, too.
+/// it is the one written last (`written_last`, by [`field_digest`]); any other is theirs: only emptiness is filled, unless
+/// `overwrite` is asked for. With no digest at all (a ledger that was lost) the values of a record that we made are ours,
+/// those of an adopted one theirs: pass `adopted` for a record that a person wrote last, too.
 #[must_use]
-pub fn keep_theirs(
+pub fn merge(
     model: &str,
     fields: &[TargetField],
     current: &BTreeMap<String, OdooValue>,
     wanted: &[(String, OdooValue)],
     written_last: &BTreeMap<String, String>,
     adopted: bool,
+    overwrite: bool,
 ) -> Merge {
     let mut merge = Merge::default();
     for (name, wanted) in wanted {
@@ -79,13 +86,20 @@ pub fn keep_theirs(
         let last = written_last.get(name).map(String::as_str);
         let unknown_is_ours = written_last.is_empty() && !adopted;
         if let OdooValue::Links(wanted) = wanted {
-            merge.links(name, now, wanted, last, unknown_is_ours);
+            merge.links(name, now, wanted, last, unknown_is_ours, overwrite);
         } else if is_there(model, &field, wanted, now, last) {
             // nothing to do
-        } else if last.map_or(unknown_is_ours, |last| is_written(model, &field, now, last)) || is_blank(&field, now) {
+        } else if last.map_or(unknown_is_ours, |last| is_written(model, &field, now, last)) {
             merge.send.push((name.clone(), wanted.clone()));
+        } else if is_blank(&field, now) || overwrite {
+            merge.send.push((name.clone(), wanted.clone()));
+            merge.foreign.push(name.clone());
+            if !is_blank(&field, now) {
+                merge.conflicts.push(name.clone());
+            }
         } else {
             merge.kept.push(name.clone());
+            merge.conflicts.push(name.clone());
         }
     }
     if model == "res.partner" {
@@ -95,26 +109,35 @@ pub fn keep_theirs(
 }
 
 impl Merge {
-    /// Three ways: what we linked last, what is linked now, what is wanted.
-    fn links(&mut self, name: &str, now: &OdooValue, wanted: &[Reference], last: Option<&str>, ours: bool) {
+    /// Three ways: what we linked last, what is linked now, what is wanted. What people linked stays, whatever is asked.
+    fn links(
+        &mut self,
+        name: &str,
+        now: &OdooValue,
+        wanted: &[Reference],
+        last: Option<&str>,
+        ours: bool,
+        overwrite: bool,
+    ) {
         let now: BTreeSet<i64> = ids(now);
         let all: BTreeSet<i64> = wanted.iter().filter_map(Reference::id).collect();
         let pending = wanted.iter().filter(|link| link.id().is_none()).cloned();
-        let last: BTreeSet<i64> = match last.and_then(|text| serde_json::from_str(text).ok()) {
+        let known: Option<BTreeSet<i64>> = last.and_then(|text| serde_json::from_str(text).ok());
+        let last: BTreeSet<i64> = match known {
             Some(last) => last,
             None if ours => now.clone(),
-            // theirs, unless there is nothing
-            None if now.is_empty() => BTreeSet::new(),
+            None if now.is_empty() || overwrite || all.is_subset(&now) => BTreeSet::new(),
+            // theirs, since there is something
             None => {
-                if now != all {
-                    self.kept.push(name.to_owned());
-                }
+                self.kept.push(name.to_owned());
+                self.conflicts.push(name.to_owned());
                 return;
             }
         };
+        let taken_away = |id: &i64| last.contains(id) && !now.contains(id);
         let add: Vec<i64> = all
             .iter()
-            .filter(|id| !last.contains(id) && !now.contains(id))
+            .filter(|id| !now.contains(id) && (overwrite || !taken_away(id)))
             .copied()
             .collect();
         let remove: Vec<i64> = last
@@ -122,15 +145,14 @@ impl Merge {
             .filter(|id| !all.contains(id) && now.contains(id))
             .copied()
             .collect();
-        let then: BTreeSet<i64> = now
-            .iter()
-            .chain(&add)
-            .filter(|id| !remove.contains(id))
-            .copied()
-            .collect();
-        if then != all {
-            self.kept.push(name.to_owned());
+        if all.iter().any(taken_away) {
+            self.conflicts.push(name.to_owned());
         }
+        if now != last && !(add.is_empty() && remove.is_empty()) {
+            self.foreign.push(name.to_owned());
+        }
+        let there = all.iter().filter(|id| now.contains(id) || add.contains(id));
+        self.links.insert(name.to_owned(), there.copied().collect());
         let add: Vec<Reference> = add.into_iter().map(Reference::Id).chain(pending).collect();
         if !add.is_empty() {
             self.send.push((name.to_owned(), OdooValue::Links(add)));
@@ -140,8 +162,8 @@ impl Merge {
         }
     }
 
-    /// A partner of type `contact` shares its parent's address: given a parent, it loses its own; given a street, it
-    /// changes the company's. As `other` it keeps to itself, if that is said in the same call.
+    /// A partner of type `contact` shares its parent's address: given a parent, or made a contact again, it loses its own;
+    /// given a street, it changes the company's. As `other` it keeps to itself, if that is said in the same call.
     fn keep_the_address(&mut self, current: &BTreeMap<String, OdooValue>) {
         let sent = |field: &str| self.send.iter().find(|(name, _)| name == field).map(|(_, value)| value);
         let will_be = |field: &str| {
@@ -150,19 +172,35 @@ impl Merge {
                 .filter(|value| !is_nothing(value))
         };
         let text = |value: Option<&OdooValue>, word: &str| matches!(value, Some(OdooValue::Text(text)) if text == word);
-        let touches = sent("parent_id").is_some() || ADDRESS.iter().any(|(field, _)| sent(field).is_some());
+        let touches = sent("parent_id").is_some()
+            || text(sent("type"), "contact")
+            || ADDRESS.iter().any(|(field, _)| sent(field).is_some());
         let has_address = ADDRESS.iter().any(|(field, _)| will_be(field).is_some())
             || ADDRESS
                 .iter()
                 .any(|(field, _)| current.get(*field).is_some_and(|value| !is_nothing(value)));
-        if touches && will_be("parent_id").is_some() && has_address && text(will_be("type"), "contact") {
-            self.send.retain(|(name, _)| name != "type");
-            self.send.push(("type".to_owned(), OdooValue::Text("other".to_owned())));
-            if !self.kept.iter().any(|name| name == "type") {
-                self.kept.push("type".to_owned());
-            }
+        if !touches || will_be("parent_id").is_none() || !has_address || !text(will_be("type"), "contact") {
+            return;
+        }
+        let other = OdooValue::Text(OTHER.to_owned());
+        for names in [&mut self.kept, &mut self.conflicts, &mut self.foreign] {
+            names.retain(|name| name != "type");
+        }
+        self.send.retain(|(name, _)| name != "type");
+        self.kept.push("type".to_owned());
+        if current.get("type") != Some(&other) {
+            self.send.push(("type".to_owned(), other));
+            self.foreign.push("type".to_owned());
         }
     }
+}
+
+const OTHER: &str = "other";
+
+/// Whether a value that is not the one wanted is of our own making: the kind that keeps a partner's address.
+#[must_use]
+pub fn keeps_the_address(model: &str, field: &str, now: &OdooValue) -> bool {
+    model == "res.partner" && field == "type" && *now == OdooValue::Text(OTHER.to_owned())
 }
 
 /// Whether the value wanted is there. What Odoo made of an earlier value that differs by a little is not.
@@ -290,6 +328,17 @@ mod tests {
     }
 
     fn merge(name: &str, now: OdooValue, wanted: OdooValue, last: Option<&OdooValue>, adopted: bool) -> Merge {
+        merge_by(name, now, wanted, last, adopted, false)
+    }
+
+    fn merge_by(
+        name: &str,
+        now: OdooValue,
+        wanted: OdooValue,
+        last: Option<&OdooValue>,
+        adopted: bool,
+        overwrite: bool,
+    ) -> Merge {
         let fields: Vec<TargetField> = FIELDS.iter().map(|(name, _)| field(name)).collect();
         let current = BTreeMap::from([(name.to_owned(), now)]);
         // a record whose ledger is not lost has a digest of something
@@ -300,13 +349,14 @@ mod tests {
         if !adopted {
             digests.insert("other".to_owned(), "0".to_owned());
         }
-        keep_theirs(
+        super::merge(
             "res.partner",
             &fields,
             &current,
             &[(name.to_owned(), wanted)],
             &digests,
             adopted,
+            overwrite,
         )
     }
 
@@ -400,16 +450,71 @@ mod tests {
     }
 
     #[test]
-    fn links_are_merged_three_ways() {
-        for (now, wanted, last, add, remove, kept) in [
-            (vec![1, 2], vec![1, 3], Some(vec![1, 2]), vec![3], vec![2], false),
+    fn what_is_theirs_is_overwritten_only_where_that_is_asked_for_and_its_former_value_is_worth_keeping() {
+        let none = || OdooValue::Empty;
+        for (name, now, wanted, last, sent, conflicts, foreign) in [
+            ("name", text("a"), text("b"), Some(text("a")), true, false, false),
+            ("name", text("x"), text("b"), Some(text("a")), true, true, true),
+            ("name", text("x"), text("b"), None, true, true, true),
+            ("name", none(), text("b"), None, true, false, true),
+            ("name", text("x"), none(), None, true, true, true),
+            ("name", text("b"), text("b"), None, false, false, false),
             // 9 is a person's, 2 was taken away by a person
-            (vec![1, 9], vec![1, 2, 3], Some(vec![1, 2]), vec![3], vec![], true),
-            (vec![9], vec![1], None, vec![], vec![], true),
-            (vec![], vec![1], None, vec![1], vec![], false),
-            (vec![1], vec![1], None, vec![], vec![], false),
-            (vec![1], vec![], Some(vec![1]), vec![], vec![1], false),
+            (
+                "category_id",
+                links(&[1, 9]),
+                links(&[1, 2]),
+                Some(links(&[1, 2])),
+                true,
+                true,
+                true,
+            ),
+            ("category_id", links(&[9]), links(&[1]), None, true, false, true),
+            ("category_id", links(&[9]), links(&[]), None, false, false, false),
         ] {
+            let case = format!("{name}: {now:?} {wanted:?} {last:?}");
+            let merge = merge_by(name, now, wanted, last.as_ref(), true, true);
+            assert_eq!(
+                (
+                    !merge.send.is_empty(),
+                    !merge.conflicts.is_empty(),
+                    !merge.foreign.is_empty()
+                ),
+                (sent, conflicts, foreign),
+                "{case}: {merge:?}"
+            );
+            assert!(merge.unlink.is_empty() && merge.kept.is_empty(), "{case}");
+        }
+    }
+
+    #[test]
+    fn links_are_merged_three_ways() {
+        for (now, wanted, last, add, remove, there) in [
+            (
+                vec![1, 2],
+                vec![1, 3],
+                Some(vec![1, 2]),
+                vec![3],
+                vec![2],
+                Some(vec![1, 3]),
+            ),
+            // 9 is a person's, 2 was taken away by a person
+            (
+                vec![1, 9],
+                vec![1, 2, 3],
+                Some(vec![1, 2]),
+                vec![3],
+                vec![],
+                Some(vec![1, 3]),
+            ),
+            (vec![9], vec![1], None, vec![], vec![], None),
+            (vec![1, 9], vec![1], None, vec![], vec![], Some(vec![1])),
+            (vec![], vec![1], None, vec![1], vec![], Some(vec![1])),
+            (vec![1], vec![1], None, vec![], vec![], Some(vec![1])),
+            (vec![1], vec![], Some(vec![1]), vec![], vec![1], Some(vec![])),
+        ] {
+            let case = format!("{now:?} {wanted:?} {last:?}");
+            let conflict = there.as_ref() != Some(&wanted);
             let merge = merge(
                 "category_id",
                 links(&now),
@@ -420,12 +525,38 @@ mod tests {
             let sent: Vec<OdooValue> = merge.send.into_iter().map(|(_, value)| value).collect();
             let unlinked: Vec<i64> = merge.unlink.into_iter().flat_map(|(_, ids)| ids).collect();
             let add = if add.is_empty() { vec![] } else { vec![links(&add)] };
-            assert_eq!(
-                (sent, unlinked, merge.kept.len()),
-                (add, remove, usize::from(kept)),
-                "{now:?} {wanted:?}"
-            );
+            assert_eq!((sent, unlinked), (add, remove), "{case}");
+            assert_eq!(merge.links.get("category_id"), there.as_ref(), "{case}");
+            assert_eq!(merge.kept.is_empty(), there.is_some(), "{case}");
+            assert_eq!(!merge.conflicts.is_empty(), conflict, "{case}");
         }
+    }
+
+    #[test]
+    fn a_partner_that_keeps_its_address_as_other_is_not_made_a_contact_again() {
+        let current = BTreeMap::from([
+            ("street".to_owned(), text("Rua 1")),
+            ("type".to_owned(), text("other")),
+            ("parent_id".to_owned(), OdooValue::Link(Reference::Id(7))),
+        ]);
+        let wanted = [("type".to_owned(), text("contact"))];
+        let merge = super::merge(
+            "res.partner",
+            &[field("type")],
+            &current,
+            &wanted,
+            &BTreeMap::new(),
+            true,
+            true,
+        );
+        assert_eq!(
+            merge,
+            Merge {
+                kept: vec!["type".to_owned()],
+                ..Merge::default()
+            }
+        );
+        assert!(keeps_the_address("res.partner", "type", &text("other")));
     }
 
     #[test]
@@ -433,13 +564,14 @@ mod tests {
         let current = BTreeMap::from([("name".to_owned(), text("x"))]);
         let wanted = [("name".to_owned(), text("b"))];
         for (adopted, sent) in [(false, 1), (true, 0)] {
-            let merge = keep_theirs(
+            let merge = super::merge(
                 "crm.tag",
                 &[field("name")],
                 &current,
                 &wanted,
                 &BTreeMap::new(),
                 adopted,
+                false,
             );
             assert_eq!(merge.send.len(), sent);
         }
@@ -456,8 +588,11 @@ mod tests {
             ("crm.lead", "Rua 1", "contact", false),
         ] {
             let current = BTreeMap::from([("street".to_owned(), text(street)), ("type".to_owned(), text(kind))]);
-            let merge = keep_theirs(model, &[field("parent_id")], &current, &parent, &BTreeMap::new(), true);
+            let fields = [field("parent_id")];
+            let merge = super::merge(model, &fields, &current, &parent, &BTreeMap::new(), true, false);
             assert_eq!(merge.send.contains(&other), becomes_other, "{model} {street} {kind}");
+            let former = merge.foreign.contains(&"type".to_owned());
+            assert_eq!(former, becomes_other, "what it was is kept: {merge:?}");
             assert_eq!(merge.kept, if becomes_other { vec!["type".to_owned()] } else { vec![] });
         }
     }

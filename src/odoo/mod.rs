@@ -14,6 +14,7 @@ pub mod lock;
 pub mod memory;
 pub mod models;
 mod patience;
+pub mod remove;
 pub mod rpc;
 pub mod schema;
 pub mod sweep;

@@ -156,7 +156,10 @@ fn content(record: &ReadRecord) -> Digest {
 }
 
 /// Takes records away: together, or, where one of them does not go, each by itself. Gives those that are gone.
-async fn unlink(rpc: &dyn Rpc, model: &str, ids: &[i64]) -> Result<Vec<i64>, RpcError> {
+///
+/// # Errors
+/// When Odoo does not answer, or refuses to be read.
+pub async fn unlink(rpc: &dyn Rpc, model: &str, ids: &[i64]) -> Result<Vec<i64>, RpcError> {
     let together = vec![ids.to_vec()];
     let each: Vec<Vec<i64>> = ids.iter().map(|id| vec![*id]).collect();
     for calls in [together, each] {

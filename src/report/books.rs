@@ -145,12 +145,13 @@ fn notes(objects: &[ObjectStatus]) -> Vec<String> {
         let said: Vec<String> = [
             (book.deferred, "deferred"),
             (book.unprocessed, "not reached yet"),
-            (book.deleted, "gone from the source and kept in Odoo"),
-            (book.removed, "removed from Odoo by somebody"),
+            (book.deleted, "gone from the source"),
+            (book.removed, "removed from Odoo"),
             (
                 proof.extra_in_destination,
                 "in Odoo under our external ids but in no ledger",
             ),
+            (proof.conflicts, "in conflict with a person's value"),
             (proof.in_flight, "changed while they were read back"),
         ]
         .into_iter()
@@ -217,7 +218,7 @@ mod tests {
                 .all(|line| line.chars().count() == lines[0].chars().count()),
             "{table}"
         );
-        assert_eq!(lines[4], "  companies: 3 gone from the source and kept in Odoo");
+        assert_eq!(lines[4], "  companies: 3 gone from the source");
     }
 
     #[test]

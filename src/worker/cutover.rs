@@ -16,7 +16,7 @@ use crate::{
         migration::{GateState, Window},
         phase_run::{CutoverFacts, Delta, FailureReason},
     },
-    lifecycle::{gate::Kind, verbs},
+    lifecycle::{book, gate::Kind, verbs},
 };
 
 /// Carries the step out.
@@ -84,13 +84,26 @@ fn within_bounds(delta: &Delta, max: i64) -> Result<(), StepError> {
 
 /// The books of the drain, which read every record back.
 fn sound(job: &Job) -> Result<(), StepError> {
-    let mut unsound = Vec::new();
+    let (mut unsound, mut open) = (Vec::new(), Vec::new());
     job.heart.update(|status| {
         let broken = status.objects.iter().filter(|object| {
             !object.book.balanced || !object.verification.is_some_and(|verification| verification.verified)
         });
         unsound = broken.map(|object| object.name.clone()).collect();
+        let accept = &job.migration.spec.accept;
+        let conflicts = status.objects.iter().filter(|object| {
+            let found = object.verification.map_or(0, |verification| verification.conflicts);
+            !book::within(found, object.book.read, book::bounds(accept, &object.name).conflicts)
+        });
+        open = conflicts.map(|object| object.name.clone()).collect();
     });
+    if !open.is_empty() {
+        // what stood in the evidence was less: back to synchronising
+        return Err(not_quiet(&format!(
+            "{}: people changed records meanwhile, more than accept.conflicts lets pass",
+            open.join(", ")
+        )));
+    }
     if unsound.is_empty() {
         return Ok(());
     }

@@ -6,7 +6,7 @@ use super::{
     destination::{Destination, Lock},
     error::StepError,
     extract,
-    load::{self, LOADED, Loaded},
+    load::{self, LOADED, Loaded, Scene},
     plan::Plan,
     schema,
     tally::{most_frequent, totals},
@@ -57,24 +57,40 @@ pub async fn all_objects(
 ) -> Result<(), StepError> {
     let met = super::rehearse::options(job, mapping, manifest).await?;
     schema::make(job, &*destination.rpc, mapping, &met).await?;
-    let mut reports = Vec::new();
-    let mut reasons = Vec::new();
-    let mut sound = true;
-    for object in &mapping.objects {
-        let loaded = load::object_into_odoo(job, destination, plan, mapping, object, manifest, lock).await?;
-        sound &= loaded.is_sound();
-        let Loaded { report, reasons: why } = loaded;
-        reasons.extend(why);
-        reports.push(report);
-        most_frequent(&mut reasons, &mut reports);
-        job.heart.update(|status| {
-            status.totals = totals(reports.iter().map(|report| &report.book));
-            status.objects.clone_from(&reports);
-            status.reasons.clone_from(&reasons);
-        });
+    let scene = Scene {
+        job,
+        destination,
+        plan,
+        mapping,
+        manifest,
+        lock,
+    };
+    let mut all: Vec<Loaded> = Vec::new();
+    for (place, object) in mapping.objects.iter().enumerate() {
+        let last = place + 1 == mapping.objects.len();
+        all.push(load::object_into_odoo(&scene, object, last).await?);
+        tell(job, &all);
     }
-    if sound {
+    // every object is there now: what was left open is filled
+    for (place, object) in mapping.objects.iter().enumerate() {
+        if all[place].report.book.deferred > 0 {
+            all[place] = load::object_into_odoo(&scene, object, true).await?;
+            tell(job, &all);
+        }
+    }
+    if all.iter().all(Loaded::is_sound) {
         job.workspace.put_json(LOADED, &manifest.watermark).await?;
     }
     Ok(())
+}
+
+fn tell(job: &Job, all: &[Loaded]) {
+    let mut reasons: Vec<_> = all.iter().flat_map(|loaded| loaded.reasons.clone()).collect();
+    let mut reports: Vec<_> = all.iter().map(|loaded| loaded.report.clone()).collect();
+    most_frequent(&mut reasons, &mut reports);
+    job.heart.update(|status| {
+        status.totals = totals(reports.iter().map(|report| &report.book));
+        status.objects = reports;
+        status.reasons = reasons;
+    });
 }

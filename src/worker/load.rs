@@ -6,6 +6,7 @@ use tokio::task::JoinSet;
 
 use super::{
     Job,
+    destination::{Destination, Lock},
     error::StepError,
     index::{Index, Kind, decode, encode},
     loader::Loader,
@@ -18,7 +19,10 @@ use super::{
     verify::{self, Verified},
 };
 use crate::{
-    api::phase_run::{FailureReason, ObjectReport, RejectReason},
+    api::{
+        migration::{ObjectState, ObjectStatus},
+        phase_run::{FailureReason, ObjectReport, RejectReason},
+    },
     mapping::{Mapping, Object},
     model::{Digest, ExternalId, OdooValue, SourceKey},
     odoo::{rpc::Rpc, upsert::Writer},
@@ -66,7 +70,18 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
     };
     let destination = job.destination().await?;
     let lock = destination.lock(job, &plan, &mapping).await?;
-    let loaded = object_into_odoo(job, &destination, &plan, &mapping, object, &manifest, &lock).await?;
+    let scene = Scene {
+        job,
+        destination: &destination,
+        plan: &plan,
+        mapping: &mapping,
+        manifest: &manifest,
+        lock: &lock,
+    };
+    let status = job.migration.status.as_ref();
+    let states = status.map_or(&[][..], |status| status.objects.as_slice());
+    let last_call = all_others_are_there(&mapping, object, states);
+    let loaded = object_into_odoo(&scene, object, last_call).await?;
     let last = mapping.objects.last().is_some_and(|last| last.name == object.name);
     if last && loaded.is_sound() {
         // an object begins when all before it are verified: the snapshot is in Odoo, whole
@@ -80,19 +95,51 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
     lock.end(job).await
 }
 
-/// Loads one object and reads it back.
+/// Whether every other object is in Odoo: what is not found from now on does not come.
+fn all_others_are_there(mapping: &Mapping, object: &Object, states: &[ObjectStatus]) -> bool {
+    mapping
+        .objects
+        .iter()
+        .filter(|other| other.name != object.name)
+        .all(|other| {
+            let loaded = |state| matches!(state, ObjectState::Verified | ObjectState::Open);
+            states
+                .iter()
+                .any(|status| status.name == other.name && loaded(status.state))
+        })
+}
+
+/// What every object is loaded with.
+#[derive(Clone, Copy)]
+pub struct Scene<'a> {
+    /// The job.
+    pub job: &'a Job,
+    /// The Odoo.
+    pub destination: &'a Destination,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The plan's mapping.
+    pub mapping: &'a Mapping,
+    /// The snapshot.
+    pub manifest: &'a Manifest,
+    /// The lock.
+    pub lock: &'a Lock,
+}
+
+/// Loads one object and reads it back. At the `last_call` every other object is in Odoo: what was left open is filled, or
+/// is not there.
 ///
 /// # Errors
 /// As [`run`].
-pub async fn object_into_odoo(
-    job: &Job,
-    destination: &super::destination::Destination,
-    plan: &Plan,
-    mapping: &Mapping,
-    object: &Object,
-    manifest: &Manifest,
-    lock: &super::destination::Lock,
-) -> Result<Loaded, StepError> {
+pub async fn object_into_odoo(scene: &Scene<'_>, object: &Object, last_call: bool) -> Result<Loaded, StepError> {
+    let Scene {
+        job,
+        destination,
+        plan,
+        mapping,
+        manifest,
+        lock,
+    } = *scene;
     let rpc = destination.rpc.clone();
     let mut index = Index::create(&job.scratch)?;
     let ledger_is_empty = read_ledger(job, &mut index, object).await? == 0;
@@ -120,8 +167,12 @@ pub async fn object_into_odoo(
         shards: vec![Vec::new(); destination.connections],
         in_flight: JoinSet::new(),
         total,
+        keyless: 0,
+        last_call,
+        to_fill: 0,
     };
     loader.pass(manifest).await?;
+    let removed = loader.see_to_the_gone().await?;
     let Loader {
         mut index,
         mut tally,
@@ -129,7 +180,7 @@ pub async fn object_into_odoo(
         ..
     } = loader;
 
-    let gone = gone(&mut index, &plan.external_id_module, object, &stock)?;
+    let gone = gone(&mut index, &plan.external_id_module, object, &stock, removed)?;
     let verified = verify::object(
         job,
         destination,
@@ -149,7 +200,13 @@ pub async fn object_into_odoo(
     by_weight(&mut reasons);
     files.push(job.workspace.put_reasons(&object.name, &reasons).await?);
     redact(&mut reasons, object.has_ids_for_keys());
-    job.heart.update(|status| status.files.extend(files));
+    job.heart.update(|status| {
+        // an object that is loaded a second time replaces its files
+        status
+            .files
+            .retain(|file| files.iter().all(|new| new.path != file.path));
+        status.files.extend(files);
+    });
     Ok(finish(object, &tally, &verified, reasons))
 }
 
@@ -241,9 +298,9 @@ pub fn ledger_entry(index: &Index, object: &str, key: &SourceKey) -> Result<Opti
     Ok(index.value(Kind::Ledger, object, key.0.as_bytes())?)
 }
 
-/// Counts the records of the object in Odoo whose keys are no longer in the source. External ids tell of them, the ledger
-/// only of those made after it was begun: others of this run are for the verification.
-fn gone(index: &mut Index, module: &str, object: &Object, stock: &Stock) -> Result<Gone, StepError> {
+/// Counts the records of the object in Odoo whose keys are no longer in the source, with those `removed` for it. External
+/// ids tell of them, the ledger only of those made after it was begun: others of this run are for the verification.
+fn gone(index: &mut Index, module: &str, object: &Object, stock: &Stock, removed: i64) -> Result<Gone, StepError> {
     const PAGE: usize = 5_000;
     for kind in [Kind::Seen, Kind::Refused] {
         let mut after: Option<Vec<u8>> = None;
@@ -258,7 +315,11 @@ fn gone(index: &mut Index, module: &str, object: &Object, stock: &Stock) -> Resu
             }
         }
     }
-    let (mut gone, mut after) = (Gone::default(), None::<Vec<u8>>);
+    let mut gone = Gone {
+        all: removed,
+        ..Gone::default()
+    };
+    let mut after: Option<Vec<u8>> = None;
     loop {
         let page = index.page(Kind::Identity, &object.name, after.as_deref(), PAGE)?;
         let Some(last) = page.last() else { return Ok(gone) };
@@ -266,10 +327,12 @@ fn gone(index: &mut Index, module: &str, object: &Object, stock: &Stock) -> Resu
         for (name, bytes) in &page {
             let known: Known = decode(Kind::Identity, bytes)?;
             let told = !stock.is_in_ledger(known) || index.has(Kind::Name, &object.name, name)?;
-            if told && !index.has(Kind::Met, &object.name, name)? {
-                gone.all += 1;
-                gone.of_this_run += i64::from(known.data_id > stock.mark);
-            }
+            // without an id it was removed in this pass
+            let Some(id) = known.id.filter(|_| told) else { continue };
+            gone.all += i64::from(!index.has(Kind::Met, &object.name, name)?);
+            // what was refused meanwhile is in no count of the flow either
+            let arrived = index.has(Kind::Wanted, &object.name, &id.to_be_bytes())?;
+            gone.of_this_run += i64::from(known.data_id > stock.mark && known.data_id < i64::MAX && !arrived);
         }
     }
 }

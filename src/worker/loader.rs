@@ -12,16 +12,19 @@ use super::{
     lookups::{self, Finder, Known},
     matches::{self, Matched},
     outcome::Results,
-    reader::{Met, Reader, postpone},
-    sender::{Done, End, Prepared, Sender, Todo},
+    reader::{Met, Reader, Turn, postpone},
+    sender::{Done, End, Open, Prepared, Sender, Todo},
     stock::Stock,
     tally::{Fate, Tally, totals},
     verify,
 };
 use crate::{
-    api::phase_run::{FailureReason, ObjectReport, ReasonKind},
+    api::{
+        mapping_spec::{OnConflict, OnNew},
+        phase_run::{FailureReason, ObjectReport, ReasonKind},
+    },
     mapping::{Item, Object, Outcome},
-    model::{ExternalId, OdooValue, Rejection, SourceKey},
+    model::{ExternalId, OdooValue, Reference, Rejection, SourceKey},
     odoo::{conflict::field_digest, rpc::Rpc, upsert::Writer},
     workspace::{Entry, Manifest, Outcome as Settled},
 };
@@ -46,30 +49,39 @@ pub(super) struct Loader<'a> {
     pub shards: Vec<Vec<Prepared>>,
     pub in_flight: JoinSet<Result<Vec<Done>, StepError>>,
     pub total: i64,
+    /// Records that were refused without a key.
+    pub keyless: i64,
+    /// Every other object is in Odoo: what is not found now does not come.
+    pub last_call: bool,
+    /// Records with values to fill.
+    pub to_fill: usize,
 }
 
 impl Loader<'_> {
     /// Reads the object as often as records wait for others of their own.
     pub async fn pass(&mut self, manifest: &Manifest) -> Result<(), StepError> {
-        let mut waiting = self.reading(manifest, false, false).await?;
+        let mut waiting = self.reading(manifest, Turn::First, false).await?;
         while waiting > 0 {
             let before = waiting;
-            waiting = self.reading(manifest, true, false).await?;
+            waiting = self.reading(manifest, Turn::Waiting, false).await?;
             if waiting == before {
-                waiting = self.reading(manifest, true, true).await?;
+                waiting = self.reading(manifest, Turn::Waiting, true).await?;
             }
+        }
+        if self.to_fill > 0 {
+            self.reading(manifest, Turn::Filling, true).await?;
         }
         Ok(())
     }
 
     /// One reading; says how many records were postponed.
-    async fn reading(&mut self, manifest: &Manifest, again: bool, last_call: bool) -> Result<usize, StepError> {
-        let mut reader = Reader::open(&self.job.workspace, manifest, self.object, &self.job.scratch, again).await?;
+    async fn reading(&mut self, manifest: &Manifest, turn: Turn, last_call: bool) -> Result<usize, StepError> {
+        let mut reader = Reader::open(&self.job.workspace, manifest, self.object, &self.job.scratch, turn).await?;
         let mut postponed = 0;
         while let Some(met) = reader.next(&mut self.index).await? {
             for met in met {
                 let Some(item) = self.sift(met).await? else { continue };
-                postponed += usize::from(self.place(&item, last_call).await?);
+                postponed += usize::from(self.place(&item, turn, last_call).await?);
             }
             self.progress("load");
         }
@@ -100,6 +112,7 @@ impl Loader<'_> {
     }
 
     async fn reject(&mut self, key: Option<&SourceKey>, rejection: &Rejection) -> Result<(), StepError> {
+        self.keyless += i64::from(key.is_none());
         self.tally.count(Fate::Rejected);
         self.tally.reason(ReasonKind::Rejected, rejection, key);
         self.results.rejected(key, rejection).await?;
@@ -107,36 +120,54 @@ impl Loader<'_> {
     }
 
     /// Maps an item and decides what to do with it; says whether it was postponed.
-    async fn place(&mut self, item: &Item, last_call: bool) -> Result<bool, StepError> {
-        let mut outcome = self.map(item, last_call)?;
+    async fn place(&mut self, item: &Item, turn: Turn, last_call: bool) -> Result<bool, StepError> {
+        let mut outcome = self.map(item, turn, last_call)?;
         if matches!(outcome, Outcome::Later) && self.object.order_by.is_some() {
             // an earlier record is on its way: wait for it
             self.send_all().await?;
-            outcome = self.map(item, true)?;
+            outcome = self.map(item, turn, true)?;
         }
         match outcome {
             Outcome::Later => {
-                postpone(&mut self.index, self.object, &item.key)?;
+                postpone(&mut self.index, self.object, &item.key, Turn::Waiting)?;
                 return Ok(true);
             }
             Outcome::Rejected(rejection) => self.reject(Some(&item.key), &rejection).await?,
             Outcome::Mapped(mapped) => {
-                for note in &mapped.notes {
-                    self.tally.reason(ReasonKind::Noted, note, Some(&item.key));
-                    self.results.note(&item.key, note).await?;
+                let open = match (mapped.deferred.is_empty(), turn) {
+                    (true, _) => Open::No,
+                    (false, Turn::First | Turn::Waiting) => Open::Now,
+                    (false, Turn::Filling) => Open::Later,
+                };
+                let deferred = mapped.deferred.iter().filter(|_| open == Open::Later);
+                let deferred = deferred.map(|field| {
+                    Rejection::new(
+                        "Deferred",
+                        field.as_str(),
+                        "left open: what it refers to is not there yet",
+                    )
+                });
+                // what is to be filled in this load is noted then
+                let notes = mapped.notes.into_iter().filter(|_| open != Open::Now);
+                for note in notes.chain(deferred) {
+                    self.tally.reason(ReasonKind::Noted, &note, Some(&item.key));
+                    self.results.note(&item.key, &note).await?;
                 }
-                self.decide(item.key.clone(), mapped.values).await?;
+                self.decide(item.key.clone(), mapped.values, open).await?;
             }
         }
         Ok(false)
     }
 
-    fn map(&mut self, item: &Item, last_call: bool) -> Result<Outcome, StepError> {
+    fn map(&mut self, item: &Item, turn: Turn, last_call: bool) -> Result<Outcome, StepError> {
+        let filling = turn == Turn::Filling;
         let finder = Finder {
             module: self.module,
             object: self.object,
-            only_earlier: self.object.order_by.is_some(),
+            only_earlier: self.object.order_by.is_some() && !filling,
             last_call,
+            may_come: !(filling && self.last_call),
+            own: &item.key,
             broken: std::cell::RefCell::new(None),
             index: &mut self.index,
         };
@@ -147,7 +178,7 @@ impl Loader<'_> {
         }
     }
 
-    async fn decide(&mut self, key: SourceKey, values: Vec<(String, OdooValue)>) -> Result<(), StepError> {
+    async fn decide(&mut self, key: SourceKey, values: Vec<(String, OdooValue)>, open: Open) -> Result<(), StepError> {
         let external_id = ExternalId::of(self.module, &self.object.name, &key);
         self.index
             .put(Kind::Name, &self.object.name, external_id.name.as_bytes(), Vec::new())?;
@@ -156,8 +187,15 @@ impl Loader<'_> {
         let entry = ledger_entry(&self.index, &self.object.name, &key)?;
         let todo = match known.and_then(|known| Some((known, known.id?))) {
             Some((known, id)) => match entry {
-                Some(entry) if entry.digest.as_deref() == Some(&digest) && entry.id == Some(id) => {
-                    return self.unchanged(&key, &external_id, id, known, &entry, &values).await;
+                // to overwrite what a person wrote, it must be looked at
+                Some(entry)
+                    if self.object.on_conflict != OnConflict::Overwrite
+                        && entry.digest.as_deref() == Some(&digest)
+                        && entry.id == Some(id) =>
+                {
+                    return self
+                        .unchanged((&key, open), &external_id, id, known, &entry, &values)
+                        .await;
                 }
                 entry => Todo::Compare { known, id, entry },
             },
@@ -170,7 +208,7 @@ impl Loader<'_> {
                         self.tally.reason(ReasonKind::Noted, &note, Some(&key));
                         self.results.note(&key, &note).await?;
                     }
-                    if self.object.on_new == crate::api::mapping_spec::OnNew::Reject {
+                    if self.object.on_new == OnNew::Reject {
                         let fields: Vec<_> = self.object.match_on.iter().map(|entry| entry.join("+")).collect();
                         let rejection = Rejection::new(
                             "NotFound",
@@ -190,6 +228,7 @@ impl Loader<'_> {
             digest,
             values,
             todo,
+            open,
         });
         if self.shards[shard].len() >= BATCH {
             self.send(shard).await?;
@@ -199,7 +238,7 @@ impl Loader<'_> {
 
     async fn unchanged(
         &mut self,
-        key: &SourceKey,
+        (key, open): (&SourceKey, Open),
         external_id: &ExternalId,
         id: i64,
         known: Known,
@@ -210,9 +249,29 @@ impl Loader<'_> {
             known,
             entry.run == self.job.spec.run && entry.outcome == Settled::Updated,
         );
-        self.tally.count(fate);
-        self.want(key, id, values, &entry.fields)?;
-        self.results.succeeded(key, external_id, id, fate).await?;
+        self.want(key, id, values, (&entry.fields, &entry.links))?;
+        self.arrived((key, open), external_id, id, fate).await
+    }
+
+    /// Counts a record that is in Odoo, unless values of it are still to be filled.
+    async fn arrived(
+        &mut self,
+        (key, open): (&SourceKey, Open),
+        external_id: &ExternalId,
+        id: i64,
+        fate: Fate,
+    ) -> Result<(), StepError> {
+        match open {
+            Open::No => {
+                self.tally.count(fate);
+                self.results.succeeded(key, external_id, id, fate).await?;
+            }
+            Open::Now => {
+                self.to_fill += 1;
+                postpone(&mut self.index, self.object, key, Turn::Filling)?;
+            }
+            Open::Later => self.tally.count(Fate::Deferred),
+        }
         Ok(())
     }
 
@@ -222,16 +281,21 @@ impl Loader<'_> {
         key: &SourceKey,
         id: i64,
         values: &[(String, OdooValue)],
-        ours: &BTreeMap<String, String>,
+        (ours, links): (&BTreeMap<String, String>, &BTreeMap<String, Vec<i64>>),
     ) -> Result<(), StepError> {
+        let (ours, theirs): (Vec<_>, Vec<_>) = values.iter().cloned().partition(|(field, _)| ours.contains_key(field));
+        let there = |(field, value): (String, OdooValue)| match (value, links.get(&field)) {
+            // what a person took away is not to be found
+            (OdooValue::Links(_), Some(ids)) => {
+                let links = ids.iter().copied().map(Reference::Id).collect();
+                (field, OdooValue::Links(links))
+            }
+            (value, _) => (field, value),
+        };
         let wanted = verify::Wanted {
             key: key.clone(),
-            values: values
-                .iter()
-                .filter(|(field, _)| ours.contains_key(field))
-                .cloned()
-                .collect(),
-            kept: values.len() - values.iter().filter(|(field, _)| ours.contains_key(field)).count(),
+            values: ours.into_iter().map(there).collect(),
+            theirs,
         };
         self.index.put(
             Kind::Wanted,
@@ -273,6 +337,8 @@ impl Loader<'_> {
             object: self.object.name.clone(),
             model: self.object.model.0.clone(),
             uid: self.uid,
+            overwrite: self.object.on_conflict == OnConflict::Overwrite,
+            now: (self.job.now)(),
         };
         self.in_flight.spawn(async move { sender.send(batch).await });
         // booked while Odoo is at the next one: the server is the limit and is not to wait for our disk
@@ -286,6 +352,14 @@ impl Loader<'_> {
     async fn settle(&mut self, batch: Vec<Done>) -> Result<(), StepError> {
         let entries: Vec<Entry> = batch.iter().filter_map(|done| self.entry_of(done)).collect();
         self.job.workspace.append_ledger(&self.object.name, &entries).await?;
+        if self.object.defers() {
+            // the second pass meets them again
+            for entry in &entries {
+                let key = entry.key.0.as_bytes();
+                let bytes = encode(Kind::Ledger, entry)?;
+                self.index.put(Kind::Ledger, &self.object.name, key, bytes)?;
+            }
+        }
         for done in batch {
             self.book(done).await?;
         }
@@ -333,18 +407,34 @@ impl Loader<'_> {
                 (*id, Fate::Created)
             }
         };
-        self.tally.count(fate);
-        let known = Known {
-            id: Some(id),
-            data_id: i64::MAX,
-            noupdate: matches!(done.end, End::Adopted(_)),
+        let known = match (&done.end, &prepared.todo) {
+            (End::Updated(_) | End::Untouched(_), Todo::Compare { known, .. }) => *known,
+            _ => Known {
+                id: Some(id),
+                data_id: i64::MAX,
+                noupdate: matches!(done.end, End::Adopted(_)),
+            },
         };
         lookups::note(&mut self.index, &self.object.name, &prepared.external_id.name, known)?;
-        self.want(&prepared.key, id, &prepared.values, &ours(self.object, &done))?;
-        self.results
-            .succeeded(&prepared.key, &prepared.external_id, id, fate)
-            .await?;
-        Ok(())
+        self.want(
+            &prepared.key,
+            id,
+            &prepared.values,
+            (&ours(self.object, &done), &links(&done)),
+        )?;
+        if self.object.on_conflict == OnConflict::Overwrite {
+            for field in &done.merge.conflicts {
+                let note = Rejection::new(
+                    "Overwritten",
+                    field.as_str(),
+                    "a person's value was written over; undo/ has it",
+                );
+                self.tally.reason(ReasonKind::Noted, &note, Some(&prepared.key));
+                self.results.note(&prepared.key, &note).await?;
+            }
+        }
+        self.arrived((&prepared.key, prepared.open), &prepared.external_id, id, fate)
+            .await
     }
 
     fn progress(&self, step: &str) {
@@ -381,7 +471,9 @@ fn joined(done: Result<Result<Vec<Done>, StepError>, tokio::task::JoinError>) ->
 /// What the ledger keeps of a record that needed nothing: an earlier attempt of the run may have changed it.
 fn untouched(todo: &Todo, run: i64) -> Settled {
     match todo {
-        Todo::Compare { entry: Some(entry), .. } if entry.run == run => entry.outcome,
+        Todo::Compare { entry: Some(entry), .. } if entry.run == run && entry.outcome != Settled::Archived => {
+            entry.outcome
+        }
         Todo::Compare { .. } | Todo::Create | Todo::Adopt(_) => Settled::Unchanged,
     }
 }
@@ -401,11 +493,11 @@ fn shard_of(values: &[(String, OdooValue)], model: &str, shards: usize) -> usize
     }
 }
 
-/// Digests of the fields that are ours in this record. Links are ours one by one, whatever people link beside them.
+/// Digests of the fields that are ours in this record.
 fn ours(object: &Object, done: &Done) -> BTreeMap<String, String> {
     let values = done.prepared.values.iter();
     values
-        .filter(|(field, value)| matches!(value, OdooValue::Links(_)) || !done.kept.contains(field))
+        .filter(|(field, _)| !done.merge.kept.contains(field))
         .filter_map(|(field, value)| {
             let target = object.targets.iter().find(|target| target.name == *field)?;
             Some((field.clone(), field_digest(&object.model.0, target, value)))
@@ -413,15 +505,16 @@ fn ours(object: &Object, done: &Done) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// Of every many2many that is ours the links that are there now: ours one by one, whatever people link beside them.
 fn links(done: &Done) -> BTreeMap<String, Vec<i64>> {
     let values = done.prepared.values.iter();
     values
-        .filter_map(|(field, value)| match value {
-            OdooValue::Links(links) => Some((
-                field.clone(),
-                links.iter().filter_map(crate::model::Reference::id).collect(),
-            )),
-            _ => None,
+        .filter(|(field, _)| !done.merge.kept.contains(field))
+        .filter_map(|(field, value)| {
+            let OdooValue::Links(links) = value else { return None };
+            let there = done.merge.links.get(field).cloned();
+            let all = || links.iter().filter_map(Reference::id).collect();
+            Some((field.clone(), there.unwrap_or_else(all)))
         })
         .collect()
 }

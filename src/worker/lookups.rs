@@ -46,6 +46,10 @@ pub struct Finder<'a> {
     pub only_earlier: bool,
     /// No record of the object itself will come any more: what is not there now is not there.
     pub last_call: bool,
+    /// What other objects make, or what this one makes later, may still come.
+    pub may_come: bool,
+    /// The record that is mapped: it never finds itself.
+    pub own: &'a SourceKey,
     /// An index that failed while a record was mapped.
     pub broken: RefCell<Option<IndexError>>,
 }
@@ -60,6 +64,10 @@ impl Lookups for Finder<'_> {
             self.broken.borrow_mut().get_or_insert(error);
             Found::None
         })
+    }
+
+    fn may_come(&self) -> bool {
+        self.may_come
     }
 }
 
@@ -98,6 +106,9 @@ impl Finder<'_> {
     }
 
     fn by_key(&self, object: &str, key: &SourceKey) -> Result<Found, IndexError> {
+        if object == self.object.name && key == self.own {
+            return Ok(Found::None);
+        }
         let external = ExternalId::of(self.module, object, key);
         if let Some(known) = known(self.index, object, &external.name)? {
             return Ok(Found::One(known.id.map_or(Reference::Pending(external), Reference::Id)));

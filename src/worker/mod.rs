@@ -9,6 +9,7 @@ pub mod destination;
 pub mod discover;
 pub mod error;
 pub mod extract;
+mod gone;
 pub mod heart;
 pub mod home;
 pub mod index;

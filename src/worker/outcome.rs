@@ -104,6 +104,6 @@ const fn word(fate: Fate) -> Option<Outcome> {
         Fate::Rejected => Outcome::Rejected,
         Fate::Failed => Outcome::Failed,
         Fate::Deduplicated => Outcome::Deduplicated,
-        Fate::Filtered | Fate::Unprocessed => return None,
+        Fate::Filtered | Fate::Deferred | Fate::Unprocessed => return None,
     })
 }

@@ -27,13 +27,23 @@ pub enum Met {
     Item(Item),
 }
 
+/// Which items a reading gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Every one, for the first time.
+    First,
+    /// Those that waited for a record of their own object.
+    Waiting,
+    /// Those with values that were left open.
+    Filling,
+}
+
 /// Reads the items of one object.
 pub struct Reader<'a> {
     object: &'a Object,
     /// With their places in the export, from 1.
     lines: BoxStream<'static, Result<(u64, Line), WorkspaceError>>,
-    /// Only items that were postponed.
-    again: bool,
+    turn: Turn,
 }
 
 impl<'a> Reader<'a> {
@@ -46,7 +56,7 @@ impl<'a> Reader<'a> {
         manifest: &Manifest,
         object: &'a Object,
         scratch: &FilePath,
-        again: bool,
+        turn: Turn,
     ) -> Result<Self, StepError> {
         let lines = workspace.read_object(manifest, &object.source_object).enumerate();
         let lines = lines.map(|(before, line)| Ok((before as u64 + 1, line?))).boxed();
@@ -61,7 +71,7 @@ impl<'a> Reader<'a> {
             }
             Some(Err(_)) | None => lines,
         };
-        Ok(Self { object, lines, again })
+        Ok(Self { object, lines, turn })
     }
 
     /// What the next line of the snapshot gives; `None` at the end.
@@ -74,7 +84,7 @@ impl<'a> Reader<'a> {
         };
         let (place, line) = line?;
         let record = match line {
-            Line::Broken(_) if self.again => return Ok(Some(Vec::new())),
+            Line::Broken(_) if self.turn != Turn::First => return Ok(Some(Vec::new())),
             Line::Broken(rejection) => return Ok(Some(vec![Met::Rejected(None, rejection)])),
             Line::Record(record) => record,
         };
@@ -87,15 +97,13 @@ impl<'a> Reader<'a> {
         let steps = self.object.items(&Arc::new(record));
         let mut met = Vec::with_capacity(steps.len());
         for step in steps {
-            if self.again {
-                if let Step::Item(item) = step
-                    && take_postponed(index, self.object, &item.key)?
-                {
-                    met.push(Met::Item(item));
-                }
-            } else {
+            if self.turn == Turn::First {
                 let met_now = first_look(index, self.object, step, &print)?;
                 met.push(findable(met_now, place, &self.object.source_object));
+            } else if let Step::Item(item) = step
+                && take_postponed(index, self.object, &item.key, self.turn)?
+            {
+                met.push(Met::Item(item));
             }
         }
         Ok(Some(met))
@@ -136,22 +144,31 @@ fn findable(met: Met, place: u64, source_object: &str) -> Met {
     }
 }
 
-const WAITS: &[u8] = b"w";
 const TAKEN: &[u8] = b"";
 
-/// Leaves an item for a later reading: it needs a record of its own object.
+impl Turn {
+    const fn mark(self) -> &'static [u8] {
+        match self {
+            Self::First => TAKEN,
+            Self::Waiting => b"w",
+            Self::Filling => b"f",
+        }
+    }
+}
+
+/// Leaves an item for a later turn.
 ///
 /// # Errors
 /// When the scratch disk fails.
-pub fn postpone(index: &mut Index, object: &Object, key: &SourceKey) -> Result<(), StepError> {
-    Ok(index.put(Kind::Postponed, &object.name, key.0.as_bytes(), WAITS.to_vec())?)
+pub fn postpone(index: &mut Index, object: &Object, key: &SourceKey, to: Turn) -> Result<(), StepError> {
+    Ok(index.put(Kind::Postponed, &object.name, key.0.as_bytes(), to.mark().to_vec())?)
 }
 
-fn take_postponed(index: &mut Index, object: &Object, key: &SourceKey) -> Result<bool, StepError> {
+fn take_postponed(index: &mut Index, object: &Object, key: &SourceKey, turn: Turn) -> Result<bool, StepError> {
     let text = key.0.as_bytes();
     let waits = index
         .get(Kind::Postponed, &object.name, text)?
-        .is_some_and(|value| value == WAITS);
+        .is_some_and(|value| value == turn.mark());
     if waits {
         index.put(Kind::Postponed, &object.name, text, TAKEN.to_vec())?;
     }

@@ -7,20 +7,21 @@ use futures::StreamExt;
 use super::{
     Job,
     error::StepError,
+    gone,
     index::Index,
     load::{content_digest, ledger_entry, read_ledger},
     lookups::{self, Finder, Known},
     matches::{self, Matched},
     outcome::Results,
     plan::Plan,
-    reader::{Met, Reader, postpone},
+    reader::{Met, Reader, Turn, postpone},
     schema::{OPTIONS, Options},
     tally::{Fate, Tally, by_weight, most_frequent, redact, totals},
 };
 use crate::{
     api::{
         mapping_spec::OnNew,
-        phase_run::{File, ObjectReport, ReasonKind, Totals},
+        phase_run::{ObjectReport, ReasonKind, RejectReason, Totals},
     },
     lifecycle::book,
     mapping::{Found, Item, Lookups, Mapping, Object, Outcome, Step},
@@ -48,19 +49,14 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
     rehearsal.read_odoo(&*destination.rpc, &manifest).await?;
     let mut reports = Vec::new();
     let mut reasons = Vec::new();
+    let mut open = Vec::new();
     for object in &mapping.objects {
-        let (tally, mut files) = rehearsal.object(&*destination.rpc, object, &manifest).await?;
-        let mut told = tally.reasons(&object.name);
-        by_weight(&mut told);
-        files.push(job.workspace.put_reasons(&object.name, &told).await?);
-        redact(&mut told, object.has_ids_for_keys());
-        reasons.extend(told);
+        let run = rehearsal.object(object, &manifest).await?;
         reports.push(ObjectReport {
             name: object.name.clone(),
-            book: tally.book,
+            book: run.tally.book,
             ..ObjectReport::default()
         });
-        most_frequent(&mut reasons, &mut reports);
         job.heart.update(|status| {
             // nothing is loaded here: what would be is in the books
             status.totals = Totals {
@@ -68,9 +64,19 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
                 ..totals(reports.iter().map(|report| &report.book))
             };
             status.objects.clone_from(&reports);
-            status.reasons.clone_from(&reasons);
-            status.files.extend(files);
         });
+        if run.to_fill > 0 {
+            open.push((object, run));
+        } else {
+            run.end(job, object, &mut reasons, &mut reports).await?;
+        }
+    }
+    // every record is foreseen: what was left open is found now, or it is not there
+    for (object, mut run) in open {
+        rehearsal
+            .reading(object, &manifest, &mut run, Turn::Filling, true)
+            .await?;
+        run.end(job, object, &mut reasons, &mut reports).await?;
     }
     let options = options(job, &mapping, &manifest).await?;
     job.workspace.put_json(OPTIONS, &options).await?;
@@ -137,31 +143,27 @@ impl Rehearsal<'_> {
         Ok(())
     }
 
-    async fn object(
-        &mut self,
-        _rpc: &dyn Rpc,
-        object: &Object,
-        manifest: &Manifest,
-    ) -> Result<(Tally, Vec<File>), StepError> {
+    async fn object(&mut self, object: &Object, manifest: &Manifest) -> Result<Run, StepError> {
         let mut run = Run {
             tally: Tally::default(),
             results: Results::begin(&self.job.workspace, &object.name),
             total: i64::try_from(manifest.count(&object.source_object)).unwrap_or(i64::MAX),
+            to_fill: 0,
         };
         if object.is_self_referring() {
             super::load::own_keys(self.job, &mut self.index, object, manifest).await?;
         }
-        let mut waiting = self.reading(object, manifest, &mut run, (false, false)).await?;
+        let mut waiting = self.reading(object, manifest, &mut run, Turn::First, false).await?;
         while waiting > 0 {
             let before = waiting;
-            waiting = self.reading(object, manifest, &mut run, (true, false)).await?;
+            waiting = self.reading(object, manifest, &mut run, Turn::Waiting, false).await?;
             if waiting == before {
-                waiting = self.reading(object, manifest, &mut run, (true, true)).await?;
+                waiting = self.reading(object, manifest, &mut run, Turn::Waiting, true).await?;
             }
         }
+        run.tally.book.deleted = gone::count(&mut self.index, object, self.job.spec.run)?.gone;
         run.tally.book.balanced = book::flow_holds(&run.tally.book);
-        let files = run.results.finish().await?;
-        Ok((run.tally, files))
+        Ok(run)
     }
 
     async fn reading(
@@ -169,14 +171,17 @@ impl Rehearsal<'_> {
         object: &Object,
         manifest: &Manifest,
         run: &mut Run,
-        (again, last_call): (bool, bool),
+        turn: Turn,
+        last_call: bool,
     ) -> Result<usize, StepError> {
-        let mut reader = Reader::open(&self.job.workspace, manifest, object, &self.job.scratch, again).await?;
+        let mut reader = Reader::open(&self.job.workspace, manifest, object, &self.job.scratch, turn).await?;
         let mut postponed = 0;
         while let Some(met) = reader.next(&mut self.index).await? {
             for met in met {
                 match met {
-                    Met::Item(item) => postponed += usize::from(self.place(object, &item, run, last_call).await?),
+                    Met::Item(item) => {
+                        postponed += usize::from(self.place(object, &item, run, turn, last_call).await?);
+                    }
                     Met::Filtered => run.tally.count(Fate::Filtered),
                     Met::Duplicate(..) => run.tally.count(Fate::Deduplicated),
                     Met::Rejected(key, rejection) => run.reject(key.as_ref(), &rejection).await?,
@@ -187,12 +192,22 @@ impl Rehearsal<'_> {
         Ok(postponed)
     }
 
-    async fn place(&mut self, object: &Object, item: &Item, run: &mut Run, last_call: bool) -> Result<bool, StepError> {
+    async fn place(
+        &mut self,
+        object: &Object,
+        item: &Item,
+        run: &mut Run,
+        turn: Turn,
+        last_call: bool,
+    ) -> Result<bool, StepError> {
+        let filling = turn == Turn::Filling;
         let finder = Finder {
             module: &self.plan.external_id_module,
             object,
-            only_earlier: object.order_by.is_some(),
+            only_earlier: object.order_by.is_some() && !filling,
             last_call,
+            may_come: !filling,
+            own: &item.key,
             broken: std::cell::RefCell::new(None),
             index: &mut self.index,
         };
@@ -202,16 +217,23 @@ impl Rehearsal<'_> {
         }
         match outcome {
             Outcome::Later => {
-                postpone(&mut self.index, object, &item.key)?;
+                postpone(&mut self.index, object, &item.key, Turn::Waiting)?;
                 return Ok(true);
             }
             Outcome::Rejected(rejection) => run.reject(Some(&item.key), &rejection).await?,
             Outcome::Mapped(mapped) => {
-                for note in &mapped.notes {
-                    run.tally.reason(ReasonKind::Noted, note, Some(&item.key));
-                    run.results.note(&item.key, note).await?;
+                if mapped.deferred.is_empty() {
+                    for note in &mapped.notes {
+                        run.tally.reason(ReasonKind::Noted, note, Some(&item.key));
+                        run.results.note(&item.key, note).await?;
+                    }
+                } else {
+                    run.to_fill += 1;
+                    postpone(&mut self.index, object, &item.key, Turn::Filling)?;
                 }
-                self.predict(object, &item.key, &mapped.values, run).await?;
+                if !filling {
+                    self.predict(object, &item.key, &mapped.values, run).await?;
+                }
             }
         }
         Ok(false)
@@ -290,9 +312,33 @@ struct Run {
     tally: Tally,
     results: Results,
     total: i64,
+    /// Records with values left open.
+    to_fill: usize,
 }
 
 impl Run {
+    async fn end(
+        self,
+        job: &Job,
+        object: &Object,
+        reasons: &mut Vec<RejectReason>,
+        reports: &mut [ObjectReport],
+    ) -> Result<(), StepError> {
+        let mut told = self.tally.reasons(&object.name);
+        by_weight(&mut told);
+        let mut files = self.results.finish().await?;
+        files.push(job.workspace.put_reasons(&object.name, &told).await?);
+        redact(&mut told, object.has_ids_for_keys());
+        reasons.extend(told);
+        most_frequent(reasons, reports);
+        job.heart.update(|status| {
+            status.objects = reports.to_vec();
+            status.reasons.clone_from(reasons);
+            status.files.extend(files);
+        });
+        Ok(())
+    }
+
     async fn reject(&mut self, key: Option<&SourceKey>, rejection: &Rejection) -> Result<(), StepError> {
         self.tally.count(Fate::Rejected);
         self.tally.reason(ReasonKind::Rejected, rejection, key);

@@ -1,6 +1,8 @@
 //! One batch in flight: what Odoo has now, what to send of it, what became of it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+
+use jiff::Timestamp;
 
 use super::{
     error::{StepError, of_rpc},
@@ -11,12 +13,12 @@ use crate::{
     mapping::TargetField,
     model::{ExternalId, OdooModel, OdooValue, Record, Rejection, SourceKey},
     odoo::{
-        conflict::{Merge, beside, keep_theirs},
+        conflict::{self, Merge, beside},
         rpc::Rpc,
         upsert::{Op, Stop, Write, Writer, Written},
         verify::{ReadRecord, read_back},
     },
-    workspace::{Entry, Former, Workspace},
+    workspace::{Entry, Former, Outcome as Settled, Why, Workspace},
 };
 
 /// A record that is mapped and decided on.
@@ -27,6 +29,17 @@ pub(super) struct Prepared {
     pub digest: String,
     pub values: Vec<(String, OdooValue)>,
     pub todo: Todo,
+    pub open: Open,
+}
+
+/// Whether values of a record are open when it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Open {
+    No,
+    /// To be filled in this load: not counted yet.
+    Now,
+    /// To be filled when other objects are there: counted as deferred.
+    Later,
 }
 
 #[derive(Clone, Debug)]
@@ -40,13 +53,27 @@ pub(super) enum Todo {
     },
 }
 
+impl Prepared {
+    /// Whether the source has it again after it was archived for its want.
+    fn is_revived(&self) -> bool {
+        matches!(&self.todo, Todo::Compare { entry: Some(entry), .. } if entry.outcome == Settled::Archived)
+    }
+}
+
+pub(super) fn active() -> TargetField {
+    TargetField {
+        name: "active".to_owned(),
+        ttype: "boolean".to_owned(),
+    }
+}
+
 /// A record that was written, or refused.
 #[derive(Clone, Debug)]
 pub(super) struct Done {
     pub prepared: Prepared,
     pub end: End,
-    /// Fields that a person keeps.
-    pub kept: Vec<String>,
+    /// How it met what was there; nothing of it for a record that was made.
+    pub merge: Merge,
 }
 
 #[derive(Clone, Debug)]
@@ -68,6 +95,9 @@ pub(super) struct Sender {
     pub object: String,
     pub model: String,
     pub uid: i64,
+    /// What a person wrote is written over.
+    pub overwrite: bool,
+    pub now: Timestamp,
 }
 
 impl Sender {
@@ -75,14 +105,14 @@ impl Sender {
         let current = self.current(&batch).await?;
         let mut undo = Vec::new();
         let mut writes = Vec::new();
-        let mut ends: BTreeMap<SourceKey, (End, Vec<String>)> = BTreeMap::new();
+        let mut ends: BTreeMap<SourceKey, (End, Merge)> = BTreeMap::new();
         for prepared in &batch {
-            let (op, kept) = self.operation(prepared, &current, &mut undo);
+            let (op, merge) = self.operation(prepared, &current, &mut undo);
             let id = match prepared.todo {
                 Todo::Compare { id, .. } | Todo::Adopt(id) => id,
                 Todo::Create => 0,
             };
-            ends.insert(prepared.key.clone(), (End::Untouched(id), kept));
+            ends.insert(prepared.key.clone(), (End::Untouched(id), merge));
             writes.extend(op.map(|op| Write {
                 key: prepared.key.clone(),
                 external_id: prepared.external_id.clone(),
@@ -108,8 +138,8 @@ impl Sender {
         Ok(batch
             .into_iter()
             .filter_map(|prepared| {
-                let (end, kept) = ends.remove(&prepared.key)?;
-                Some(Done { prepared, end, kept })
+                let (end, merge) = ends.remove(&prepared.key)?;
+                Some(Done { prepared, end, merge })
             })
             .collect())
     }
@@ -126,7 +156,8 @@ impl Sender {
             return Ok(BTreeMap::new());
         }
         let mut fields = self.targets.clone();
-        for field in beside(&self.model) {
+        let revived = batch.iter().any(Prepared::is_revived).then(active);
+        for field in beside(&self.model).into_iter().chain(revived) {
             if !fields.iter().any(|mapped| mapped.name == field.name) {
                 fields.push(field);
             }
@@ -140,58 +171,70 @@ impl Sender {
         prepared: &Prepared,
         current: &BTreeMap<i64, ReadRecord>,
         undo: &mut Vec<Former>,
-    ) -> (Option<Op>, Vec<String>) {
+    ) -> (Option<Op>, Merge) {
         let (id, adopt) = match &prepared.todo {
-            Todo::Create => return (Some(Op::Create(prepared.values.clone())), Vec::new()),
+            Todo::Create => return (Some(Op::Create(prepared.values.clone())), Merge::default()),
             Todo::Adopt(id) => (*id, true),
             Todo::Compare { id, .. } => (*id, false),
         };
         let Some(now) = current.get(&id) else {
             // gone since the step began: the external id went with it
-            return (Some(Op::Create(prepared.values.clone())), Vec::new());
+            return (Some(Op::Create(prepared.values.clone())), Merge::default());
         };
-        let (last, adopted) = written_last(prepared, now, self.uid);
-        let merge = keep_theirs(
+        let (mut last, adopted) = written_last(prepared, now, self.uid);
+        let (mut targets, mut wanted) = (Cow::from(&self.targets), Cow::from(&prepared.values));
+        if prepared.is_revived() {
+            // that it is archived is our doing
+            let active = active();
+            let archived = conflict::field_digest(&self.model, &active, &OdooValue::Boolean(false));
+            last.insert(active.name.clone(), archived);
+            if !wanted.iter().any(|(name, _)| *name == active.name) {
+                wanted.to_mut().push((active.name.clone(), OdooValue::Boolean(true)));
+                targets.to_mut().push(active);
+            }
+        }
+        let merge = conflict::merge(
             &self.model,
-            &self.targets,
+            &targets,
             &now.values,
-            &prepared.values,
+            &wanted,
             &last,
             adopted,
+            self.overwrite,
         );
-        if adopt {
+        let changes = !(merge.send.is_empty() && merge.unlink.is_empty());
+        if adopt || !merge.foreign.is_empty() {
             undo.push(Former {
                 key: prepared.key.clone(),
                 id,
                 model: OdooModel(self.model.clone()),
-                fields: former(&now.values),
+                fields: former(
+                    now.values
+                        .iter()
+                        .filter(|(name, _)| adopt || merge.foreign.contains(name)),
+                ),
+                when: Some(self.now),
+                why: if adopt { Why::Adopted } else { Why::Written },
             });
-            return (Some(Op::Adopt { id, values: merge.send }), merge.kept);
         }
-        if merge.send.is_empty() && merge.unlink.is_empty() {
-            return (None, merge.kept);
-        }
-        let Merge { send, unlink, kept } = merge;
-        (
-            Some(Op::Update {
-                id,
-                values: send,
-                unlink,
-            }),
-            kept,
-        )
+        let values = merge.send.clone();
+        let op = if adopt {
+            Some(Op::Adopt { id, values })
+        } else {
+            let unlink = merge.unlink.clone();
+            changes.then_some(Op::Update { id, values, unlink })
+        };
+        (op, merge)
     }
 }
 
-/// Values as Odoo gave them, for the undo log.
-fn former(values: &BTreeMap<String, OdooValue>) -> Record {
-    let wire = values
-        .iter()
-        .filter_map(|(field, value)| Some((field.clone(), value.to_wire()?)));
+/// Values for the undo log, as a `write` takes them.
+pub(super) fn former<'a>(values: impl Iterator<Item = (&'a String, &'a OdooValue)>) -> Record {
+    let wire = values.filter_map(|(field, value)| Some((field.clone(), value.to_wire()?)));
     wire.collect()
 }
 
-fn stopped_by(stop: &Stop) -> StepError {
+pub(super) fn stopped_by(stop: &Stop) -> StepError {
     match stop {
         Stop::Fenced => StepError::stopped(),
         Stop::Rpc(error) => of_rpc(error),

@@ -30,7 +30,7 @@ pub struct Stock {
 pub struct Gone {
     /// All of them.
     pub all: i64,
-    /// Those that this run made before they went.
+    /// Those of this run that this reading did not bring: made before they went, or were refused.
     pub of_this_run: i64,
 }
 

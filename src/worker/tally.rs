@@ -36,6 +36,8 @@ pub enum Fate {
     Unchanged,
     /// Refused by Odoo.
     Failed,
+    /// Written with a value left open.
+    Deferred,
     /// Not reached.
     Unprocessed,
 }
@@ -62,6 +64,7 @@ impl Tally {
             Fate::Updated => (1, &mut book.updated),
             Fate::Unchanged => (1, &mut book.unchanged),
             Fate::Failed => (1, &mut book.failed),
+            Fate::Deferred => (1, &mut book.deferred),
             Fate::Unprocessed => (1, &mut book.unprocessed),
         };
         *counter += 1;

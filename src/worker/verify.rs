@@ -16,12 +16,13 @@ use super::{
 use crate::{
     api::{
         counts::Verification,
+        mapping_spec::OnConflict,
         phase_run::{FailureReason, ReasonKind},
     },
     mapping::Object,
     model::{OdooValue, Rejection, SourceKey},
     odoo::{
-        sweep,
+        conflict, sweep,
         verify::{Comparison, ReadRecord, compare, read_back},
     },
 };
@@ -38,8 +39,8 @@ pub struct Wanted {
     pub key: SourceKey,
     /// The fields that are ours.
     pub values: Vec<(String, OdooValue)>,
-    /// Fields that a person keeps: they are theirs, whatever is in them.
-    pub kept: usize,
+    /// What was mapped for the fields that a person keeps.
+    pub theirs: Vec<(String, OdooValue)>,
 }
 
 /// Counts and reasons of a verification.
@@ -60,6 +61,17 @@ impl Verified {
         self.tell(ReasonKind::Mismatched, gone, key);
     }
 
+    fn edited(&mut self, object: &Object, key: &SourceKey, fields: Vec<String>) {
+        let reported = object.on_conflict == OnConflict::Report && !fields.is_empty();
+        self.counts.edited_by_user += 1;
+        self.counts.conflicts += i64::from(reported);
+        for field in fields {
+            let code = if reported { "Conflict" } else { "Edited" };
+            let note = Rejection::new(code, field, "a person's value stands in Odoo");
+            self.tell(ReasonKind::Noted, note, key);
+        }
+    }
+
     fn tell(&mut self, kind: ReasonKind, rejection: Rejection, key: &SourceKey) {
         self.tally.reason(kind, &rejection, Some(key));
         self.told.push((key.clone(), rejection));
@@ -70,7 +82,8 @@ impl Verified {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Judged {
     Matching,
-    Edited,
+    /// A person's; and the fields in which their value stands against the one mapped.
+    Edited(Vec<String>),
     Mismatched(Vec<Rejection>),
 }
 
@@ -138,6 +151,7 @@ fn every_record_was_judged(object: &str, counts: &Verification, wanted: i64) -> 
         in_flight,
         extra_in_destination: _,
         orphans: _,
+        conflicts: _,
         verified: _,
     } = counts;
     let judged = matching + mismatched + missing_in_destination + edited_by_user + in_flight;
@@ -180,7 +194,7 @@ async fn compare_page(
         match judged {
             None => verified.miss(&wanted.key),
             Some(Judged::Matching) => verified.counts.matching += 1,
-            Some(Judged::Edited) => verified.counts.edited_by_user += 1,
+            Some(Judged::Edited(fields)) => verified.edited(object, &wanted.key, fields),
             Some(Judged::Mismatched(_)) => doubtful.push(*id),
         }
     }
@@ -209,7 +223,7 @@ async fn look_twice(
         // what is explained was counted at the first look
         match judge(object, wanted, now, destination.uid, &mut Vec::new()) {
             Judged::Matching => verified.counts.matching += 1,
-            Judged::Edited => verified.counts.edited_by_user += 1,
+            Judged::Edited(fields) => verified.edited(object, &wanted.key, fields),
             Judged::Mismatched(_) if first.get(id).is_some_and(|before| before.write_date != now.write_date) => {
                 verified.counts.in_flight += 1;
             }
@@ -225,13 +239,26 @@ async fn look_twice(
 }
 
 fn judge(object: &Object, wanted: &Wanted, found: &ReadRecord, uid: i64, notes: &mut Vec<Rejection>) -> Judged {
-    let mut differences = Vec::new();
-    let mut theirs = wanted.kept > 0;
-    for (name, value) in &wanted.values {
-        let Some(field) = object.targets.iter().find(|target| target.name == *name) else {
-            continue;
+    let (mut differences, mut edited) = (Vec::new(), Vec::new());
+    let mut theirs = false;
+    let now = |name: &str| found.values.get(name).unwrap_or(&OdooValue::Empty);
+    let target = |name: &str| object.targets.iter().find(|target| target.name == *name);
+    for (name, value) in &wanted.theirs {
+        let Some(field) = target(name) else { continue };
+        let there = match (value, now(name)) {
+            (OdooValue::Links(ours), OdooValue::Links(all)) => ours.iter().all(|link| all.contains(link)),
+            (value, now) => {
+                compare(field, &object.model.0, value, now) != Comparison::Different
+                    || conflict::keeps_the_address(&object.model.0, name, now)
+            }
         };
-        let now = found.values.get(name).unwrap_or(&OdooValue::Empty);
+        if !there {
+            edited.push(name.clone());
+        }
+    }
+    for (name, value) in &wanted.values {
+        let Some(field) = target(name) else { continue };
+        let now = now(name);
         if let (OdooValue::Links(ours), OdooValue::Links(all)) = (value, now)
             && ours.iter().all(|link| all.contains(link))
         {
@@ -254,13 +281,18 @@ fn judge(object: &Object, wanted: &Wanted, found: &ReadRecord, uid: i64, notes: 
         }
     }
     if differences.is_empty() {
-        return if theirs { Judged::Edited } else { Judged::Matching };
+        return if theirs || !edited.is_empty() {
+            Judged::Edited(edited)
+        } else {
+            Judged::Matching
+        };
     }
     // a person's edit is theirs; what the migration user left differently is our fault
     if found.write_uid == uid {
         Judged::Mismatched(differences)
     } else {
-        Judged::Edited
+        edited.extend(differences.into_iter().map(|difference| difference.field));
+        Judged::Edited(edited)
     }
 }
 
@@ -322,7 +354,7 @@ mod tests {
         let good = Wanted {
             key: SourceKey("7".into()),
             values: vec![("name".into(), OdooValue::Text("Ana".into()))],
-            kept: 0,
+            theirs: Vec::new(),
         };
         let bytes = serde_json::to_vec(&good).unwrap();
         assert_eq!(wanted(&9_i64.to_be_bytes(), &bytes).unwrap(), (9, good));
@@ -341,6 +373,7 @@ mod tests {
             mismatched: 1,
             missing_in_destination: 1,
             edited_by_user: 2,
+            conflicts: 1,
             in_flight: 1,
             extra_in_destination: 4,
             orphans: 4,

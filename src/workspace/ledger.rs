@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use jiff::Timestamp;
 use object_store::path::Path;
 use object_store::{ObjectStore, PutMode};
 use serde::{Deserialize, Serialize};
@@ -37,7 +38,7 @@ pub struct Entry {
     /// Destination field to a short digest of what was last written there.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, String>,
-    /// Many2many field to the ids linked by us.
+    /// Many2many field to the ids linked by us that are there.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub links: BTreeMap<String, Vec<i64>>,
     /// The run that wrote this entry.
@@ -61,6 +62,10 @@ pub enum Outcome {
     Failed,
     /// Has the key of an earlier one.
     Deduplicated,
+    /// The source lost it, and it was archived.
+    Archived,
+    /// The source lost it, and it was removed.
+    Unlinked,
 }
 
 /// Former values of a record of Odoo that we changed.
@@ -72,8 +77,28 @@ pub struct Former {
     pub model: OdooModel,
     /// Id in Odoo.
     pub id: i64,
-    /// Field to the value that was there, as Odoo gave it.
+    /// Field to the value that was there, as a `write` takes it.
     pub fields: Record,
+    /// When it was about to change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<Timestamp>,
+    /// Why.
+    #[serde(default)]
+    pub why: Why,
+}
+
+/// Why a record of Odoo was changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Why {
+    /// It was adopted: all of its mapped fields are here.
+    #[default]
+    Adopted,
+    /// Fields were written whose values were not ours: filled, or overwritten.
+    Written,
+    /// The source lost the record, and it was archived.
+    Archived,
+    /// The source lost the record, and it was removed: all of its mapped fields are here.
+    Unlinked,
 }
 
 impl Workspace {

@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::api::phase_run::File;
 use crate::model::Digest;
 
-pub use self::ledger::{Entry, Former, Outcome};
+pub use self::ledger::{Entry, Former, Outcome, Why};
 pub use self::lock::{LockGuard, exclusive};
 pub use self::results::{ResultKind, ResultRow, ResultsWriter};
 pub use self::snapshot::{Manifest, ObjectWriter, SnapshotWriter};

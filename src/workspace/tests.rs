@@ -331,9 +331,14 @@ async fn former_values_are_kept_in_order() {
         model: OdooModel("res.partner".into()),
         id: 7,
         fields: json!({"phone": false, "name": name}).as_object().unwrap().clone(),
+        when: Some("2026-11-25T22:00:00Z".parse().unwrap()),
+        why: Why::Written,
     };
     workspace.append_undo("contacts", &[former("a")]).await.unwrap();
     workspace.append_undo("contacts", &[former("b")]).await.unwrap();
+    // what a version before this one wrote
+    let old: Former = serde_json::from_value(json!({"key": "1", "model": "m", "id": 7, "fields": {}})).unwrap();
+    assert_eq!((old.when, old.why), (None, Why::Adopted));
     workspace.drop_ledgers().await.unwrap();
     let read: Vec<Former> = workspace.undo("contacts").try_collect().await.unwrap();
     assert_eq!(read, [former("a"), former("b")]);

@@ -8,6 +8,7 @@ mod crds;
 mod docs;
 mod odoo_parity;
 mod odoo_records;
+mod policies;
 mod real;
 mod reports;
 mod room;

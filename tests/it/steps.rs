@@ -26,19 +26,21 @@ use tokio_util::sync::CancellationToken;
 use crate::room::Room;
 
 /// A Migration without a cluster.
-struct Bench {
-    root: tempfile::TempDir,
-    memory: Arc<Memory>,
-    migration: Migration,
-    mapping: MappingSpecSpec,
+pub(crate) struct Bench {
+    pub root: tempfile::TempDir,
+    pub memory: Arc<Memory>,
+    /// The same, or a server.
+    pub door: Door,
+    pub migration: Migration,
+    pub mapping: MappingSpecSpec,
     plan: Option<String>,
     attempt: i64,
-    run: i64,
-    orders: Orders,
+    pub run: i64,
+    pub orders: Orders,
 }
 
 impl Bench {
-    fn new(mapping: serde_json::Value) -> Self {
+    pub fn new(mapping: serde_json::Value) -> Self {
         let spec: MigrationSpec = serde_json::from_value(json!({
             "mappingSpecRef": {"name": "pipz"},
             "source": {"account": "acme", "files": {"path": "exports/"}},
@@ -49,9 +51,11 @@ impl Bench {
         let mut migration = Migration::new("acme", spec);
         migration.metadata.namespace = Some("default".into());
         migration.metadata.uid = Some("uid-1".into());
+        let memory = Arc::new(Memory::new());
         Self {
             root: tempfile::tempdir().unwrap(),
-            memory: Arc::new(Memory::new()),
+            door: Door::Memory(memory.clone()),
+            memory,
             migration,
             mapping: serde_json::from_value(mapping).unwrap(),
             plan: None,
@@ -61,11 +65,11 @@ impl Bench {
         }
     }
 
-    fn folder(&self) -> PathBuf {
+    pub fn folder(&self) -> PathBuf {
         self.root.path().join("default/acme")
     }
 
-    fn export(&self, file: &str, text: &str) {
+    pub fn export(&self, file: &str, text: &str) {
         let folder = self.folder().join("exports");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join(file), text).unwrap();
@@ -80,7 +84,7 @@ impl Bench {
         }
     }
 
-    async fn step(&mut self, step: Step, object: Option<&str>) -> (Exit, PhaseRunStatus) {
+    pub async fn step(&mut self, step: Step, object: Option<&str>) -> (Exit, PhaseRunStatus) {
         self.step_until(step, object, CancellationToken::new()).await
     }
 
@@ -107,7 +111,7 @@ impl Bench {
                 orders: self.orders,
             },
             workspace: Workspace::local(self.root.path(), "default", "acme").unwrap(),
-            door: Door::Memory(self.memory.clone()),
+            door: self.door.clone(),
             scratch: scratch.path().to_owned(),
             stop: until,
             now: jiff::Timestamp::now,
@@ -121,7 +125,7 @@ impl Bench {
         (exit, status)
     }
 
-    async fn done(&mut self, step: Step, object: Option<&str>) -> PhaseRunStatus {
+    pub async fn done(&mut self, step: Step, object: Option<&str>) -> PhaseRunStatus {
         let (exit, status) = self.step(step, object).await;
         assert_eq!(
             (exit, status.outcome),
@@ -133,7 +137,7 @@ impl Bench {
     }
 
     /// Discovery to the last object; what each object's load reported.
-    async fn all(&mut self) -> Vec<ObjectReport> {
+    pub async fn all(&mut self) -> Vec<ObjectReport> {
         let plan = self.done(Step::Discover, None).await.plan.unwrap();
         self.done(Step::Extract, None).await;
         self.done(Step::Rehearse, None).await;
@@ -160,7 +164,7 @@ impl Bench {
     }
 }
 
-fn sound(reports: &[ObjectReport]) {
+pub(crate) fn sound(reports: &[ObjectReport]) {
     for report in reports {
         assert!(book::balances(&report.book) && report.book.balanced, "{report:#?}");
         assert!(

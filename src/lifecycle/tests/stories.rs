@@ -173,6 +173,57 @@ fn a_load_that_reports_nothing_of_its_object_is_not_verified_by_its_prediction()
 }
 
 #[test]
+fn an_object_with_values_left_open_lets_the_others_load_and_is_loaded_once_more_after_them() {
+    let mut story = Story::in_phase(Phase::Loading);
+    let mut report = good_report(Step::Load, Some("contacts"));
+    report.objects[0].book.created -= 3;
+    report.objects[0].book.deferred = 3;
+    report.objects[0].book.balanced = false;
+    story.sees(JobSeen::Complete, Some(report.clone())).pass(10);
+    assert_eq!(story.status().objects[0].state, ObjectState::Open);
+    assert_eq!(story.started().unwrap().object.as_deref(), Some("deals"));
+    let deals = good_report(Step::Load, Some("deals"));
+    story.sees(JobSeen::Complete, Some(deals)).pass(20);
+    assert_eq!(
+        story.started().unwrap().object.as_deref(),
+        Some("contacts"),
+        "once more"
+    );
+    // nothing more is to come: now its book must balance
+    let (mut stuck, status) = (Story::in_phase(Phase::Loading), story.status().clone());
+    *stuck.status_mut() = status;
+    stuck.sees(JobSeen::Complete, Some(report)).pass(30);
+    assert_eq!(condition(stuck.status(), "Stalled"), ("True", "BookUnbalanced"));
+    let filled = good_report(Step::Load, Some("contacts"));
+    story.sees(JobSeen::Complete, Some(filled)).pass(30);
+    assert_eq!(story.status().phase, Phase::Synchronising);
+    assert_eq!(story.status().objects[0].state, ObjectState::Verified);
+}
+
+#[test]
+fn conflicts_keep_the_gate_shut_until_they_are_accepted() {
+    let (mut story, digest) = Story::at_gate(Phase::Synchronising);
+    story.pass(901);
+    let mut report = good_report(Step::Delta, None);
+    report.objects[0].verification.as_mut().unwrap().conflicts = 1;
+    approve(&mut story.observed.migration, "cutover", &digest);
+    story.sees(JobSeen::Complete, Some(report)).pass(910);
+    assert_eq!(
+        (story.status().phase, story.gate().state),
+        (Phase::Synchronising, GateState::Stale)
+    );
+    assert_eq!(condition(story.status(), "Stalled"), ("True", "Acceptance"));
+    assert_eq!(story.status().objects[0].state, ObjectState::Verified);
+    story
+        .edit(|spec| spec.accept.conflicts = Some(IntOrString::Int(1)))
+        .pass(920);
+    story
+        .sees(JobSeen::Complete, Some(good_report(Step::Delta, None)))
+        .pass(930);
+    assert_eq!((story.gate().sealed, story.gate().state), (2, GateState::Waiting));
+}
+
+#[test]
 fn an_approval_first_seen_unguarded_is_void_and_new_evidence_is_sealed() {
     let (mut story, digest) = Story::at_gate(Phase::AwaitingMapping);
     approve(&mut story.observed.migration, "mapping", &digest);

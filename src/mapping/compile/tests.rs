@@ -92,6 +92,14 @@ fn every_check_of_a_field_says_what_is_wrong_and_what_would_be_right() {
             "{to: type, from: a, values: {b: othr}}",
             "Warning OptionUnavailable @[type].values: type cannot take \"othr\": \"othr\" is not an option; the nearest is other",
         ),
+        (
+            "{to: email, from: a, onMissing: Defer}",
+            "Error Incomplete @[email].onMissing: onMissing: Defer leaves a reference for a second pass: it needs a lookup",
+        ),
+        (
+            "{to: parent_id, from: a, lookup: {object: peple}, onMissing: Defer}",
+            "Error UnknownObject @[parent_id].lookup: there is no object peple; did you mean people?",
+        ),
         ("{to: email, from: a..b}", "Error BadPath @[email].from: "),
         (
             "{to: email, from: item}",
@@ -170,6 +178,7 @@ fn every_check_of_an_object_says_what_is_wrong_and_what_would_be_right() {
         (format!("source: {{object: contct}}\nkey: [id]\n{good}"), "Warning UnknownSource objects[people].source.object: Pipz has no source object contct by its documents; did you mean contact?"),
         (format!("source: {{object: contact, where: '1 + 1'}}\nkey: [id]\n{good}"), "Error CelType objects[people].source.where: on a record without values: "),
         (format!("source: {{object: contact, each: '.'}}\nkey: [id]\n{good}"), "Error BadPath objects[people].source.each: "),
+        ("onSourceDelete: Archive\nsource: {object: contact}\nkey: [id]\ndestination: {model: mail.message}\nfields: [{to: body, from: a}]".into(), "Error UnknownField objects[people].onSourceDelete: mail.message has no field active: its records can be kept or unlinked, not archived"),
         ("source: {object: contact}\nkey: [id]\ndestination: {model: mail.message}\nfields: [{to: body, from: a}]".into(), "Error HistoryUnordered objects[people].source.orderBy: Odoo shows messages in the order they are made: say source.orderBy"),
         ("source: {object: contact}\nkey: [id]\ndestination: {model: res.partner}\nfields: [{to: name, from: name}, {to: city, from: city}, {to: parent_id, from: p, lookup: {object: people}}]".into(), "Warning Trap objects[people].fields[city]: below a company Odoo keeps one address for both: map type to other where the contact has its own"),
     ] {
@@ -205,7 +214,7 @@ fn checks_between_objects_name_both() {
                 &to("two"),
                 "fields: [{to: name, from: name}, {to: parent_id, from: p, lookup: {object: one}}]",
             ),
-            "Error Cycle objects[one]: these objects need each other: one needs two (objects[one].fields[parent_id].lookup), two needs one (objects[two].fields[parent_id].lookup)",
+            "Error Cycle objects[one]: these objects need each other: one needs two (objects[one].fields[parent_id].lookup), two needs one (objects[two].fields[parent_id].lookup); onMissing: Defer on one of the lookups leaves its value for a second pass",
         ),
         (
             pair("", "match: [name]\n  fields: [{to: name, from: name}]"),
@@ -252,6 +261,15 @@ fn objects_are_loaded_after_those_they_need_and_own_lookups_need_nothing() {
         "fields: [{to: name, from: name}]",
     );
     assert_eq!(order(&own), ["one", "two"]);
+    let deferred = pair(
+        ", {to: parent_id, from: p, lookup: {object: two}, onMissing: Defer}",
+        "fields: [{to: name, from: name}, {to: parent_id, from: p, lookup: {object: one}}]",
+    );
+    assert_eq!(
+        order(&deferred),
+        ["one", "two"],
+        "what is left for a second pass needs no order"
+    );
     let after = pair("", "match: [name]\n  after: [one]\n  fields: [{to: name, from: name}]");
     assert_eq!(order(&after), ["one", "two"]);
 }

@@ -2,7 +2,7 @@ use serde_json::json;
 
 use crate::mapping::{
     Outcome,
-    testing::{fields, map, mapped, object, people, rejected, wire},
+    testing::{MORE_TO_COME, fields, map, mapped, object, people, rejected, wire},
 };
 
 const NONE: &[(&str, &str, i64)] = &[];
@@ -238,6 +238,34 @@ fn a_many2many_unites_its_parts_and_splits_text() {
             "{source}"
         );
     }
+}
+
+#[test]
+fn a_value_that_may_still_come_is_left_open_and_one_that_does_not_is_emptied_and_noted() {
+    let object = object(&fields(&[
+        "{to: state, onEmpty: Skip}",
+        "{to: parent_id, from: a, lookup: {object: people}, onMissing: Defer}",
+        "{to: parent_id, part: b, from: b, lookup: {object: people}, onMissing: Empty}",
+        "{to: category_id, from: tags, lookup: {model: res.partner.category}, onMissing: Defer}",
+    ]));
+    assert!(object.defers());
+    let source = json!({"id": 9, "name": "N", "a": "gone", "b": "two", "tags": "x; gone"});
+    let there = [("people", "two", 2), ("res.partner.category", "x", 7)];
+    let end = mapped(&object, source.clone(), &there);
+    assert_eq!(
+        (wire(&end, "parent_id"), wire(&end, "category_id")),
+        (json!(2), json!([7]))
+    );
+    assert_eq!((end.notes.len(), end.deferred.len()), (2, 0));
+    let now = mapped(&object, source, &[there[0], there[1], MORE_TO_COME]);
+    assert_eq!(
+        wire(&now, "parent_id"),
+        json!(null),
+        "a later part does not have its say before"
+    );
+    assert_eq!(wire(&now, "category_id"), json!([7]));
+    assert_eq!(now.deferred, ["parent_id", "category_id"]);
+    assert!(now.notes.is_empty());
 }
 
 #[test]

@@ -105,6 +105,18 @@ impl Memory {
         }
     }
 
+    /// A call of another user's, such as a person who works in Odoo meanwhile.
+    ///
+    /// # Errors
+    /// As Odoo refuses it.
+    pub fn call_as(&self, uid: i64, model: &str, method: &str, args: &Args) -> Result<Value, RpcError> {
+        let call = Call::new((self.clock)(), uid, args);
+        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = dispatch(&mut store, &call, model, method, args);
+        store.end(answer.is_ok());
+        answer
+    }
+
     /// The database that [`Memory::save`] wrote.
     ///
     /// # Errors
@@ -143,11 +155,7 @@ fn place_of(error: &serde_json::Error) -> String {
 #[async_trait]
 impl Rpc for Memory {
     async fn call(&self, model: &str, method: &str, args: Args) -> Result<Value, RpcError> {
-        let call = Call::new((self.clock)(), &args);
-        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        let answer = dispatch(&mut store, &call, model, method, &args);
-        store.end(answer.is_ok());
-        answer
+        self.call_as(UID, model, method, &args)
     }
 
     async fn version(&self) -> Result<String, RpcError> {
@@ -163,7 +171,7 @@ struct Call {
 }
 
 impl Call {
-    fn new(now: Timestamp, args: &Args) -> Self {
+    fn new(now: Timestamp, uid: i64, args: &Args) -> Self {
         let context = args
             .get("context")
             .and_then(Value::as_object)
@@ -171,7 +179,7 @@ impl Call {
             .unwrap_or_default();
         Self {
             now: moment(now),
-            uid: UID,
+            uid,
             context,
         }
     }
