@@ -158,6 +158,7 @@ async fn shapes(folder: &Path) -> Result<BTreeMap<String, SourceShape>, Error> {
             SourceShape {
                 fields: object.fields,
                 samples,
+                ..SourceShape::default()
             },
         );
     }

@@ -1,42 +1,18 @@
 //! Odoo's JSON-2 API (19 and later) over HTTPS. What an answer means is decided by [`classify`], which is pure.
 
-use std::{error::Error as _, fmt, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
+use jiff::Timestamp;
 use reqwest::{
     Client, Response, Url,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER},
-    redirect::Policy,
-    tls::Certificate,
+    header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER},
 };
 use serde_json::Value;
 
 use super::rpc::{Args, Rpc, RpcError};
-
-/// Longest message of an error, in characters.
-const MESSAGE: usize = 300;
-
-/// Connecting, and asking for the version, may take this long.
-const PROBE: Duration = Duration::from_secs(10);
-
-/// A word that must not be seen: it prints as `***`.
-#[derive(Clone)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Takes the word in, without the white space that files end with.
-    #[must_use]
-    pub fn new(word: &str) -> Self {
-        Self(word.trim().to_owned())
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
+pub use crate::http::Secret;
+use crate::http::{self, PROBE, bounded, redirected, retry_after, root_cause, shape};
 
 /// Where an Odoo is and how to speak to it.
 #[derive(Clone, Debug)]
@@ -90,34 +66,15 @@ impl Json2 {
         reason = "the key is not left behind in the caller's hands"
     )]
     pub fn new(options: Json2Options) -> Result<Self, RpcError> {
-        let base = base_url(&options.url, options.insecure).map_err(unreachable)?;
+        let base = http::base_url(&options.url, options.insecure, "https://acme.odoo.com").map_err(unreachable)?;
         let headers = call_headers(&options).map_err(unreachable)?;
-        let mut client = Client::builder()
-            .user_agent(concat!("crmferry/", env!("CARGO_PKG_VERSION")))
-            .https_only(!options.insecure)
-            .tls_danger_accept_invalid_certs(options.insecure)
-            .redirect(Policy::none())
-            .connect_timeout(PROBE);
-        if let Some(pem) = &options.ca_pem {
-            let bundle = Certificate::from_pem_bundle(pem)
-                .map_err(|_| unreachable("the CA bundle is not a list of PEM certificates"))?;
-            client = client.tls_certs_merge(bundle);
-        }
-        let client = client.build().map_err(|error| unreachable(root_cause(&error)))?;
+        let client = http::client(options.insecure, options.ca_pem.as_deref()).map_err(unreachable)?;
         Ok(Self {
             client,
             base,
             headers,
             timeout: options.timeout,
         })
-    }
-
-    fn address(&self, segments: &[&str]) -> Url {
-        let mut url = self.base.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(segments);
-        }
-        url
     }
 
     async fn answer(&self, request: reqwest::RequestBuilder, timeout: Duration) -> Result<Value, RpcError> {
@@ -134,7 +91,7 @@ impl Json2 {
 #[async_trait]
 impl Rpc for Json2 {
     async fn call(&self, model: &str, method: &str, args: Args) -> Result<Value, RpcError> {
-        let url = self.address(&["json", "2", model, method]);
+        let url = http::below(&self.base, &["json", "2", model, method]);
         self.answer(
             self.client.post(url).headers(self.headers.clone()).json(&args),
             self.timeout,
@@ -143,7 +100,7 @@ impl Rpc for Json2 {
     }
 
     async fn version(&self) -> Result<String, RpcError> {
-        let url = self.address(&["web", "version"]);
+        let url = http::below(&self.base, &["web", "version"]);
         let answer = self.answer(self.client.get(url), PROBE).await?;
         let version = answer["version"].as_str().map(bounded);
         version.ok_or_else(|| RpcError::Unknown {
@@ -232,72 +189,8 @@ fn is_conflict(name: &str, message: &str) -> bool {
         || message.contains("deadlock detected")
 }
 
-fn redirected(shape: &str, headers: &HeaderMap) -> String {
-    let to = headers
-        .get(LOCATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|to| Url::parse(to).ok());
-    match to {
-        // The origin alone: paths and queries of a login page may carry what nobody should see.
-        Some(to) => format!(
-            "{shape}: it redirects to {}",
-            bounded(&to.origin().ascii_serialization())
-        ),
-        None => format!("{shape}: it redirects elsewhere"),
-    }
-}
-
-/// `502 text/html`.
-fn shape(status: u16, headers: &HeaderMap) -> String {
-    let kind = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or("without a type");
-    let kind = kind.split(';').next().unwrap_or(kind).trim();
-    format!("{status} {}", kind.chars().take(60).collect::<String>())
-}
-
-/// Seconds, or a date.
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let at = rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
-    let wait = at.duration_since(now).max(SignedDuration::ZERO);
-    Duration::try_from(wait).ok()
-}
-
-/// One line of bounded length.
-fn bounded(text: &str) -> String {
-    let line: String = text
-        .trim()
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(MESSAGE + 1)
-        .collect();
-    if line.chars().count() <= MESSAGE {
-        return line;
-    }
-    line.chars().take(MESSAGE - 1).chain(['…']).collect()
-}
-
-fn base_url(text: &str, insecure: bool) -> Result<Url, &'static str> {
-    let url = Url::parse(text).map_err(|_| "the url is not an address such as https://acme.odoo.com")?;
-    match url.scheme() {
-        "https" => {}
-        "http" if insecure => {}
-        "http" => return Err("the url must begin with https:// (insecure lets http pass)"),
-        _ => return Err("the url must begin with https://"),
-    }
-    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
-        return Err("the url may hold neither a user nor a query: the key comes from a Secret");
-    }
-    Ok(url)
-}
-
 fn call_headers(options: &Json2Options) -> Result<HeaderMap, &'static str> {
-    let mut key = HeaderValue::from_str(&format!("bearer {}", options.api_key.0))
+    let mut key = HeaderValue::from_str(&format!("bearer {}", options.api_key.reveal()))
         .map_err(|_| "the API key holds characters that no key has")?;
     key.set_sensitive(true);
     let mut headers = HeaderMap::from_iter([(AUTHORIZATION, key)]);
@@ -329,15 +222,6 @@ fn failure(error: &reqwest::Error, timeout: Duration) -> RpcError {
     RpcError::Unknown {
         message: format!("the connection broke: {message}"),
     }
-}
-
-/// The innermost cause; the outer ones quote the address.
-fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause = error.source();
-    while let Some(deeper) = cause.and_then(std::error::Error::source) {
-        cause = Some(deeper);
-    }
-    cause.map_or_else(|| "no cause given".to_owned(), |cause| bounded(&cause.to_string()))
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use crate::{api::phase_run::Delta, mapping::Mapping, model::Digest, workspace::M
 pub async fn run(job: &Job) -> Result<(), StepError> {
     let plan = job.plan().await?;
     let mapping = plan.compiled()?;
-    let (manifest, delta) = extract::snapshot(job, &mapping).await?;
+    let (manifest, delta) = extract::snapshot(job, &plan, &mapping).await?;
     job.heart.update(|status| status.delta = Some(delta.clone()));
     if quiet(&delta) && already_loaded(job, &manifest).await? {
         return Ok(());

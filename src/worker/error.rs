@@ -144,7 +144,11 @@ impl From<SourceError> for StepError {
         match error {
             SourceError::Missing { .. } => Self::configuration(FailureReason::ExportMissing, message),
             SourceError::Unusable { .. } => Self::configuration(FailureReason::SourceUnavailable, message),
-            SourceError::Io { .. } => Self::retry(FailureReason::SourceUnavailable, message),
+            SourceError::Io { .. } | SourceError::Unavailable { .. } => {
+                Self::retry(FailureReason::SourceUnavailable, message)
+            }
+            SourceError::Unauthorized { .. } => Self::configuration(FailureReason::SourceUnauthorized, message),
+            SourceError::SecretMissing { .. } => Self::configuration(FailureReason::SecretMissing, message),
         }
     }
 }

@@ -12,9 +12,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::home::{Home, HomeError, Published};
 use crate::{
-    api::{PhaseRunStatus, phase_run::Failure},
+    api::{
+        PhaseRunStatus,
+        phase_run::{Failure, FailureReason},
+    },
     chain::Chain,
     lifecycle::fence::Fence,
+    source::Source,
 };
 
 /// Time between two beats.
@@ -37,6 +41,7 @@ struct Shared {
     status: Mutex<PhaseRunStatus>,
     fence: Mutex<Fence>,
     pulse: Mutex<Option<Arc<dyn Pulse>>>,
+    source: Mutex<Option<Arc<dyn Source>>>,
     born: Instant,
     stop: CancellationToken,
     over: CancellationToken,
@@ -66,6 +71,7 @@ impl Heart {
             status: Mutex::new(status),
             fence: Mutex::new(Fence::default()),
             pulse: Mutex::new(None),
+            source: Mutex::new(None),
             born: Instant::now(),
             stop,
             over: CancellationToken::new(),
@@ -90,6 +96,20 @@ impl Heart {
     /// Lets reports tell of calls to Odoo.
     pub fn watch(&self, pulse: Arc<dyn Pulse>) {
         *lock(&self.shared.pulse) = Some(pulse);
+    }
+
+    /// Lets reports tell of trouble with the source.
+    pub fn watch_source(&self, source: Arc<dyn Source>) {
+        *lock(&self.shared.source) = Some(source);
+    }
+
+    /// What is wrong with the source right now.
+    fn source_trouble(&self) -> Option<Failure> {
+        let message = lock(&self.shared.source).as_ref()?.trouble()?;
+        Some(Failure {
+            reason: FailureReason::SourceUnavailable,
+            message,
+        })
     }
 
     /// Whether anything may still be sent to Odoo: nobody told us to stop, and a successor cannot have begun.
@@ -131,7 +151,8 @@ impl Heart {
                 let pulse = lock(&self.shared.pulse).clone();
                 let oldest = pulse.as_ref().and_then(|pulse| pulse.oldest_call());
                 status.progress.call_seconds = oldest.map_or(0, |age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
-                status.failure = pulse.and_then(|pulse| pulse.trouble());
+                let trouble = pulse.and_then(|pulse| pulse.trouble());
+                status.failure = trouble.or_else(|| self.source_trouble());
             }
             status.clone()
         };

@@ -16,6 +16,7 @@ pub mod load;
 mod loader;
 pub mod lookups;
 pub mod matches;
+mod notes;
 pub mod outcome;
 pub mod plan;
 pub mod reader;
@@ -39,6 +40,7 @@ use crate::{
     },
     chain::Chain,
     lifecycle::Exit,
+    source::Apis,
     workspace::{Manifest, Workspace},
 };
 use destination::{Destination, Door};
@@ -61,6 +63,8 @@ pub struct Job {
     pub workspace: Workspace,
     /// The way to Odoo.
     pub door: Door,
+    /// The way to the source's API.
+    pub apis: Apis,
     /// Folder for what is thrown away.
     pub scratch: PathBuf,
     /// Reports and the fence.
@@ -85,6 +89,8 @@ pub struct Start {
     pub workspace: Workspace,
     /// See [`Job::door`].
     pub door: Door,
+    /// See [`Job::apis`].
+    pub apis: Apis,
     /// See [`Job::scratch`].
     pub scratch: PathBuf,
     /// Cancelled when the process is told to stop.
@@ -137,6 +143,7 @@ async fn attempt(start: Start, heart: Heart) -> Result<(), StepError> {
         migration,
         workspace: start.workspace,
         door: start.door,
+        apis: start.apis,
         scratch: start.scratch,
         heart,
         stop: start.stop.clone(),

@@ -8,5 +8,7 @@ mod crds;
 mod docs;
 mod odoo_parity;
 mod odoo_records;
+mod pipz;
+mod platform;
 mod reports;
 mod steps;

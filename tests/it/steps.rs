@@ -15,6 +15,7 @@ use crmferry::{
     },
     lifecycle::{Exit, book},
     odoo::memory::Memory,
+    source::Apis,
     worker::{
         self, Start,
         destination::Door,
@@ -26,9 +27,10 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 /// A Migration without a cluster.
-struct Bench {
-    root: tempfile::TempDir,
-    memory: Arc<Memory>,
+pub struct Bench {
+    pub root: tempfile::TempDir,
+    pub apis: Apis,
+    pub memory: Arc<Memory>,
     migration: Migration,
     mapping: MappingSpecSpec,
     plan: Option<String>,
@@ -58,9 +60,15 @@ impl Home for Room {
 
 impl Bench {
     fn new(mapping: serde_json::Value) -> Self {
+        Self::from(json!({"account": "acme", "files": {"path": "exports/"}}), mapping)
+    }
+
+    /// With a source of its own.
+    pub fn from(source: serde_json::Value, mapping: serde_json::Value) -> Self {
+        let root = tempfile::tempdir().unwrap();
         let spec: MigrationSpec = serde_json::from_value(json!({
             "mappingSpecRef": {"name": "pipz"},
-            "source": {"account": "acme", "files": {"path": "exports/"}},
+            "source": source,
             "destination": {"odoo": {"url": "http://odoo.invalid", "database": "crm", "secretRef": {"name": "odoo"}, "insecure": true}},
             "workspace": {"persistentVolumeClaim": {"claimName": "ferry"}},
         }))
@@ -69,7 +77,8 @@ impl Bench {
         migration.metadata.namespace = Some("default".into());
         migration.metadata.uid = Some("uid-1".into());
         Self {
-            root: tempfile::tempdir().unwrap(),
+            apis: Apis::new(root.path().join("secret")),
+            root,
             memory: Arc::new(Memory::new()),
             migration,
             mapping: serde_json::from_value(mapping).unwrap(),
@@ -79,11 +88,11 @@ impl Bench {
         }
     }
 
-    fn folder(&self) -> PathBuf {
+    pub fn folder(&self) -> PathBuf {
         self.root.path().join("default/acme")
     }
 
-    fn export(&self, file: &str, text: &str) {
+    pub fn export(&self, file: &str, text: &str) {
         let folder = self.folder().join("exports");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join(file), text).unwrap();
@@ -98,7 +107,7 @@ impl Bench {
         }
     }
 
-    async fn step(&mut self, step: Step, object: Option<&str>) -> (Exit, PhaseRunStatus) {
+    pub async fn step(&mut self, step: Step, object: Option<&str>) -> (Exit, PhaseRunStatus) {
         self.step_until(step, object, CancellationToken::new()).await
     }
 
@@ -130,6 +139,7 @@ impl Bench {
             },
             workspace: Workspace::local(self.root.path(), "default", "acme").unwrap(),
             door: Door::Memory(self.memory.clone()),
+            apis: self.apis.clone(),
             scratch: scratch.path().to_owned(),
             stop: until,
             now: jiff::Timestamp::now,
@@ -143,7 +153,7 @@ impl Bench {
         (exit, status)
     }
 
-    async fn done(&mut self, step: Step, object: Option<&str>) -> PhaseRunStatus {
+    pub async fn done(&mut self, step: Step, object: Option<&str>) -> PhaseRunStatus {
         let (exit, status) = self.step(step, object).await;
         assert_eq!(
             (exit, status.outcome),
@@ -155,7 +165,7 @@ impl Bench {
     }
 
     /// Discovery to the last object; what each object's load reported.
-    async fn all(&mut self) -> Vec<ObjectReport> {
+    pub async fn all(&mut self) -> Vec<ObjectReport> {
         let plan = self.done(Step::Discover, None).await.plan.unwrap();
         self.done(Step::Extract, None).await;
         self.done(Step::Rehearse, None).await;
@@ -182,7 +192,7 @@ impl Bench {
     }
 }
 
-fn sound(reports: &[ObjectReport]) {
+pub fn sound(reports: &[ObjectReport]) {
     for report in reports {
         assert!(book::balances(&report.book) && report.book.balanced, "{report:#?}");
         assert!(
