@@ -35,8 +35,11 @@ pub struct Connector {
     /// Its word in the spec.
     pub name: &'static str,
     /// Opens it; `None` where the spec does not speak of it. Nothing is sent yet.
-    pub open: fn(&Opening<'_>) -> Option<Result<Arc<dyn Source>, SourceError>>,
+    pub open: fn(&Opening<'_>) -> Opened,
 }
+
+/// A source, if the spec speaks of one.
+pub type Opened = Option<Result<Arc<dyn Source>, SourceError>>;
 
 /// What a connector is opened with.
 #[derive(Clone, Copy, Debug)]

@@ -308,7 +308,7 @@ mod tests {
             ),
             (
                 judged(503, &[("retry-after", "Thu, 01 Jan 1970 00:01:00 GMT")], ""),
-                Err(Refusal::Throttled(Some(Duration::from_secs(60)))),
+                Err(Refusal::Throttled(Some(Duration::from_mins(1)))),
             ),
             (judged(502, &html, ""), Err(Refusal::Failed("502 text/html".into()))),
             (

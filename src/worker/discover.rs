@@ -224,7 +224,7 @@ fn nothing_there(job: &Job, lacking: &[Lacking]) -> StepError {
     let refused = lacking
         .iter()
         .find(|lacking| lacking.name == "contact")
-        .or(lacking.first());
+        .or_else(|| lacking.first());
     let api = refused.map(|lacking| {
         format!(
             "the API offers nothing ({}: {}): is its url right?",
