@@ -63,6 +63,8 @@ pub struct World<'a> {
 /// What is known of a source object.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SourceShape {
+    /// Where it lies, for messages: `exports/contact.csv`.
+    pub place: String,
     /// Field names.
     pub fields: Vec<String>,
     /// Those of them that are custom, as far as the source declares it.

@@ -3,6 +3,7 @@
 pub mod declared;
 pub mod digest;
 pub mod ids;
+pub mod number;
 pub mod record;
 pub mod value;
 

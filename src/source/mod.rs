@@ -60,12 +60,9 @@ impl Opening<'_> {
     pub fn secret(&self, key: &str) -> Result<Secret, SourceError> {
         let read = std::fs::read_to_string(self.secrets.join(key)).ok();
         let word = read.filter(|text| !text.trim().is_empty());
-        word.as_deref().map(Secret::new).ok_or_else(|| {
-            let (api, secret) = self.spec.api().map_or(("the source", ""), |(api, secret)| (api, &secret.name));
-            SourceError::SecretMissing {
-                message: format!("{api} needs the key {key} in the Secret {secret}: make it with: kubectl create secret generic {secret} --from-file={key}=FILE"),
-            }
-        })
+        word.as_deref()
+            .map(Secret::new)
+            .ok_or_else(|| SourceError::SecretMissing { key: key.to_owned() })
     }
 }
 
@@ -283,9 +280,9 @@ pub enum SourceError {
         message: String,
     },
     /// A key is missing in the Secret.
-    #[error("{message}")]
+    #[error("the key {key} is missing in the Secret of the source")]
     SecretMissing {
-        /// Which, and how to make it.
-        message: String,
+        /// Which.
+        key: String,
     },
 }

@@ -16,6 +16,7 @@ use crate::{
         phase_run::{FailureReason, PlanReport, PlannedObject},
     },
     args,
+    lifecycle::{size, verbs::Command},
     mapping::{Compiled, Mapping, Merged, SourceShape, World, compile, merge},
     model::{DeclaredField, Digest, Record},
     odoo::models::{self, Models},
@@ -26,6 +27,9 @@ use crate::{
 
 /// Records of a source object that expressions are tried on.
 const SAMPLES: usize = 1_000;
+
+/// Findings that a report has room for; all are in the scope.
+const FINDINGS: usize = 20;
 
 /// Carries the step out.
 ///
@@ -113,13 +117,14 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         .collect();
     let refusal = (!errors.is_empty()).then(|| preflight(&errors));
     let digest = store(job, &plan).await?;
+    size::few(&mut findings, FINDINGS);
     job.heart.update(|status| {
         status.files = files;
         status.plan = Some(PlanReport {
             digest: digest.to_string(),
             mapping_digest: merged.digest.to_string(),
             objects: planned(mapping.as_ref()),
-            findings: findings.into_iter().take(20).collect(),
+            findings,
             estimate_seconds: seconds,
         });
     });
@@ -234,11 +239,7 @@ fn nothing_there(job: &Job, lacking: &[Lacking]) -> StepError {
     let Some(path) = job.migration.spec.source.files_path() else {
         return StepError::configuration(FailureReason::SourceUnavailable, api.unwrap_or_default());
     };
-    let push = format!(
-        "there is no export in {path} yet: kubectl crmferry push DIR migration/{} -n {}",
-        job.migration_name(),
-        job.namespace()
-    );
+    let push = format!("there is no export in {path} yet: {}", job.command(Command::Push));
     let message = api.map_or_else(|| push.clone(), |api| format!("{api}; {push}"));
     StepError::configuration(FailureReason::ExportMissing, message)
 }
@@ -286,7 +287,7 @@ async fn look_at(source: &dyn Source, object: SourceObject) -> Result<Seen, Step
         exact,
     } = source.sample(&object.name, SAMPLES).await?;
     Ok(Seen {
-        shape: shape(object.fields, custom, samples),
+        shape: shape(object.place, object.fields, custom, samples),
         records,
         exact,
         live: object.live,
@@ -294,7 +295,7 @@ async fn look_at(source: &dyn Source, object: SourceObject) -> Result<Seen, Step
 }
 
 /// The shape of an object: the fields that are declared, and where an API told of one row only, those of all samples.
-fn shape(mut fields: Vec<String>, custom: Vec<DeclaredField>, samples: Vec<Record>) -> SourceShape {
+fn shape(place: String, mut fields: Vec<String>, custom: Vec<DeclaredField>, samples: Vec<Record>) -> SourceShape {
     let mut known: BTreeSet<String> = fields.iter().cloned().collect();
     let names = custom
         .iter()
@@ -306,6 +307,7 @@ fn shape(mut fields: Vec<String>, custom: Vec<DeclaredField>, samples: Vec<Recor
         }
     }
     SourceShape {
+        place,
         fields,
         custom,
         samples,

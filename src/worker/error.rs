@@ -1,12 +1,14 @@
 //! Why a step could not go on, in the closed words of `FailureReason`, and how the process ends.
 
+use std::path::Path;
+
 use crate::{
     api::phase_run::{Failure, FailureReason},
     chain::Chain,
     lifecycle::Exit,
     odoo::rpc::RpcError,
     source::SourceError,
-    workspace::WorkspaceError,
+    workspace::{self, WorkspaceError},
 };
 
 use super::{home::HomeError, index::IndexError};
@@ -120,6 +122,20 @@ pub fn of_rpc(error: &RpcError) -> StepError {
     }
 }
 
+/// A key that is not there, and how to make it where this attempt lives. `folder` is where its Secret lies.
+#[must_use]
+pub fn secret_missing(whose: &str, key: &str, secret: &str, folder: &Path, laptop: bool) -> StepError {
+    let how = if laptop {
+        format!("write it into the file {}", folder.join(key).display())
+    } else {
+        format!("make it with: kubectl create secret generic {secret} --from-file={key}=FILE")
+    };
+    StepError::configuration(
+        FailureReason::SecretMissing,
+        format!("{whose} needs the key {key} in the Secret {secret}: {how}"),
+    )
+}
+
 impl From<RpcError> for StepError {
     fn from(error: RpcError) -> Self {
         of_rpc(&error)
@@ -128,7 +144,11 @@ impl From<RpcError> for StepError {
 
 impl From<IndexError> for StepError {
     fn from(error: IndexError) -> Self {
-        Self::retry(FailureReason::Internal, error.to_string())
+        match error {
+            IndexError::Full(_) => Self::configuration(FailureReason::WorkspaceNotWritable, error.to_string()),
+            IndexError::Disk(_) => Self::retry(FailureReason::Internal, error.to_string()),
+            IndexError::Entry(..) => Self::permanent(FailureReason::Internal, error.to_string()),
+        }
     }
 }
 
@@ -160,9 +180,51 @@ impl From<WorkspaceError> for StepError {
             WorkspaceError::NotWritable { .. } => Self::configuration(FailureReason::WorkspaceNotWritable, message),
             WorkspaceError::Foreign { .. } => Self::configuration(FailureReason::WorkspaceForeign, message),
             WorkspaceError::Damaged { .. } => Self::configuration(FailureReason::WorkspaceLost, message),
+            WorkspaceError::Io { source, .. } if workspace::lasts(&source) => Self::configuration(
+                FailureReason::WorkspaceNotWritable,
+                format!("{message}: free space, or let the worker write there"),
+            ),
             WorkspaceError::Locked { .. } | WorkspaceError::Io { .. } => {
                 Self::retry(FailureReason::WorkspaceNotWritable, message)
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_workspace_that_is_full_or_read_only_stalls_at_once_and_a_hiccup_is_tried_again() {
+        let os = io::Error::from_raw_os_error;
+        let in_store = |code| object_store::Error::Generic {
+            store: "LocalFileSystem",
+            source: Box::new(os(code)),
+        };
+        let errors = [
+            ("no space left", io::Error::other(in_store(28)), Exit::Configuration),
+            ("quota exceeded", io::Error::other(in_store(122)), Exit::Configuration),
+            (
+                "read-only",
+                io::Error::other(io::Error::other(in_store(30))),
+                Exit::Configuration,
+            ),
+            ("not ours", io::Error::other(os(13)), Exit::Configuration),
+            ("input/output error", io::Error::other(in_store(5)), Exit::Retry),
+            ("anything", io::Error::other("it would not"), Exit::Retry),
+        ];
+        for (what, source, exit) in errors {
+            let path = "ledger/contacts".to_owned();
+            let error = StepError::from(WorkspaceError::Io { path, source });
+            assert_eq!(
+                (error.reason, error.exit),
+                (FailureReason::WorkspaceNotWritable, exit),
+                "{what}"
+            );
+            assert!(error.message.contains("ledger/contacts"), "{error}");
         }
     }
 }

@@ -9,7 +9,7 @@ use futures::StreamExt;
 
 use super::{
     Job,
-    error::StepError,
+    error::{StepError, secret_missing},
     index::{Index, Kind},
     notes::Notes,
     plan::Plan,
@@ -19,7 +19,7 @@ use crate::{
     api::phase_run::{Delta, FailureReason},
     lifecycle::book,
     mapping::Mapping,
-    source::{Item, Source, both::Both, files::FilesSource},
+    source::{Item, Source, SourceError, both::Both, files::FilesSource},
     workspace::{Line, Manifest},
 };
 
@@ -55,7 +55,16 @@ pub fn source(job: &Job) -> Result<Arc<dyn Source>, StepError> {
             Some(FilesSource::new(store, prefix))
         }
     };
-    let source: Arc<dyn Source> = match (job.apis.open(spec, &job.scratch)?, files) {
+    let api = job.apis.open(spec, &job.scratch).map_err(|error| match error {
+        SourceError::SecretMissing { key } => {
+            let (api, secret) = spec
+                .api()
+                .map_or(("the source", ""), |(api, secret)| (api, &secret.name));
+            secret_missing(api, &key, secret, &job.apis.secrets, job.home.is_laptop())
+        }
+        error => error.into(),
+    })?;
+    let source: Arc<dyn Source> = match (api, files) {
         (Some(api), Some(files)) => Arc::new(Both { api, files }),
         (Some(api), None) => api,
         (None, Some(files)) => Arc::new(files),
@@ -250,7 +259,7 @@ impl Changes {
     fn shrunk(&self) -> Option<String> {
         (!self.shrunk.is_empty()).then(|| {
             format!(
-                "more than 5 % vanished from the source: {}; a cut-off export? push the whole export again, or retry from-extract where it is meant",
+                "more than 5 % vanished from the source: {}; was the export cut off?",
                 self.shrunk.join(", ")
             )
         })

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use super::{
     Job,
     error::StepError,
-    index::{Index, Kind, plain},
+    index::{Index, Kind, encode},
     load::{content_digest, ledger_entry},
     lookups::{self, Finder, Known},
     matches::{self, Matched},
@@ -233,8 +233,12 @@ impl Loader<'_> {
                 .collect(),
             kept: values.len() - values.iter().filter(|(field, _)| ours.contains_key(field)).count(),
         };
-        self.index
-            .put(Kind::Wanted, &self.object.name, &id.to_be_bytes(), plain(&wanted))?;
+        self.index.put(
+            Kind::Wanted,
+            &self.object.name,
+            &id.to_be_bytes(),
+            encode(Kind::Wanted, &wanted)?,
+        )?;
         Ok(())
     }
 
@@ -253,9 +257,10 @@ impl Loader<'_> {
         if self.shards[shard].is_empty() {
             return Ok(());
         }
+        let mut ended = Vec::new();
         while self.in_flight.len() >= self.shards.len() {
             if let Some(done) = self.in_flight.join_next().await {
-                self.settle(joined(done)?).await?;
+                ended.push(joined(done)?);
             }
         }
         let batch = std::mem::take(&mut self.shards[shard]);
@@ -270,6 +275,10 @@ impl Loader<'_> {
             uid: self.uid,
         };
         self.in_flight.spawn(async move { sender.send(batch).await });
+        // booked while Odoo is at the next one: the server is the limit and is not to wait for our disk
+        for batch in ended {
+            self.settle(batch).await?;
+        }
         Ok(())
     }
 
@@ -354,7 +363,7 @@ impl Loader<'_> {
             status.objects = vec![ObjectReport {
                 name: self.object.name.clone(),
                 book: *book,
-                verification: None,
+                ..ObjectReport::default()
             }];
         });
     }

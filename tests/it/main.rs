@@ -11,4 +11,5 @@ mod odoo_records;
 mod pipz;
 mod platform;
 mod reports;
+mod room;
 mod steps;
