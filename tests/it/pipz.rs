@@ -520,7 +520,7 @@ fn bench(simulator: &Simulator, files: bool) -> Bench {
     if files {
         source["files"] = json!({"path": "exports/"});
     }
-    let bench = Bench::from(source, json!({"extends": "pipz-to-odoo"}));
+    let bench = Bench::from(&source, json!({"extends": "pipz-to-odoo"}));
     let secrets = bench.root.path().join("secret");
     std::fs::create_dir_all(&secrets).unwrap();
     std::fs::write(secrets.join("apiKey"), "K-publica\n").unwrap();

@@ -36,7 +36,7 @@ async fn a_fourth_platform_is_one_small_file_and_goes_all_the_way() {
     tokio::spawn(async move { axum::serve(listener, Router::new().route("/people", get(people))).await });
     let _ = rustls::crypto::ring::default_provider().install_default();
 
-    let mut bench = Bench::from(json!({"account": "acme"}), serde_json::from_str(MAPPING).unwrap());
+    let mut bench = Bench::from(&json!({"account": "acme"}), serde_json::from_str(MAPPING).unwrap());
     let secrets = bench.root.path().join("secret");
     bench.apis = Apis {
         connectors: &[fourth::CONNECTOR],

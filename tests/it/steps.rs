@@ -38,11 +38,11 @@ pub struct Bench {
 
 impl Bench {
     fn new(mapping: serde_json::Value) -> Self {
-        Self::from(json!({"account": "acme", "files": {"path": "exports/"}}), mapping)
+        Self::from(&json!({"account": "acme", "files": {"path": "exports/"}}), mapping)
     }
 
     /// With a source of its own.
-    pub fn from(source: serde_json::Value, mapping: serde_json::Value) -> Self {
+    pub fn from(source: &serde_json::Value, mapping: serde_json::Value) -> Self {
         let root = tempfile::tempdir().unwrap();
         let spec: MigrationSpec = serde_json::from_value(json!({
             "mappingSpecRef": {"name": "pipz"},
