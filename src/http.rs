@@ -33,9 +33,9 @@ impl Secret {
         Self(word.trim().to_owned())
     }
 
-    /// The word itself, for the wire alone.
+    /// The word, to be sent to the server it is for and nowhere else.
     #[must_use]
-    pub fn reveal(&self) -> &str {
+    pub fn word(&self) -> &str {
         &self.0
     }
 }

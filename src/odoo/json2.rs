@@ -1,108 +1,54 @@
-//! Odoo's JSON-2 API (19 and later) over HTTPS. What an answer means is decided by [`classify`], which is pure.
-
-use std::time::Duration;
+//! Odoo's JSON-2 API (19 and later). What an answer means is decided by [`classify`], which is pure.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use reqwest::{
-    Client, Response, Url,
-    header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER},
-};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use serde_json::Value;
 
-use super::rpc::{Args, Rpc, RpcError};
-pub use crate::http::Secret;
-use crate::http::{self, PROBE, bounded, redirected, retry_after, root_cause, shape};
+use super::{
+    http::{Http, Secret, Server, bounded, is_conflict, of_the_way, retry_after, shape, unreachable},
+    rpc::{Args, Rpc, RpcError},
+};
 
-/// Where an Odoo is and how to speak to it.
-#[derive(Clone, Debug)]
-pub struct Json2Options {
-    /// Base address, such as `https://acme.odoo.com`.
-    pub url: String,
-    /// Database; empty where the server knows by its address.
-    pub database: String,
-    /// API key of the migration user.
-    pub api_key: Secret,
-    /// Lets http and unverified certificates pass.
-    pub insecure: bool,
-    /// CA certificates (PEM) to trust beside the well-known ones.
-    pub ca_pem: Option<Vec<u8>>,
-    /// A call may take this long; what happened then is unknown.
-    pub timeout: Duration,
-}
-
-impl Json2Options {
-    /// Options with the usual timeout of 120 s.
-    #[must_use]
-    pub fn new(url: &str, database: &str, api_key: Secret) -> Self {
-        Self {
-            url: url.to_owned(),
-            database: database.to_owned(),
-            api_key,
-            insecure: false,
-            ca_pem: None,
-            timeout: Duration::from_mins(2),
-        }
-    }
-}
+/// The name of this API in messages.
+const API: &str = "JSON-2 API (Odoo 19)";
 
 /// A connection to a real Odoo.
 #[derive(Debug)]
 pub struct Json2 {
-    client: Client,
-    base: Url,
+    http: Http,
     /// With the key in it, marked sensitive; sent with calls only.
     headers: HeaderMap,
-    timeout: Duration,
 }
 
 impl Json2 {
     /// Prepares the connection; nothing is sent yet.
     ///
     /// # Errors
-    /// [`RpcError::Unreachable`] where the options cannot work: a bad address, http without `insecure`, a broken certificate.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "the key is not left behind in the caller's hands"
-    )]
-    pub fn new(options: Json2Options) -> Result<Self, RpcError> {
-        let base = http::base_url(&options.url, options.insecure, "https://acme.odoo.com").map_err(unreachable)?;
-        let headers = call_headers(&options).map_err(unreachable)?;
-        let client = http::client(options.insecure, options.ca_pem.as_deref()).map_err(unreachable)?;
+    /// [`RpcError::Unreachable`] where it cannot work: a bad address, http without `insecure`, a broken certificate.
+    pub fn new(server: &Server, api_key: &Secret) -> Result<Self, RpcError> {
         Ok(Self {
-            client,
-            base,
-            headers,
-            timeout: options.timeout,
+            http: Http::new(server)?,
+            headers: call_headers(server, api_key).map_err(unreachable)?,
         })
-    }
-
-    async fn answer(&self, request: reqwest::RequestBuilder, timeout: Duration) -> Result<Value, RpcError> {
-        let sent = request.timeout(timeout).send().await;
-        let response = sent.map_err(|error| failure(&error, timeout))?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let body = Response::bytes(response)
-            .await
-            .map_err(|error| failure(&error, timeout))?;
-        classify(status, &headers, &body, Timestamp::now())
     }
 }
 
 #[async_trait]
 impl Rpc for Json2 {
     async fn call(&self, model: &str, method: &str, args: Args) -> Result<Value, RpcError> {
-        let url = http::below(&self.base, &["json", "2", model, method]);
-        self.answer(
-            self.client.post(url).headers(self.headers.clone()).json(&args),
-            self.timeout,
-        )
-        .await
+        let request = self.http.post(&["json", "2", model, method]);
+        let answer = self
+            .http
+            .send(request.headers(self.headers.clone()).json(&args))
+            .await?;
+        classify(answer.status, &answer.headers, &answer.body, Timestamp::now())
     }
 
     async fn version(&self) -> Result<String, RpcError> {
-        let url = http::below(&self.base, &["web", "version"]);
-        let answer = self.answer(self.client.get(url), PROBE).await?;
-        let version = answer["version"].as_str().map(bounded);
+        let answer = self.http.send(self.http.get(&["web", "version"])).await?;
+        let said = classify(answer.status, &answer.headers, &answer.body, Timestamp::now())?;
+        let version = said["version"].as_str().map(bounded);
         version.ok_or_else(|| RpcError::Unknown {
             message: "/web/version names no version".to_owned(),
         })
@@ -126,7 +72,7 @@ pub fn classify(status: u16, headers: &HeaderMap, body: &[u8], now: Timestamp) -
         .and_then(|json| Some((json["name"].as_str()?.to_owned(), bounded(json["message"].as_str()?))));
     Err(match said {
         Some((name, message)) => of_odoo(status, &name, message, headers, now),
-        None => of_the_way(status, headers, now),
+        None => of_the_way(status, headers, API, now),
     })
 }
 
@@ -135,6 +81,7 @@ fn of_odoo(status: u16, name: &str, message: String, headers: &HeaderMap, now: T
     match status {
         401 => RpcError::Unauthorized,
         403 => RpcError::Forbidden { message },
+        404 if name.ends_with(".MissingError") => RpcError::Missing { message },
         404 => RpcError::NotFound { message },
         409 => RpcError::Conflict,
         429 => RpcError::Throttled {
@@ -149,79 +96,21 @@ fn of_odoo(status: u16, name: &str, message: String, headers: &HeaderMap, now: T
             name: bounded(name),
             message,
         },
-        _ => of_the_way(status, headers, now),
+        _ => of_the_way(status, headers, API, now),
     }
 }
 
-/// An error of a proxy, of the web server, or of Odoo's HTTP layer.
-fn of_the_way(status: u16, headers: &HeaderMap, now: Timestamp) -> RpcError {
-    let shape = shape(status, headers);
-    match status {
-        300..=399 => RpcError::NotFound {
-            message: redirected(&shape, headers),
-        },
-        401 => RpcError::Unauthorized,
-        403 => RpcError::Forbidden {
-            message: format!("{shape}, not from Odoo: something in between refuses"),
-        },
-        404 | 405 => RpcError::NotFound {
-            message: format!("{shape}: no such database, or no JSON-2 API (Odoo 19) here"),
-        },
-        413 => RpcError::Rejected {
-            name: "413".to_owned(),
-            message: "the call is too large".to_owned(),
-        },
-        429 => RpcError::Throttled {
-            retry_after: retry_after(headers, now),
-        },
-        503 if headers.contains_key(RETRY_AFTER) => RpcError::Throttled {
-            retry_after: retry_after(headers, now),
-        },
-        _ => RpcError::Unknown { message: shape },
-    }
-}
-
-/// Whether `PostgreSQL` refused because of another transaction; nothing was committed then.
-fn is_conflict(name: &str, message: &str) -> bool {
-    name.ends_with("SerializationFailure")
-        || name.ends_with("DeadlockDetected")
-        || message.contains("could not serialize access")
-        || message.contains("deadlock detected")
-}
-
-fn call_headers(options: &Json2Options) -> Result<HeaderMap, &'static str> {
-    let mut key = HeaderValue::from_str(&format!("bearer {}", options.api_key.reveal()))
+fn call_headers(server: &Server, api_key: &Secret) -> Result<HeaderMap, &'static str> {
+    let mut key = HeaderValue::from_str(&format!("bearer {}", api_key.word()))
         .map_err(|_| "the API key holds characters that no key has")?;
     key.set_sensitive(true);
     let mut headers = HeaderMap::from_iter([(AUTHORIZATION, key)]);
-    if !options.database.is_empty() {
-        let database = HeaderValue::from_str(&options.database)
+    if !server.database.is_empty() {
+        let database = HeaderValue::from_str(&server.database)
             .map_err(|_| "the name of the database holds characters that no header can carry")?;
         headers.insert("x-odoo-database", database);
     }
     Ok(headers)
-}
-
-fn unreachable(message: impl Into<String>) -> RpcError {
-    RpcError::Unreachable {
-        message: message.into(),
-    }
-}
-
-/// A call that got no whole answer. Only where no connection came about did it certainly not reach Odoo.
-fn failure(error: &reqwest::Error, timeout: Duration) -> RpcError {
-    let message = root_cause(error);
-    if error.is_connect() || error.is_builder() {
-        return unreachable(message);
-    }
-    if error.is_timeout() {
-        return RpcError::Unknown {
-            message: format!("timeout after {} s", timeout.as_secs_f64()),
-        };
-    }
-    RpcError::Unknown {
-        message: format!("the connection broke: {message}"),
-    }
 }
 
 #[cfg(test)]

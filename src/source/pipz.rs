@@ -180,7 +180,7 @@ impl Api {
     fn request(&self, way: Authentication, segments: &[&str], parameters: &[(&str, &str)]) -> RequestBuilder {
         let mut url = http::below(&self.base, segments);
         url.query_pairs_mut().extend_pairs(parameters);
-        let (key, secret) = (self.options.key.reveal(), self.options.secret.reveal());
+        let (key, secret) = (self.options.key.word(), self.options.secret.word());
         let request = match way {
             Authentication::Query => {
                 url.query_pairs_mut()

@@ -243,7 +243,7 @@ impl Wire {
     /// A refusal without keys: a server may quote what it was asked.
     fn redacted(&self, refusal: Refusal) -> Refusal {
         let clean = |text: String| {
-            let hidden = self.hidden.iter().map(Secret::reveal).filter(|word| !word.is_empty());
+            let hidden = self.hidden.iter().map(Secret::word).filter(|word| !word.is_empty());
             hidden.fold(text, |text, word| text.replace(word, "***"))
         };
         match refusal {

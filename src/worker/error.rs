@@ -81,7 +81,7 @@ pub fn of_rpc(error: &RpcError) -> StepError {
     match error {
         RpcError::Unauthorized => StepError::configuration(
             Reason::DestinationUnauthorized,
-            "Odoo refuses the API key (401): put a valid one into the key apiKey of the destination's Secret, then retry",
+            "Odoo refuses the API key (401): put a valid one into the key apiKey of the destination's Secret (over XML-RPC its user's name into login, or a valid password), then retry",
         ),
         RpcError::Forbidden { message } => StepError::configuration(
             Reason::DestinationForbidden,
@@ -92,8 +92,12 @@ pub fn of_rpc(error: &RpcError) -> StepError {
         RpcError::NotFound { message } => StepError::configuration(
             Reason::DestinationNotFound,
             format!(
-                "Odoo does not know what was asked for (404): {message}; check url and database, and that the server is Odoo 19 or later"
+                "Odoo does not know what was asked for (404): {message}; check url and database, and that the server is an Odoo"
             ),
+        ),
+        RpcError::Missing { .. } => StepError::retry(
+            Reason::DestinationUnavailable,
+            "a record that was there a moment ago is gone from Odoo: somebody else removes records; it is tried again",
         ),
         RpcError::Rejected { name, .. } => StepError::permanent(
             Reason::Internal,
@@ -122,17 +126,26 @@ pub fn of_rpc(error: &RpcError) -> StepError {
     }
 }
 
-/// A key that is not there, and how to make it where this attempt lives. `folder` is where its Secret lies.
+/// A key that is not there, in words, and the keys to make, where this attempt lives. `folder` is where the Secret lies.
 #[must_use]
-pub fn secret_missing(whose: &str, key: &str, secret: &str, folder: &Path, laptop: bool) -> StepError {
+pub fn secret_missing(
+    whose: &str,
+    folder: &Path,
+    secret: &str,
+    (key, keys): (&str, &[&str]),
+    laptop: bool,
+) -> StepError {
     let how = if laptop {
-        format!("write it into the file {}", folder.join(key).display())
+        // the last is the one that is not there
+        let file = keys.last().copied().unwrap_or_default();
+        format!("write it into the file {}", folder.join(file).display())
     } else {
-        format!("make it with: kubectl create secret generic {secret} --from-file={key}=FILE")
+        let files = keys.join("=FILE --from-file=");
+        format!("make it with: kubectl create secret generic {secret} --from-file={files}=FILE")
     };
     StepError::configuration(
         FailureReason::SecretMissing,
-        format!("{whose} needs the key {key} in the Secret {secret}: {how}"),
+        format!("{whose} needs the key {key}, in the Secret {secret}: {how}"),
     )
 }
 

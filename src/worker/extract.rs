@@ -60,7 +60,7 @@ pub fn source(job: &Job) -> Result<Arc<dyn Source>, StepError> {
             let (api, secret) = spec
                 .api()
                 .map_or(("the source", ""), |(api, secret)| (api, &secret.name));
-            secret_missing(api, &key, secret, &job.apis.secrets, job.home.is_laptop())
+            secret_missing(api, &job.apis.secrets, secret, (&key, &[&key]), job.home.is_laptop())
         }
         error => error.into(),
     })?;

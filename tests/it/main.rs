@@ -10,6 +10,7 @@ mod odoo_parity;
 mod odoo_records;
 mod pipz;
 mod platform;
+mod real;
 mod reports;
 mod room;
 mod steps;

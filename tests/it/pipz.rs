@@ -601,7 +601,7 @@ async fn what_stands_in_the_way_of_an_api_is_said_with_what_to_do() {
     let (reason, message) = failure(&with.step(Step::Discover, None).await.1);
     assert_eq!(reason, FailureReason::SecretMissing);
     assert!(
-        message.contains("pipz needs the key apiSecret in the Secret pipz"),
+        message.contains("pipz needs the key apiSecret, in the Secret pipz"),
         "{message}"
     );
     std::fs::write(with.root.path().join("secret/apiSecret"), "S-errada").unwrap();

@@ -46,7 +46,7 @@ impl Fourth {
         url.query_pairs_mut().append_pair("after", after);
         let answer = self
             .wire
-            .get(|| self.wire.client.get(url.clone()).bearer_auth(self.token.reveal()))
+            .get(|| self.wire.client.get(url.clone()).bearer_auth(self.token.word()))
             .await;
         let body = answer.map_err(|refusal| SourceError::Unavailable {
             place: self.base.to_string(),
