@@ -107,6 +107,7 @@ async fn step(home: &Arc<Room>, root: &Path, phase: Step, plan: Option<String>) 
             secret: root.join("secret"),
             ca: root.join("ca"),
         },
+        apis: crmferry::source::Apis::new(root.join("none")),
         scratch: root.to_owned(),
         stop: CancellationToken::new(),
         now: jiff::Timestamp::now,

@@ -3,7 +3,7 @@
 //! The map (details and invariants in `docs/architecture.md`):
 //! - [`api`]: the resource types. [`model`]: records, keys, digests.
 //! - [`mapping`]: the language, pure. [`lifecycle`]: what comes next, pure. [`report`]: outcomes for people, pure.
-//! - [`source`], [`odoo`], [`workspace`]: the three edges. [`worker`]: the steps, where they meet.
+//! - [`source`], [`odoo`], [`workspace`]: the three edges; [`http`]: what clients share. [`worker`]: the steps, where they meet.
 //! - [`operator`]: the same steps as Jobs on a cluster. [`cli`]: the same life on a laptop, and the plugin.
 //!
 //! Start at [`lifecycle`]: `next` decides everything that happens, and both executors only carry it out.
@@ -11,6 +11,7 @@
 pub mod api;
 pub mod chain;
 pub mod cli;
+pub mod http;
 pub mod lifecycle;
 pub mod mapping;
 pub mod model;

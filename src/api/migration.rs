@@ -74,14 +74,67 @@ pub struct LocalRef {
 
 /// Where records come from. The platform is the mapping's.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[x_kube(validation = Rule::new("has(self.files) || has(self.pipz)").message("records come from files, from an API (pipz), or from both: say at least one"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Source {
     /// Short name of the source account; part of every external id. Immutable.
     #[schemars(length(min = 1, max = 30), regex(pattern = r"^[a-z0-9]{1,30}$"))]
     #[x_kube(validation = Rule::new("self == oldSelf").message("the account is immutable: it is part of every external id"))]
     pub account: String,
-    /// Export files in the workspace.
-    pub files: Files,
+    /// Export files in the workspace: alone, or beside an API for the objects that it lacks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<Files>,
+    /// The API of Pipz. Where it and a file both have an object, the API answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pipz: Option<Pipz>,
+}
+
+impl Source {
+    /// Folder of the export files below the Migration's folder, where there are any.
+    #[must_use]
+    pub fn files_path(&self) -> Option<&str> {
+        self.files.as_ref().map(|files| files.path.as_str())
+    }
+
+    /// The API that is asked, by its word in the spec, and the Secret it is asked with.
+    #[must_use]
+    pub fn api(&self) -> Option<(&'static str, &LocalRef)> {
+        self.pipz.as_ref().map(|pipz| ("pipz", &pipz.secret_ref))
+    }
+}
+
+/// The API of a Pipz account.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[x_kube(validation = Rule::new("self.insecure || !has(self.url) || self.url.startsWith('https://')").message("url must begin with https:// unless insecure is true"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Pipz {
+    /// Base address; `https://<account>.pipz.io` where not said. `/api/v1` follows it unless it has a path of its own, such as
+    /// `https://api.pipz.io/v1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512), regex(pattern = r"^https?://[^\s/?#@]+(/[^\s?#@]*)?$"))]
+    pub url: Option<String>,
+    /// Secret with the keys `apiKey` and `apiSecret`.
+    pub secret_ref: LocalRef,
+    /// How the keys are sent.
+    #[serde(default)]
+    pub authentication: Authentication,
+    /// Calls per minute; 120 where not said. Fewer are made while the server is under strain or asks for patience.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 60000))]
+    pub calls_per_minute: Option<i32>,
+    /// Lets http and unverified TLS pass. For tests.
+    #[serde(default)]
+    pub insecure: bool,
+}
+
+/// How keys are sent.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub enum Authentication {
+    /// In the query of each address.
+    #[default]
+    Query,
+    /// As user and password of HTTP Basic.
+    Basic,
 }
 
 /// Export files in the workspace: one CSV or JSON Lines file per source object, named after it.

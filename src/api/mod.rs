@@ -72,6 +72,8 @@ pub const EVIDENCE_KEY: &str = "evidence";
 pub const WORKSPACE_DIR: &str = "/workspace";
 /// Where a worker's pod has Odoo's Secret, a file a key; empty where there is no such Secret.
 pub const ODOO_SECRET_DIR: &str = "/secrets/odoo";
+/// Where a worker's pod has the Secret of the source's API, a file a key; empty where there is no such Secret.
+pub const SOURCE_SECRET_DIR: &str = "/secrets/source";
 /// Where a worker's pod has the CA certificates of `caBundle`, in a file called as the key.
 pub const CA_DIR: &str = "/ca";
 /// Where a worker's pod keeps what dies with it.

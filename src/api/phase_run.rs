@@ -321,6 +321,8 @@ pub enum FailureReason {
     WorkspaceLost,
     /// The source cannot be read.
     SourceUnavailable,
+    /// The source's API refuses the keys.
+    SourceUnauthorized,
     /// More than 5 % vanished from the source.
     SourceShrunk,
     /// Rejects, failures or mismatches over `accept`.

@@ -159,6 +159,7 @@ async fn shapes(folder: &Path) -> Result<BTreeMap<String, SourceShape>, Error> {
                 place: object.place,
                 fields: object.fields,
                 samples,
+                ..SourceShape::default()
             },
         );
     }

@@ -7,9 +7,10 @@ use kube::Client;
 
 use super::{error::Error, signals};
 use crate::{
-    api::{CA_DIR, ODOO_SECRET_DIR, SCRATCH_DIR, WORKSPACE_DIR},
+    api::{CA_DIR, ODOO_SECRET_DIR, SCRATCH_DIR, SOURCE_SECRET_DIR, WORKSPACE_DIR},
     chain::Chain,
     lifecycle::Exit,
+    source::Apis,
     worker::{
         self, Start,
         destination::Door,
@@ -33,6 +34,9 @@ pub struct Args {
     /// Folder of Odoo's Secret, a file a key.
     #[arg(long, value_name = "DIR", default_value = ODOO_SECRET_DIR)]
     pub secrets: PathBuf,
+    /// Folder of the Secret of the source's API, a file a key.
+    #[arg(long, value_name = "DIR", default_value = SOURCE_SECRET_DIR)]
+    pub source_secrets: PathBuf,
     /// Folder of the CA certificates.
     #[arg(long, value_name = "DIR", default_value = CA_DIR)]
     pub ca: PathBuf,
@@ -83,6 +87,7 @@ async fn start(args: Args) -> Result<Start, Error> {
             secret: args.secrets,
             ca: args.ca.join(key.unwrap_or_default()),
         },
+        apis: Apis::new(args.source_secrets),
         scratch: args.scratch,
         stop,
         now: Timestamp::now,

@@ -34,7 +34,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     api::mapping_spec::{FieldType, Finding, MappingSpecSpec, OnConflict, OnMissing, OnNew, OnSourceDelete, Platform},
-    model::{Digest, OdooModel, OdooValue, Record, Reference, Rejection, SourceKey},
+    model::{DeclaredField, Digest, OdooModel, OdooValue, Record, Reference, Rejection, SourceKey},
     odoo::models::Models,
 };
 
@@ -67,6 +67,8 @@ pub struct SourceShape {
     pub place: String,
     /// Field names.
     pub fields: Vec<String>,
+    /// Those of them that are custom, as far as the source declares it.
+    pub custom: Vec<DeclaredField>,
     /// Up to 1,000 records: CEL is tried on them.
     pub samples: Vec<Record>,
 }

@@ -144,6 +144,7 @@ pub(super) fn compiled_with(yaml: &str, source: &[(&str, &[&str], Value)]) -> Co
                     .flatten()
                     .map(|sample| record(sample.clone()))
                     .collect(),
+                ..SourceShape::default()
             };
             ((*name).to_owned(), shape)
         })

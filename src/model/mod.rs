@@ -1,11 +1,13 @@
 //! Records, values, keys, digests. Pure.
 
+pub mod declared;
 pub mod digest;
 pub mod ids;
 pub mod number;
 pub mod record;
 pub mod value;
 
+pub use declared::{DeclaredField, DeclaredType};
 pub use digest::Digest;
 pub use ids::{ExternalId, OdooModel, SourceKey};
 pub use record::{Record, Rejection, Value};

@@ -1,48 +1,20 @@
 //! The way to an Odoo server over HTTP, whichever of its APIs is spoken: TLS, time, size, and what stands in between.
 
-use std::{error::Error as _, fmt, time::Duration};
+use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
+use jiff::Timestamp;
 use reqwest::{
     Client, RequestBuilder, Response, Url,
-    header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER},
-    redirect::Policy,
-    tls::Certificate,
+    header::{HeaderMap, RETRY_AFTER},
 };
 
 use super::rpc::RpcError;
-
-/// Longest message of an error, in characters.
-const MESSAGE: usize = 300;
+pub use crate::http::Secret;
+use crate::http::{PROBE, base_url, below, client, redirected, root_cause};
+pub(super) use crate::http::{bounded, retry_after, shape};
 
 /// Longest answer that is read, unpacked; Odoo's own bound for what it is sent.
 const LONGEST: usize = 128 << 20;
-
-/// Connecting, and asking for the version, may take this long.
-pub(super) const PROBE: Duration = Duration::from_secs(10);
-
-/// A word that must not be seen: it prints as `***`.
-#[derive(Clone)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Takes the word in, without the white space that files end with.
-    #[must_use]
-    pub fn new(word: &str) -> Self {
-        Self(word.trim().to_owned())
-    }
-
-    /// The word, to be sent to Odoo and nowhere else.
-    pub(super) fn word(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
 
 /// Where an Odoo is and how to reach it.
 #[derive(Clone, Debug)]
@@ -92,19 +64,8 @@ pub(super) struct Answer {
 impl Http {
     /// Prepares the client; nothing is sent yet.
     pub fn new(server: &Server) -> Result<Self, RpcError> {
-        let base = base_url(&server.url, server.insecure).map_err(unreachable)?;
-        let mut client = Client::builder()
-            .user_agent(concat!("crmferry/", env!("CARGO_PKG_VERSION")))
-            .https_only(!server.insecure)
-            .tls_danger_accept_invalid_certs(server.insecure)
-            .redirect(Policy::none())
-            .connect_timeout(PROBE);
-        if let Some(pem) = &server.ca_pem {
-            let bundle = Certificate::from_pem_bundle(pem)
-                .map_err(|_| unreachable("the CA bundle is not a list of PEM certificates"))?;
-            client = client.tls_certs_merge(bundle);
-        }
-        let client = client.build().map_err(|error| unreachable(root_cause(&error)))?;
+        let base = base_url(&server.url, server.insecure, "https://acme.odoo.com").map_err(unreachable)?;
+        let client = client(server.insecure, server.ca_pem.as_deref()).map_err(unreachable)?;
         Ok(Self {
             client,
             base,
@@ -114,20 +75,12 @@ impl Http {
 
     /// A call of the API, to be filled.
     pub fn post(&self, segments: &[&str]) -> RequestBuilder {
-        self.client.post(self.address(segments)).timeout(self.timeout)
+        self.client.post(below(&self.base, segments)).timeout(self.timeout)
     }
 
     /// A look that must be answered soon.
     pub fn get(&self, segments: &[&str]) -> RequestBuilder {
-        self.client.get(self.address(segments)).timeout(PROBE)
-    }
-
-    fn address(&self, segments: &[&str]) -> Url {
-        let mut url = self.base.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(segments);
-        }
-        url
+        self.client.get(below(&self.base, segments)).timeout(PROBE)
     }
 
     /// Sends a request and reads the whole answer, whatever its status.
@@ -194,70 +147,6 @@ pub(super) fn is_conflict(name: &str, message: &str) -> bool {
         || message.contains("deadlock detected")
 }
 
-fn redirected(shape: &str, headers: &HeaderMap) -> String {
-    let to = headers
-        .get(LOCATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|to| Url::parse(to).ok());
-    match to {
-        // The origin alone: paths and queries of a login page may carry what nobody should see.
-        Some(to) => format!(
-            "{shape}: it redirects to {}",
-            bounded(&to.origin().ascii_serialization())
-        ),
-        None => format!("{shape}: it redirects elsewhere"),
-    }
-}
-
-/// `502 text/html`.
-pub(super) fn shape(status: u16, headers: &HeaderMap) -> String {
-    let kind = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or("without a type");
-    let kind = kind.split(';').next().unwrap_or(kind).trim();
-    format!("{status} {}", kind.chars().take(60).collect::<String>())
-}
-
-/// Seconds, or a date.
-pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let at = rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
-    let wait = at.duration_since(now).max(SignedDuration::ZERO);
-    Duration::try_from(wait).ok()
-}
-
-/// One line of bounded length.
-pub(super) fn bounded(text: &str) -> String {
-    let line: String = text
-        .trim()
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(MESSAGE + 1)
-        .collect();
-    if line.chars().count() <= MESSAGE {
-        return line;
-    }
-    line.chars().take(MESSAGE - 1).chain(['…']).collect()
-}
-
-fn base_url(text: &str, insecure: bool) -> Result<Url, &'static str> {
-    let url = Url::parse(text).map_err(|_| "the url is not an address such as https://acme.odoo.com")?;
-    match url.scheme() {
-        "https" => {}
-        "http" if insecure => {}
-        "http" => return Err("the url must begin with https:// (insecure lets http pass)"),
-        _ => return Err("the url must begin with https://"),
-    }
-    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
-        return Err("the url may hold neither a user nor a query: the key comes from a Secret");
-    }
-    Ok(url)
-}
-
 pub(super) fn unreachable(message: impl Into<String>) -> RpcError {
     RpcError::Unreachable {
         message: message.into(),
@@ -278,15 +167,6 @@ fn failure(error: &reqwest::Error, timeout: Duration) -> RpcError {
     RpcError::Unknown {
         message: format!("the connection broke: {message}"),
     }
-}
-
-/// The innermost cause; the outer ones quote the address.
-fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause = error.source();
-    while let Some(deeper) = cause.and_then(std::error::Error::source) {
-        cause = Some(deeper);
-    }
-    cause.map_or_else(|| "no cause given".to_owned(), |cause| bounded(&cause.to_string()))
 }
 
 #[cfg(test)]

@@ -21,7 +21,10 @@ use tokio::{
 };
 
 use super::rpc::{Args, Rpc, RpcError};
-use crate::api::migration::{Limits, Profile};
+use crate::{
+    api::migration::{Limits, Profile},
+    http::next_pause,
+};
 
 /// Times a call waits where Odoo asks for patience.
 const PATIENCE: u32 = 8;
@@ -29,11 +32,6 @@ const PATIENCE: u32 = 8;
 const CONFLICTS: u32 = 5;
 /// A call that takes longer than this shows a server under strain; Odoo kills it at 120 s.
 const STRAINED: Duration = Duration::from_secs(20);
-/// The adaptive pause starts here, and ends when it falls below.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
-/// The adaptive pause does not grow beyond this.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
 /// How hard an Odoo may be pressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitSettings {
@@ -229,16 +227,6 @@ impl Tries {
 
 fn is_strained(answer: &Result<Value, RpcError>, took: Duration) -> bool {
     took > STRAINED || matches!(answer, Err(RpcError::Throttled { .. } | RpcError::Unknown { .. }))
-}
-
-/// The pause between calls: twice as long under strain, half as long when all is well.
-fn next_pause(pause: Duration, strained: bool) -> Duration {
-    if strained {
-        return (pause * 2).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
-    }
-    Some(pause / 2)
-        .filter(|shorter| *shorter >= SHORTEST_PAUSE)
-        .unwrap_or_default()
 }
 
 /// Takes a call off the running ones, however it ends.

@@ -18,6 +18,7 @@ use kube::{Resource, ResourceExt, api::ObjectMeta};
 use super::{Error, WorkerSettings};
 use crate::api::{
     self, EVIDENCE_KEY, LABEL_MANAGED_BY, LABEL_MIGRATION, LABEL_PHASE, MANAGED_BY, Migration, PhaseRun, PhaseRunSpec,
+    migration::LocalRef,
 };
 
 /// Name of the one container of a worker's pod.
@@ -210,19 +211,15 @@ fn volumes(migration: &Migration, settings: &WorkerSettings) -> Vec<(Volume, Vol
                 read_only: None,
             });
         }),
-        mounted("odoo", api::ODOO_SECRET_DIR, true, |volume| {
-            volume.secret = Some(SecretVolumeSource {
-                secret_name: Some(odoo.secret_ref.name.clone()),
-                optional: Some(true),
-                default_mode: None,
-                items: None,
-            });
-        }),
+        secret("odoo", api::ODOO_SECRET_DIR, &odoo.secret_ref),
         mounted("scratch", api::SCRATCH_DIR, false, |volume| {
             volume.empty_dir = Some(sized(&settings.scratch_size));
         }),
         mounted("tmp", "/tmp", false, |volume| volume.empty_dir = Some(sized(TMP_SIZE))),
     ];
+    if let Some((_, keys)) = migration.spec.source.api() {
+        volumes.push(secret("source", api::SOURCE_SECRET_DIR, keys));
+    }
     if let Some(bundle) = &odoo.ca_bundle {
         let reference = &bundle.config_map_key_ref;
         volumes.push(mounted("ca", api::CA_DIR, true, |volume| {
@@ -239,6 +236,18 @@ fn volumes(migration: &Migration, settings: &WorkerSettings) -> Vec<(Volume, Vol
         }));
     }
     volumes
+}
+
+/// A Secret as files, a file a key.
+fn secret(name: &str, path: &str, keys: &LocalRef) -> (Volume, VolumeMount) {
+    mounted(name, path, true, |volume| {
+        volume.secret = Some(SecretVolumeSource {
+            secret_name: Some(keys.name.clone()),
+            optional: Some(true),
+            default_mode: None,
+            items: None,
+        });
+    })
 }
 
 fn mounted(name: &str, path: &str, read_only: bool, source: impl FnOnce(&mut Volume)) -> (Volume, VolumeMount) {
@@ -326,6 +335,23 @@ mod tests {
             json!({"secretName": "odoo", "optional": true})
         );
         assert_eq!(pod["volumes"][2]["emptyDir"]["sizeLimit"], "2Gi");
+    }
+
+    #[test]
+    fn the_keys_of_an_api_are_files_too_and_may_be_missing() {
+        let mut with_api = migration(&json!(null));
+        with_api.spec.source.pipz = Some(serde_json::from_value(json!({"secretRef": {"name": "pipz"}})).unwrap());
+        let found: Vec<_> = volumes(&with_api, &WorkerSettings::default())
+            .into_iter()
+            .filter(|(volume, _)| volume.name == "source")
+            .map(|(volume, mount)| serde_json::to_value((volume.secret, mount)).unwrap())
+            .collect();
+        assert_eq!(
+            found,
+            [
+                json!([{"secretName": "pipz", "optional": true}, {"name": "source", "mountPath": "/secrets/source", "readOnly": true}])
+            ]
+        );
     }
 
     #[test]

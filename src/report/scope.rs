@@ -1,6 +1,9 @@
 //! The scope of a Migration, as discovery found it: what people read before they confirm. Pure.
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+};
 
 use serde::Serialize;
 
@@ -27,6 +30,9 @@ pub struct Scope {
     pub grade: Option<char>,
     /// Records of each source object.
     pub records: BTreeMap<String, i64>,
+    /// Objects of which that is not counted: the source says so, or there are at least so many.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub about: BTreeSet<String>,
     /// Objects in load order.
     pub objects: Vec<PlannedObject>,
     /// Findings, most severe first.
@@ -61,7 +67,8 @@ pub fn markdown(scope: &Scope) -> String {
         writeln!(text, "{line}").expect("writing to a String cannot fail");
     }
     for (object, records) in &scope.records {
-        writeln!(text, "| {object} | {records} |").expect("writing to a String cannot fail");
+        let about = if scope.about.contains(object) { "about " } else { "" };
+        writeln!(text, "| {object} | {about}{records} |").expect("writing to a String cannot fail");
     }
     text.push_str("\n## Objects, in load order\n\n| object | model |\n|---|---|\n");
     for object in &scope.objects {
@@ -124,15 +131,15 @@ mod tests {
             odoo: "Odoo 19.0 over JSON-2".into(),
             compatibility: (7, 12),
             grade: None,
-            records: BTreeMap::from([("contact".into(), 3)]),
+            records: BTreeMap::from([("contact".into(), 3), ("deal".into(), 9)]),
+            about: BTreeSet::from(["deal".into()]),
             objects: Vec::new(),
             findings: vec![finding(Severity::Warning, "later"), finding(Severity::Error, "first")],
             estimate_seconds: 60,
         };
         let text = markdown(&scope);
         assert!(text.find("first").unwrap() < text.find("later").unwrap());
-        assert!(
-            text.contains("| contact | 3 |") && text.contains("7 of 12") && text.contains("to Odoo 19.0 over JSON-2")
-        );
+        assert!(text.contains("| contact | 3 |") && text.contains("| deal | about 9 |") && text.contains("7 of 12"));
+        assert!(text.contains("to Odoo 19.0 over JSON-2"));
     }
 }

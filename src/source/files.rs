@@ -20,9 +20,11 @@ use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore};
 
 use self::csv::Csv;
 use self::jsonl::JsonLines;
+/// Reads the JSON of one record as a line of JSON Lines is read: nothing is altered, what cannot be kept is told.
+pub(super) use self::jsonl::parse as record;
 use self::text::{Decoder, Layout, Survey};
 use self::window::Window;
-use super::{Item, Source, SourceError, SourceObject};
+use super::{Item, Items, Source, SourceError, SourceObject};
 use crate::model::Rejection;
 
 /// How many lines of a JSON Lines file tell its fields.
@@ -183,6 +185,7 @@ impl FilesSource {
             fields: reading.fields().await?,
             place: file.meta.location.to_string(),
             bytes: Some(file.meta.size),
+            live: false,
         })
     }
 }
@@ -197,7 +200,7 @@ impl Source for FilesSource {
         Ok(objects)
     }
 
-    async fn read(&self, object: &str) -> Result<BoxStream<'static, Result<Item, SourceError>>, SourceError> {
+    async fn read(&self, object: &str) -> Result<Items, SourceError> {
         let mut files = self.files().await?;
         let file = files.remove(object).ok_or_else(|| SourceError::Missing {
             place: format!("{}/{object}.csv (or .jsonl)", self.prefix),
@@ -287,7 +290,7 @@ impl Reading {
         Ok(())
     }
 
-    fn items(self) -> BoxStream<'static, Result<Item, SourceError>> {
+    fn items(self) -> Items {
         stream::try_unfold(Box::new(self), |mut reading| async move {
             let item = reading.next().await?;
             Ok(item.map(|item| (item, reading)))

@@ -38,13 +38,13 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
     let destination = job.destination().await?;
     let lock = destination.lock(job, &plan, &mapping).await?;
 
-    let (manifest, delta) = extract::snapshot(job, &mapping).await?;
+    let (manifest, delta) = extract::snapshot(job, &plan, &mapping).await?;
     job.heart.update(|status| status.delta = Some(delta.clone()));
     within_bounds(&delta, job.migration.spec.cutover.max_delta)?;
     all_objects(job, &destination, &plan, &mapping, &manifest, &lock).await?;
     record(job, &mut facts, |facts, now| facts.drained = Some(now));
 
-    let (_, delta) = extract::snapshot(job, &mapping).await?;
+    let (_, delta) = extract::snapshot(job, &plan, &mapping).await?;
     if !quiet(&delta) {
         return Err(not_quiet(&format!(
             "{} source records changed and {} went while the cutover drained: stop all writing in the source first",

@@ -20,7 +20,7 @@ use crate::{api::phase_run::Delta, mapping::Mapping, model::Digest, workspace::M
 pub async fn run(job: &Job) -> Result<(), StepError> {
     let plan = job.plan().await?;
     let mapping = plan.compiled()?;
-    let (manifest, delta) = extract::snapshot(job, &mapping).await?;
+    let (manifest, delta) = extract::snapshot(job, &plan, &mapping).await?;
     job.heart.update(|status| status.delta = Some(delta.clone()));
     if quiet(&delta) && already_loaded(job, &manifest).await? {
         return Ok(());
@@ -68,13 +68,13 @@ pub async fn all_objects(
     let mut all: Vec<Loaded> = Vec::new();
     for (place, object) in mapping.objects.iter().enumerate() {
         let last = place + 1 == mapping.objects.len();
-        all.push(load::object_into_odoo(&scene, object, last).await?);
+        all.push(Box::pin(load::object_into_odoo(&scene, object, last)).await?);
         tell(job, &all);
     }
     // every object is there now: what was left open is filled
     for (place, object) in mapping.objects.iter().enumerate() {
         if all[place].report.book.deferred > 0 {
-            all[place] = load::object_into_odoo(&scene, object, true).await?;
+            all[place] = Box::pin(load::object_into_odoo(&scene, object, true)).await?;
             tell(job, &all);
         }
     }

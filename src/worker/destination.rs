@@ -15,15 +15,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Job,
-    error::{StepError, of_rpc},
+    error::{StepError, of_rpc, secret_missing},
     heart::{Heart, Pulse},
     plan::Plan,
 };
 use crate::{
-    api::{
-        Migration,
-        phase_run::{Failure, FailureReason},
-    },
+    api::phase_run::{Failure, FailureReason},
     lifecycle::{Exit, verbs::Command},
     mapping::Mapping,
     model::OdooModel,
@@ -154,7 +151,7 @@ impl Destination {
                         XmlRpc::look(&server).await?;
                     }
                     let told = (key, keys);
-                    return Err(missing(secret, &job.migration, told, job.home.is_laptop()));
+                    return Err(missing(job, secret, told));
                 }
             }
         }
@@ -360,21 +357,9 @@ fn words(folder: &Path) -> Words {
     }
 }
 
-fn missing(folder: &Path, migration: &Migration, (key, keys): (&str, &[&str]), laptop: bool) -> StepError {
-    let secret = &migration.spec.destination.odoo.secret_ref.name;
-    let how = if laptop {
-        // the last is the one that is not there
-        let file = keys.last().copied().unwrap_or_default();
-        format!("write it into the file {}", folder.join(file).display())
-    } else {
-        let namespace = migration.metadata.namespace.as_deref().unwrap_or_default();
-        let files = keys.join("=FILE --from-file=");
-        format!("make it with: kubectl create secret generic {secret} -n {namespace} --from-file={files}=FILE")
-    };
-    StepError::configuration(
-        FailureReason::SecretMissing,
-        format!("odoo needs the key {key}, in the Secret {secret}: {how}"),
-    )
+fn missing(job: &Job, folder: &Path, keys: (&str, &[&str])) -> StepError {
+    let secret = &job.migration.spec.destination.odoo.secret_ref.name;
+    secret_missing("odoo", folder, secret, keys, job.cluster_namespace())
 }
 
 fn certificates(file: &Path, wanted: bool) -> Result<Option<Vec<u8>>, StepError> {

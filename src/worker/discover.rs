@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::StreamExt;
-
 use super::{
     Job,
     destination::Destination,
@@ -20,10 +18,10 @@ use crate::{
     args,
     lifecycle::{size, verbs::Command},
     mapping::{Compiled, Mapping, Merged, SourceShape, World, compile, merge},
-    model::Digest,
+    model::{DeclaredField, Digest, Record},
     odoo::models::{self, Models},
     report::scope,
-    source::{Item, Source, SourceObject},
+    source::{Lacking, Preflight, Sample, Source, SourceObject},
     workspace::Marker,
 };
 
@@ -41,7 +39,10 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
     let merged = mapping_spec(job).await?;
     let module = module(job, &merged);
     claim(job, &merged, &module).await?;
-    let source = look_at_source(job).await?;
+    let Looked {
+        seen: source,
+        findings: told,
+    } = look_at_source(job, &merged.spec).await?;
     let destination = job.destination().await?;
     let version = destination.rpc.version().await?;
     let odoo = format!("Odoo {version} {}", destination.spoken);
@@ -65,7 +66,10 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
     if let Some(mapping) = &mapping {
         findings.extend(rights(&destination, mapping).await?);
     }
-    findings.sort_by(|a, b| (a.severity, &a.path, &a.code).cmp(&(b.severity, &b.path, &b.code)));
+    findings.extend(told);
+    // what the source lacks first: the status has room for the first few alone
+    let place = |finding: &Finding| !finding.path.starts_with("source[");
+    findings.sort_by(|a, b| (a.severity, place(a), &a.path, &a.code).cmp(&(b.severity, place(b), &b.path, &b.code)));
 
     let plan = Plan {
         worker_version: env!("CARGO_PKG_VERSION").into(),
@@ -74,6 +78,11 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         external_id_module: module,
         mapping_digest: merged.digest.clone(),
         models: trimmed(&models, &merged.spec),
+        live: source
+            .iter()
+            .filter(|(_, seen)| seen.live)
+            .map(|(name, _)| name.clone())
+            .collect(),
         spec: merged.spec.clone(),
     };
     let counts = source.iter().map(|(name, seen)| (name.clone(), seen.records)).collect();
@@ -86,6 +95,11 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         compatibility,
         grade,
         records: counts,
+        about: source
+            .iter()
+            .filter(|(_, seen)| !seen.exact)
+            .map(|(name, _)| name.clone())
+            .collect(),
         objects: planned(mapping.as_ref()),
         findings: findings.clone(),
         estimate_seconds: seconds,
@@ -176,21 +190,31 @@ async fn claim(job: &Job, merged: &Merged, module: &str) -> Result<(), StepError
 struct Seen {
     shape: SourceShape,
     records: i64,
+    /// Every record was counted.
+    exact: bool,
+    /// An API has it.
+    live: bool,
 }
 
-async fn look_at_source(job: &Job) -> Result<BTreeMap<String, Seen>, StepError> {
+/// What was seen of the source, and what is to be said of it.
+struct Looked {
+    seen: BTreeMap<String, Seen>,
+    findings: Vec<Finding>,
+}
+
+async fn look_at_source(job: &Job, spec: &MappingSpecSpec) -> Result<Looked, StepError> {
     let source = extract::source(job)?;
     let objects = source.objects().await?;
+    let Preflight { mut findings, lacking } = source.preflight().await?;
     if objects.is_empty() {
-        return Err(StepError::configuration(
-            FailureReason::ExportMissing,
-            format!(
-                "there is no export in {} yet: {}",
-                job.migration.spec.source.files.path,
-                job.command(Command::Push)
-            ),
-        ));
+        return Err(nothing_there(job, &lacking));
     }
+    findings.extend(exports_needed(
+        job.migration.spec.source.files_path(),
+        spec,
+        &objects,
+        &lacking,
+    ));
     let mut seen = BTreeMap::new();
     for object in objects {
         let name = object.name.clone();
@@ -199,28 +223,99 @@ async fn look_at_source(job: &Job) -> Result<BTreeMap<String, Seen>, StepError> 
             status.progress.object.clone_from(&name);
             status.progress.summary = format!("looks at {name}");
         });
-        seen.insert(name, look_at(&source, object).await?);
+        seen.insert(name, look_at(&*source, object).await?);
     }
-    Ok(seen)
+    Ok(Looked { seen, findings })
+}
+
+/// Neither a file nor the API has anything.
+fn nothing_there(job: &Job, lacking: &[Lacking]) -> StepError {
+    let refused = lacking
+        .iter()
+        .find(|lacking| lacking.name == "contact")
+        .or_else(|| lacking.first());
+    let api = refused.map(|lacking| {
+        format!(
+            "the API offers nothing ({}: {}): is its url right?",
+            lacking.name, lacking.why
+        )
+    });
+    let Some(path) = job.migration.spec.source.files_path() else {
+        return StepError::configuration(FailureReason::SourceUnavailable, api.unwrap_or_default());
+    };
+    let push = format!("there is no export in {path} yet: {}", job.command(Command::Push));
+    let message = api.map_or_else(|| push.clone(), |api| format!("{api}; {push}"));
+    StepError::configuration(FailureReason::ExportMissing, message)
+}
+
+/// What the mapping reads and nobody offers.
+fn exports_needed(
+    files: Option<&str>,
+    spec: &MappingSpecSpec,
+    objects: &[SourceObject],
+    lacking: &[Lacking],
+) -> Vec<Finding> {
+    let wanted: BTreeSet<&str> = spec
+        .objects
+        .iter()
+        .flatten()
+        .filter_map(|object| object.source.as_ref()?.object.as_deref())
+        .collect();
+    let missing = lacking.iter().filter(|lacking| {
+        wanted.contains(lacking.name.as_str()) && !objects.iter().any(|object| object.name == lacking.name)
+    });
+    missing
+        .map(|Lacking { name, why, columns }| {
+            let place = match files {
+                Some(path) => format!("push it into {path} as {name}.csv or {name}.jsonl"),
+                None => format!("give the Migration source.files and push it as {name}.csv or {name}.jsonl"),
+            };
+            Finding {
+                severity: Severity::Warning,
+                code: "ExportNeeded".into(),
+                path: format!("source[{name}]"),
+                message: format!(
+                    "the API does not offer {name} ({why}), so nothing of it moves: export it, {place}, with the columns {}",
+                    columns.join(", ")
+                ),
+            }
+        })
+        .collect()
 }
 
 async fn look_at(source: &dyn Source, object: SourceObject) -> Result<Seen, StepError> {
-    let mut shape = SourceShape {
-        place: object.place,
-        fields: object.fields,
-        samples: Vec::new(),
-    };
-    let mut records = 0;
-    let mut items = source.read(&object.name).await?;
-    while let Some(item) = items.next().await {
-        records += 1;
-        if let Item::Record(record) = item?
-            && shape.samples.len() < SAMPLES
-        {
-            shape.samples.push(record);
+    let Sample {
+        records: samples,
+        custom,
+        count: records,
+        exact,
+    } = source.sample(&object.name, SAMPLES).await?;
+    Ok(Seen {
+        shape: shape(object.place, object.fields, custom, samples),
+        records,
+        exact,
+        live: object.live,
+    })
+}
+
+/// The shape of an object: the fields that are declared, and where an API told of one row only, those of all samples.
+fn shape(place: String, mut fields: Vec<String>, custom: Vec<DeclaredField>, samples: Vec<Record>) -> SourceShape {
+    let mut known: BTreeSet<String> = fields.iter().cloned().collect();
+    let names = custom
+        .iter()
+        .map(|field| &field.name)
+        .chain(samples.iter().flat_map(Record::keys));
+    for name in names {
+        if known.insert(name.clone()) {
+            fields.push(name.clone());
         }
     }
-    Ok(Seen { shape, records })
+    SourceShape {
+        place,
+        fields,
+        custom,
+        samples,
+    }
 }
 
 /// The models that a spec names, and those its lookups go through.

@@ -1,5 +1,7 @@
 //! Why a step could not go on, in the closed words of `FailureReason`, and how the process ends.
 
+use std::path::Path;
+
 use crate::{
     api::phase_run::{Failure, FailureReason},
     chain::Chain,
@@ -124,6 +126,30 @@ pub fn of_rpc(error: &RpcError) -> StepError {
     }
 }
 
+/// A key that is not there, in words, and the keys to make, where this attempt lives: in a namespace, or
+/// on a laptop. `folder` is where the Secret lies.
+#[must_use]
+pub fn secret_missing(
+    whose: &str,
+    folder: &Path,
+    secret: &str,
+    (key, keys): (&str, &[&str]),
+    namespace: Option<&str>,
+) -> StepError {
+    let how = if let Some(namespace) = namespace {
+        let files = keys.join("=FILE --from-file=");
+        format!("make it with: kubectl create secret generic {secret} -n {namespace} --from-file={files}=FILE")
+    } else {
+        // the last is the one that is not there
+        let file = keys.last().copied().unwrap_or_default();
+        format!("write it into the file {}", folder.join(file).display())
+    };
+    StepError::configuration(
+        FailureReason::SecretMissing,
+        format!("{whose} needs the key {key}, in the Secret {secret}: {how}"),
+    )
+}
+
 impl From<RpcError> for StepError {
     fn from(error: RpcError) -> Self {
         of_rpc(&error)
@@ -152,7 +178,11 @@ impl From<SourceError> for StepError {
         match error {
             SourceError::Missing { .. } => Self::configuration(FailureReason::ExportMissing, message),
             SourceError::Unusable { .. } => Self::configuration(FailureReason::SourceUnavailable, message),
-            SourceError::Io { .. } => Self::retry(FailureReason::SourceUnavailable, message),
+            SourceError::Io { .. } | SourceError::Unavailable { .. } => {
+                Self::retry(FailureReason::SourceUnavailable, message)
+            }
+            SourceError::Unauthorized { .. } => Self::configuration(FailureReason::SourceUnauthorized, message),
+            SourceError::SecretMissing { .. } => Self::configuration(FailureReason::SecretMissing, message),
         }
     }
 }

@@ -1,20 +1,25 @@
 //! Extract: every source object that the plan reads, as it comes, into a snapshot.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use futures::StreamExt;
 
 use super::{
     Job,
-    error::StepError,
+    error::{StepError, secret_missing},
     index::{Index, Kind},
+    notes::Notes,
+    plan::Plan,
     reader::print_of,
 };
 use crate::{
     api::phase_run::{Delta, FailureReason},
     lifecycle::book,
     mapping::Mapping,
-    source::{Item, Source, files::FilesSource},
+    source::{Item, Source, SourceError, both::Both, files::FilesSource},
     workspace::{Line, Manifest},
 };
 
@@ -29,7 +34,7 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         job.workspace.drop_ledgers().await?;
     }
     let mapping = plan.compiled()?;
-    let (manifest, delta) = snapshot(job, &mapping).await?;
+    let (manifest, delta) = snapshot(job, &plan, &mapping).await?;
     job.heart.update(|status| {
         status.delta = Some(delta);
         status.totals.read = i64::try_from(manifest.total()).unwrap_or(i64::MAX);
@@ -37,13 +42,41 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
     Ok(())
 }
 
-/// The export folder of the Migration.
+/// Where the Migration's records come from: export files, an API, or both.
 ///
 /// # Errors
-/// When its path leaves the workspace.
-pub fn source(job: &Job) -> Result<FilesSource, StepError> {
-    let (store, prefix) = job.workspace.exports(&job.migration.spec.source.files.path)?;
-    Ok(FilesSource::new(store, prefix))
+/// When the path of the files leaves the workspace, or the API cannot be opened.
+pub fn source(job: &Job) -> Result<Arc<dyn Source>, StepError> {
+    let spec = &job.migration.spec.source;
+    let files = match spec.files_path() {
+        None => None,
+        Some(path) => {
+            let (store, prefix) = job.workspace.exports(path)?;
+            Some(FilesSource::new(store, prefix))
+        }
+    };
+    let api = job.apis.open(spec, &job.scratch).map_err(|error| match error {
+        SourceError::SecretMissing { key } => {
+            let (api, secret) = spec
+                .api()
+                .map_or(("the source", ""), |(api, secret)| (api, &secret.name));
+            secret_missing(api, &job.apis.secrets, secret, (&key, &[&key]), job.cluster_namespace())
+        }
+        error => error.into(),
+    })?;
+    let source: Arc<dyn Source> = match (api, files) {
+        (Some(api), Some(files)) => Arc::new(Both { api, files }),
+        (Some(api), None) => api,
+        (None, Some(files)) => Arc::new(files),
+        (None, None) => {
+            return Err(StepError::configuration(
+                FailureReason::SourceUnavailable,
+                "the source has neither files nor an API: add source.files to the Migration",
+            ));
+        }
+    };
+    job.heart.watch_source(source.clone());
+    Ok(source)
 }
 
 /// Reads the source into a new snapshot and says how it differs from the one before. Where nothing differs the one
@@ -51,7 +84,7 @@ pub fn source(job: &Job) -> Result<FilesSource, StepError> {
 ///
 /// # Errors
 /// As [`run`].
-pub async fn snapshot(job: &Job, mapping: &Mapping) -> Result<(Manifest, Delta), StepError> {
+pub async fn snapshot(job: &Job, plan: &Plan, mapping: &Mapping) -> Result<(Manifest, Delta), StepError> {
     let source = source(job)?;
     let there: BTreeSet<String> = source.objects().await?.into_iter().map(|object| object.name).collect();
     let wanted: BTreeSet<&str> = mapping
@@ -59,9 +92,11 @@ pub async fn snapshot(job: &Job, mapping: &Mapping) -> Result<(Manifest, Delta),
         .iter()
         .map(|object| object.source_object.as_str())
         .collect();
+    still_offered(job, plan, &there, &wanted)?;
     let before = job.workspace.latest_snapshot().await?;
     let mut index = Index::create(&job.scratch)?;
     let mut changes = Changes::default();
+    let mut notes = Notes::default();
     let mut writer = job.workspace.begin_snapshot().await?;
     let mut read = 0_i64;
     for name in wanted {
@@ -81,15 +116,20 @@ pub async fn snapshot(job: &Job, mapping: &Mapping) -> Result<(Manifest, Delta),
                 object.push(&line).await?;
                 count += 1;
                 read += 1;
-                if read % 1_000 == 0 {
-                    progress(job, name, read);
+                if read % PROGRESS == 0 {
+                    notes.take(name, source.notes());
+                    progress(job, name, read, &notes);
                 }
             }
         }
+        notes.take(name, source.notes());
         object.finish().await?;
         changes.end(name, before.as_ref().map_or(0, |before| before.count(name)), count);
     }
-    progress(job, "", read);
+    progress(job, "", read, &notes);
+    if !plan.live.is_empty() {
+        notes.store(job).await?;
+    }
     // whoever asked for reading again after that means it
     if let Some(shrunk) = changes.shrunk().filter(|_| !job.spec.orders.rebuild) {
         return Err(StepError::permanent(FailureReason::SourceShrunk, shrunk));
@@ -111,12 +151,33 @@ pub async fn snapshot(job: &Job, mapping: &Mapping) -> Result<(Manifest, Delta),
     Ok((manifest, delta))
 }
 
-fn progress(job: &Job, object: &str, read: i64) {
+/// Records between two words on how far it is: an API may give two a second.
+const PROGRESS: i64 = 20;
+
+/// What the API offered at discovery and offers no more is not empty: nothing is read then. Whoever asks for reading again
+/// after that means it.
+fn still_offered(job: &Job, plan: &Plan, there: &BTreeSet<String>, wanted: &BTreeSet<&str>) -> Result<(), StepError> {
+    let mut lost = plan
+        .live
+        .iter()
+        .filter(|name| wanted.contains(name.as_str()) && !there.contains(*name));
+    match lost.next().filter(|_| !job.spec.orders.rebuild) {
+        None => Ok(()),
+        Some(name) => Err(StepError::retry(
+            FailureReason::SourceUnavailable,
+            format!(
+                "the API offered {name} at discovery and does not now: it is tried again; retry from-extract where it is meant"
+            ),
+        )),
+    }
+}
+
+fn progress(job: &Job, object: &str, read: i64, notes: &Notes) {
     job.heart.update(|status| {
         "extract".clone_into(&mut status.progress.step);
         object.clone_into(&mut status.progress.object);
         status.progress.done = read;
-        status.progress.summary = format!("{read} read");
+        status.progress.summary = format!("{read} read{}", notes.words());
         status.totals.read = read;
     });
 }

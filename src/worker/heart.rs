@@ -21,6 +21,7 @@ use crate::{
     },
     chain::Chain,
     lifecycle::fence::Fence,
+    source::Source,
 };
 
 /// Time between two beats.
@@ -45,6 +46,7 @@ struct Shared {
     /// Why the API server does not take what we report.
     refusal: Mutex<Option<Failure>>,
     pulse: Mutex<Option<Arc<dyn Pulse>>>,
+    source: Mutex<Option<Arc<dyn Source>>>,
     born: Instant,
     stop: CancellationToken,
     over: CancellationToken,
@@ -75,6 +77,7 @@ impl Heart {
             fence: Mutex::new(Fence::default()),
             refusal: Mutex::new(None),
             pulse: Mutex::new(None),
+            source: Mutex::new(None),
             born: Instant::now(),
             stop,
             over: CancellationToken::new(),
@@ -99,6 +102,20 @@ impl Heart {
     /// Lets reports tell of calls to Odoo.
     pub fn watch(&self, pulse: Arc<dyn Pulse>) {
         *lock(&self.shared.pulse) = Some(pulse);
+    }
+
+    /// Lets reports tell of trouble with the source.
+    pub fn watch_source(&self, source: Arc<dyn Source>) {
+        *lock(&self.shared.source) = Some(source);
+    }
+
+    /// What is wrong with the source right now.
+    fn source_trouble(&self) -> Option<Failure> {
+        let message = lock(&self.shared.source).as_ref()?.trouble()?;
+        Some(Failure {
+            reason: FailureReason::SourceUnavailable,
+            message,
+        })
     }
 
     /// Whether anything may still be sent to Odoo: nobody told us to stop, and a successor cannot have begun.
@@ -158,7 +175,8 @@ impl Heart {
                 let pulse = lock(&self.shared.pulse).clone();
                 let oldest = pulse.as_ref().and_then(|pulse| pulse.oldest_call());
                 status.progress.call_seconds = oldest.map_or(0, |age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
-                status.failure = pulse.and_then(|pulse| pulse.trouble());
+                let trouble = pulse.and_then(|pulse| pulse.trouble());
+                status.failure = trouble.or_else(|| self.source_trouble());
             }
             status.clone()
         };

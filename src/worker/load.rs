@@ -78,10 +78,10 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         manifest: &manifest,
         lock: &lock,
     };
-    let status = job.migration.status.as_ref();
-    let states = status.map_or(&[][..], |status| status.objects.as_slice());
+    let before = job.migration.status.as_ref();
+    let states = before.map_or(&[][..], |before| before.objects.as_slice());
     let last_call = all_others_are_there(&mapping, object, states);
-    let loaded = object_into_odoo(&scene, object, last_call).await?;
+    let loaded = Box::pin(object_into_odoo(&scene, object, last_call)).await?;
     let last = mapping.objects.last().is_some_and(|last| last.name == object.name);
     if last && loaded.is_sound() {
         // an object begins when all before it are verified: the snapshot is in Odoo, whole

@@ -17,6 +17,7 @@ pub mod load;
 mod loader;
 pub mod lookups;
 pub mod matches;
+mod notes;
 pub mod outcome;
 pub mod plan;
 pub mod reader;
@@ -43,6 +44,7 @@ use crate::{
         Exit,
         verbs::{self, Command, Target},
     },
+    source::Apis,
     workspace::{Manifest, Workspace},
 };
 use destination::{Destination, Door};
@@ -65,6 +67,8 @@ pub struct Job {
     pub workspace: Workspace,
     /// The way to Odoo.
     pub door: Door,
+    /// The way to the source's API.
+    pub apis: Apis,
     /// Folder for what is thrown away.
     pub scratch: PathBuf,
     /// Reports and the fence.
@@ -89,6 +93,8 @@ pub struct Start {
     pub workspace: Workspace,
     /// See [`Job::door`].
     pub door: Door,
+    /// See [`Job::apis`].
+    pub apis: Apis,
     /// See [`Job::scratch`].
     pub scratch: PathBuf,
     /// Cancelled when the process is told to stop.
@@ -149,6 +155,7 @@ async fn attempt(start: Start, heart: Heart) -> Result<(), StepError> {
         migration,
         workspace: start.workspace,
         door: start.door,
+        apis: start.apis,
         scratch: start.scratch,
         heart,
         stop: start.stop.clone(),
@@ -177,16 +184,17 @@ async fn attempt(start: Start, heart: Heart) -> Result<(), StepError> {
 /// How long a call under way may take once the process is told to stop; within the pod's grace.
 const LAST_CALL: Duration = Duration::from_secs(15);
 
+/// Each step's future on the heap: together they are larger than a thread's stack takes.
 async fn carry_out(job: &Job) -> Result<(), StepError> {
     match job.spec.phase {
-        Step::Discover => discover::run(job).await,
-        Step::Extract => extract::run(job).await,
-        Step::Rehearse => rehearse::run(job).await,
-        Step::Schema => schema::run(job).await,
-        Step::Load => load::run(job).await,
-        Step::Delta => delta::run(job).await,
-        Step::Cutover => cutover::run(job).await,
-        Step::Release => release::run(job).await,
+        Step::Discover => Box::pin(discover::run(job)).await,
+        Step::Extract => Box::pin(extract::run(job)).await,
+        Step::Rehearse => Box::pin(rehearse::run(job)).await,
+        Step::Schema => Box::pin(schema::run(job)).await,
+        Step::Load => Box::pin(load::run(job)).await,
+        Step::Delta => Box::pin(delta::run(job)).await,
+        Step::Cutover => Box::pin(cutover::run(job)).await,
+        Step::Release => Box::pin(release::run(job)).await,
     }
 }
 
@@ -195,6 +203,12 @@ impl Job {
     #[must_use]
     pub fn namespace(&self) -> &str {
         self.migration.metadata.namespace.as_deref().unwrap_or("default")
+    }
+
+    /// The same, where there is a cluster.
+    #[must_use]
+    pub fn cluster_namespace(&self) -> Option<&str> {
+        (!self.home.is_laptop()).then(|| self.namespace())
     }
 
     /// Name of the Migration.

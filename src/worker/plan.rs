@@ -1,5 +1,7 @@
 //! The plan: the compiled mapping with everything it was compiled against, stored once and pinned for the run.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -32,6 +34,9 @@ pub struct Plan {
     pub spec: MappingSpecSpec,
     /// Odoo's models as they were found, those that the mapping names.
     pub models: Models,
+    /// Source objects that the API offered: one that it offers no more is no empty one.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub live: BTreeSet<String>,
 }
 
 impl Plan {

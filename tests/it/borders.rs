@@ -29,14 +29,15 @@ const IMPURE: [&str; 14] = [
 const CLOCKS: [&str; 3] = ["Timestamp::now", "Zoned::now", "Instant::now"];
 
 /// Module, and the modules of this crate that it may use.
-const EDGES: [(&str, &[&str]); 10] = [
+const EDGES: [(&str, &[&str]); 11] = [
     ("api", &["api", "mapping"]),
     ("model", &["model"]),
     ("mapping", &["api", "mapping", "model", "odoo::models"]),
     ("lifecycle", &["api", "lifecycle", "model", "chain"]),
     ("report", &["api", "report", "model", "lifecycle", "mapping"]),
-    ("source", &["api", "model", "source", "chain"]),
-    ("odoo", &["api", "args", "chain", "mapping", "model", "odoo"]),
+    ("http", &["http"]),
+    ("source", &["api", "http", "model", "source", "chain"]),
+    ("odoo", &["api", "args", "chain", "http", "mapping", "model", "odoo"]),
     ("workspace", &["api", "model", "odoo", "source", "workspace", "chain"]),
     (
         "worker",

@@ -122,6 +122,10 @@ fn what_a_run_stands_on_is_frozen_while_it_is_under_way_and_only_then() {
     let frozen = [
         ("spec/mappingSpecRef/name", json!("other")),
         ("spec/source/files/path", json!("other/")),
+        (
+            "spec/source/pipz",
+            json!({"secretRef": {"name": "pipz"}, "authentication": "Query", "insecure": false}),
+        ),
         ("spec/workspace/persistentVolumeClaim/claimName", json!("other")),
         ("spec/mode", json!("DryRun")),
         ("spec/destination/odoo/url", json!("https://other.example")),
@@ -200,6 +204,12 @@ fn a_spec_that_cannot_be_meant_is_refused_with_a_sentence() {
         ("spec/source/files/path", json!("a/../b"), ".."),
         ("spec/source/files/path", json!("ledger/x"), "files of their own"),
         ("spec/source/files/path", json!("evidence"), "files of their own"),
+        ("spec/source", json!({"account": "acme"}), "say at least one"),
+        (
+            "spec/source/pipz",
+            json!({"secretRef": {"name": "p"}, "authentication": "Query", "insecure": false, "url": "http://acme.pipz.io"}),
+            "https://",
+        ),
         ("spec/cutover/every", json!(""), "a time such as 15m"),
         ("spec/cutover/every", json!("0s"), "a time such as 15m"),
         (

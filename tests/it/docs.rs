@@ -126,10 +126,11 @@ fn every_yaml_block_of_the_documents_parses_and_every_manifest_in_one_is_valid()
 
 #[test]
 fn the_samples_are_valid() {
-    let folder = "deploy/samples/pipz-to-odoo";
-    for file in ["mapping.yaml", "migration.yaml"] {
-        let path = format!("{folder}/{file}");
-        assert_eq!(valid_manifests(&path, &read(&path)), 1);
+    for folder in ["pipz-to-odoo", "pipz-api-to-odoo"] {
+        for file in ["mapping.yaml", "migration.yaml"] {
+            let path = format!("deploy/samples/{folder}/{file}");
+            assert_eq!(valid_manifests(&path, &read(&path)), 1);
+        }
     }
 }
 

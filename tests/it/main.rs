@@ -8,6 +8,8 @@ mod crds;
 mod docs;
 mod odoo_parity;
 mod odoo_records;
+mod pipz;
+mod platform;
 mod policies;
 mod real;
 mod reports;

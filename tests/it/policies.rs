@@ -1,34 +1,29 @@
 //! What happens to values and records that people changed, and to those that the source no longer has.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use crmferry::{
     api::phase_run::{ObjectReport, Step},
     args,
     lifecycle::{Exit, book},
-    odoo::{
-        json2::{Json2, Json2Options, Secret},
-        rpc::{Args, Rpc as _},
-    },
+    odoo::rpc::{Args, Rpc},
     worker::destination::Door,
     workspace::{Former, Why, Workspace},
 };
 use futures::TryStreamExt;
 use serde_json::{Value as Json, json};
 
-use crate::steps::{Bench, sound};
+use crate::{
+    real,
+    steps::{Bench, sound},
+};
 
 /// A person who works in Odoo; the migration's user is another.
 const ANA: i64 = 6;
 
 /// The server at `ODOO_URL`, when it is set.
-fn server() -> Option<Json2> {
-    let url = std::env::var("ODOO_URL").ok()?;
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let word = |name| std::env::var(name).unwrap_or_default();
-    let mut options = Json2Options::new(&url, &word("ODOO_DB"), Secret::new(&word("ODOO_API_KEY")));
-    options.insecure = true;
-    Some(Json2::new(options).unwrap())
+fn server() -> Option<Arc<dyn Rpc>> {
+    real::server().map(|odoo| odoo.json2())
 }
 
 /// A call of a user with a password, made for the purpose if need be: `[model, method, [argument, …]]`.
@@ -676,9 +671,9 @@ async fn a_value_left_open_is_filled_once_everything_is_there_and_what_is_not_th
     );
     let teams = bench.load("teams").await;
     sound(&[teams]);
-    let states = json!([{"name": "people", "model": "res.partner", "state": "Open"},
+    let objects_before = json!([{"name": "people", "model": "res.partner", "state": "Open"},
                         {"name": "teams", "model": "res.partner.category", "state": "Verified"}]);
-    bench.migration.status.get_or_insert_default().objects = serde_json::from_value(states).unwrap();
+    bench.migration.status.get_or_insert_default().objects = serde_json::from_value(objects_before).unwrap();
     let second = bench.load("people").await;
     sound(std::slice::from_ref(&second));
     assert_eq!((second.book.deferred, second.book.created), (0, 4), "{second:#?}");

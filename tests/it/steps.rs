@@ -17,6 +17,7 @@ use crmferry::{
         lock::{self, Acquired, Holder},
         memory::Memory,
     },
+    source::Apis,
     worker::{self, Start, destination::Door},
     workspace::Workspace,
 };
@@ -28,6 +29,7 @@ use crate::room::Room;
 /// A Migration without a cluster.
 pub(crate) struct Bench {
     pub root: tempfile::TempDir,
+    pub apis: Apis,
     pub memory: Arc<Memory>,
     /// The same, or a server.
     pub door: Door,
@@ -41,9 +43,15 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub fn new(mapping: serde_json::Value) -> Self {
+        Self::from(&json!({"account": "acme", "files": {"path": "exports/"}}), mapping)
+    }
+
+    /// With a source of its own.
+    pub fn from(source: &serde_json::Value, mapping: serde_json::Value) -> Self {
+        let root = tempfile::tempdir().unwrap();
         let spec: MigrationSpec = serde_json::from_value(json!({
             "mappingSpecRef": {"name": "pipz"},
-            "source": {"account": "acme", "files": {"path": "exports/"}},
+            "source": source,
             "destination": {"odoo": {"url": "http://odoo.invalid", "database": "crm", "secretRef": {"name": "odoo"}, "insecure": true}},
             "workspace": {"persistentVolumeClaim": {"claimName": "ferry"}},
         }))
@@ -53,7 +61,8 @@ impl Bench {
         migration.metadata.uid = Some("uid-1".into());
         let memory = Arc::new(Memory::new());
         Self {
-            root: tempfile::tempdir().unwrap(),
+            apis: Apis::new(root.path().join("secret")),
+            root,
             door: Door::Memory(memory.clone()),
             memory,
             migration,
@@ -112,6 +121,7 @@ impl Bench {
             },
             workspace: Workspace::local(self.root.path(), "default", "acme").unwrap(),
             door: self.door.clone(),
+            apis: self.apis.clone(),
             scratch: scratch.path().to_owned(),
             stop: until,
             now: jiff::Timestamp::now,

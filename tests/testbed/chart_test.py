@@ -528,6 +528,23 @@ class Policies(unittest.TestCase):
         self.let_in(self.annotate("dora", patch={"spec": {"destination": {"odoo": {"limits": {"profile": "SelfHosted"}}}}}))
         self.let_in(self.annotate("carla", patch={"spec": {"destination": {"odoo": {"url": "https://new.example"}}}}))
 
+    def test_the_secret_of_a_source_is_guarded_like_that_of_odoo(self):
+        def create(who, secret, **more):
+            new = self.migration("new")
+            new["spec"]["source"]["pipz"] = {"secretRef": {"name": secret}, **more}
+            return kubectl("create", "--dry-run=server", "-f", "-", text=json.dumps(new), config=self.people[who], check=False)
+        self.let_in(create("carla", "odoo"))
+        self.refused(create("carla", "payroll", url="https://evil.example"), "crmferry-secrets", "carla may not send the Secret payroll anywhere: needs the verb get on it")
+        kubectl("-n", NS, "patch", "migration", "acme", "--type=merge", "-p", json.dumps({"spec": {"source": {"pipz": {"secretRef": {"name": "odoo"}}}}}))
+        try:
+            for change in {"url": "https://evil.example"}, {"insecure": True}, {"secretRef": {"name": "payroll"}}, {"authentication": "Basic"}:
+                with self.subTest(change):
+                    self.refused(self.annotate("dora", patch={"spec": {"source": {"pipz": change}}}), "crmferry-secrets", "dora may not send")
+            self.let_in(self.annotate("dora", patch={"spec": {"suspend": True}}))
+            self.let_in(self.annotate("dora", patch={"spec": {"source": {"pipz": None}}}))
+        finally:
+            kubectl("-n", NS, "patch", "migration", "acme", "--type=merge", "-p", json.dumps({"spec": {"source": {"pipz": None}}}))
+
     def test_requests_are_known_verbs_with_a_nonce(self):
         for good in "retry 1", "retry from-extract k2", "cancel 2026-11-22T18:00:00Z", "rerun a.b", "replan x", "unlock 7f":
             with self.subTest(good):

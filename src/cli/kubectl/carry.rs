@@ -57,11 +57,15 @@ pub(super) async fn push(
 ) -> Result<(), Error> {
     let parcels = transfer::list(folder)?;
     let (files, bytes) = (parcels.len(), parcels.iter().map(|parcel| parcel.size).sum());
-    let path = migration.spec.source.files.path.clone();
+    let path = migration.spec.source.files_path().ok_or_else(|| {
+        Error::Usage(
+            "the Migration has no source.files: records come from the API alone, and there is nothing to push".into(),
+        )
+    })?;
     let bar = progress(&format!("pushing {files} files"), Some(bytes));
     let told = bar.clone();
     let (kept, at) = with_pod(cluster, migration, "push", image, async |pods, name| {
-        let command = ["pod-receive", &home(migration), &path];
+        let command = ["pod-receive", &home(migration), path];
         let process = exec(pods, name, &command).await?;
         deliver(process, parcels, told).await
     })

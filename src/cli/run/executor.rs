@@ -34,6 +34,7 @@ use crate::{
     },
     model::Digest,
     odoo::memory::Memory,
+    source::Apis,
     worker::{self, Start, destination::Door},
     workspace::Workspace,
 };
@@ -55,6 +56,8 @@ pub struct Setup {
     pub mapping: MappingSeen,
     /// The way to Odoo.
     pub door: Door,
+    /// The way to the source's API.
+    pub apis: Apis,
     /// The Odoo in memory, where records go there.
     pub memory: Option<Arc<Memory>>,
     /// What is asked for.
@@ -307,6 +310,7 @@ impl Executor {
             spec: spec.clone(),
             workspace: self.setup.workspace.clone(),
             door: self.setup.door.clone(),
+            apis: self.setup.apis.clone(),
             scratch: fresh_scratch(&self.setup.folder)?,
             stop: stop.clone(),
             now: Timestamp::now,

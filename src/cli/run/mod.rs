@@ -29,6 +29,7 @@ use crate::{
         status::{self, View},
         whole,
     },
+    source::Apis,
     worker::destination::Door,
     workspace::{self, Workspace},
 };
@@ -196,7 +197,10 @@ async fn open(args: &Args, manifests: &Manifests, folder: Folder, show: &mut Sho
     let mut identity = prepare::identify(found, manifest, &namespace, word, status.as_ref(), cancels)?;
     identity.uid = sealed.unwrap_or(identity.uid);
     if let Some(exports) = &args.exports {
-        prepare::push(&folder, &identity.spec.source.files.path, exports)?;
+        let path = identity.spec.source.files_path().ok_or_else(|| {
+            Error::Usage("--exports needs source.files in the manifest: the folder of the workspace they go to".into())
+        })?;
+        prepare::push(&folder, path, exports)?;
         identity.pushed = Some(Timestamp::now());
     }
     folder.put_identity(&identity)?;
@@ -206,6 +210,7 @@ async fn open(args: &Args, manifests: &Manifests, folder: Folder, show: &mut Sho
     std::fs::set_permissions(&place, std::fs::Permissions::from_mode(0o700)).map_err(Error::io("protect", &place))?;
     show.say(first_line(args, &identity, &folder));
     let (door, memory) = door(args, &identity, &folder, &workspace, status.as_ref(), show).await?;
+    let apis = apis(args, &identity)?;
     let asked = args.request.verb();
     let request = prepare::request(asked.as_deref(), status.as_ref(), Timestamp::now());
     show.say(second_line(&identity, status.as_ref(), request.as_deref()));
@@ -216,6 +221,7 @@ async fn open(args: &Args, manifests: &Manifests, folder: Folder, show: &mut Sho
         workspace,
         identity,
         door,
+        apis,
         memory,
         request,
         place: format!("{}@{}", user(), said("uname", "-n")),
@@ -284,6 +290,20 @@ async fn door(
     Ok((Door::Memory(memory.clone()), Some(memory)))
 }
 
+/// The way to the source's API: the Secret is a folder of --secrets, wherever records go.
+fn apis(args: &Args, identity: &Identity) -> Result<Apis, Error> {
+    let Some((api, secret)) = identity.spec.source.api() else {
+        return Ok(Apis::new(PathBuf::new()));
+    };
+    let secrets = args.secrets.as_ref().ok_or_else(|| {
+        Error::Usage(format!(
+            "source.{api} needs --secrets DIR: a folder with the folder {} in it, and in that a file for each key",
+            secret.name
+        ))
+    })?;
+    Ok(Apis::new(secrets.join(&secret.name)))
+}
+
 /// Whether a process ended within an attempt: it has no last report.
 fn was_killed(folder: &Folder, status: Option<&MigrationStatus>) -> Result<bool, Error> {
     let Some(attempt) = status
@@ -306,9 +326,13 @@ fn invocation(args: &Args) -> String {
             .map(|folder| format!("--workspace {}", folder.display())),
     );
     if args.destination == Destination::Odoo {
-        let secrets = args.secrets.clone().unwrap_or_default();
-        words.push(format!("--destination odoo --secrets {}", secrets.display()));
+        words.push("--destination odoo".to_owned());
     }
+    words.extend(
+        args.secrets
+            .iter()
+            .map(|secrets| format!("--secrets {}", secrets.display())),
+    );
     words.join(" ")
 }
 

@@ -31,9 +31,10 @@ pub(super) fn a_migration() -> Migration {
             },
             source: Source {
                 account: "acme".into(),
-                files: Files {
+                files: Some(Files {
                     path: "exports/".into(),
-                },
+                }),
+                pipz: None,
             },
             destination: Destination {
                 odoo: Odoo {

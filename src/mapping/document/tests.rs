@@ -21,7 +21,9 @@ fn documents_of_every_kind_are_told_apart() {
         matches!(&documents[0], Document::MappingSpec(spec) if spec.spec.extends.as_deref() == Some("pipz-to-odoo"))
     );
     assert!(matches!(&documents[1], Document::Other { kind, name } if kind == "Secret" && name == "s"));
-    assert!(matches!(&documents[2], Document::Migration(migration) if migration.spec.source.files.path == "exports/"));
+    assert!(
+        matches!(&documents[2], Document::Migration(migration) if migration.spec.source.files_path() == Some("exports/"))
+    );
     assert_eq!(documents.len(), 3);
 }
 

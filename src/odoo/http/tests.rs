@@ -20,7 +20,7 @@ fn only_https_without_a_user_passes_unless_insecure() {
         ("https://acme.odoo.com/?db=x", false, false),
         ("acme.odoo.com", true, false),
     ] {
-        assert_eq!(base_url(url, insecure).is_ok(), passes, "{url}");
+        assert_eq!(base_url(url, insecure, "x").is_ok(), passes, "{url}");
     }
 }
 

@@ -121,7 +121,11 @@ fn excess(line: &[u8]) -> Option<&'static str> {
     (line.len() > RECORD_MAX).then_some("the record is over 4 MiB")
 }
 
-fn parse(line: &[u8]) -> Result<Record, String> {
+/// Reads one record.
+///
+/// # Errors
+/// What is wrong with it, in a sentence.
+pub fn parse(line: &[u8]) -> Result<Record, String> {
     if line.contains(&0) {
         return Err("a NUL byte".into());
     }

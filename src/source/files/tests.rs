@@ -384,6 +384,7 @@ async fn the_objects_are_the_stems_of_the_export_files_and_nothing_else() {
         fields: fields.map(str::to_owned).to_vec(),
         place: place.into(),
         bytes: Some(bytes),
+        live: false,
     };
     assert_eq!(
         source.objects().await.unwrap(),

@@ -1,0 +1,347 @@
+//! What an account's API offers: one small question for each object, and what its answer means for people.
+
+use std::collections::BTreeMap;
+
+use super::{Api, Ask, LIMIT, MEMBERS, record::Catalogue};
+use crate::{
+    api::{
+        mapping_spec::{Finding, Severity},
+        migration::Authentication,
+    },
+    model::Record,
+    source::{Lacking, Preflight, SourceError, files, wire::Refusal},
+};
+
+/// The lists that are asked for.
+const LISTS: [&str; 5] = ["contact", "company", "deal", "list", "user"];
+
+/// Objects of a Pipz account, and the columns that an export of each has or should have.
+const EXPORTS: [(&str, &[&str]); 12] = [
+    (
+        "contact",
+        &[
+            "contact_id",
+            "email",
+            "name",
+            "phone",
+            "company_id",
+            "owner_id",
+            "tags",
+            "contact_custom_…",
+        ],
+    ),
+    (
+        "company",
+        &[
+            "id",
+            "name",
+            "website",
+            "email",
+            "phone",
+            "city_name",
+            "state",
+            "country_code",
+            "tags",
+            "company_custom_…",
+        ],
+    ),
+    (
+        "deal",
+        &[
+            "deal_id",
+            "name",
+            "value",
+            "stage",
+            "pipeline",
+            "status",
+            "owner",
+            "contact_email",
+            "company_name",
+            "expected_close_date",
+            "creation_date",
+            "close_date",
+            "lost_reason",
+        ],
+    ),
+    ("list", &["id", "name"]),
+    (MEMBERS, &["list_id", "contact_id"]),
+    ("user", &["id", "name", "email", "active"]),
+    ("pipeline", &["id", "name"]),
+    (
+        "stage",
+        &["id", "name", "position", "pipeline_id", "type", "probability"],
+    ),
+    (
+        "event",
+        &["id", "type", "contact_id", "occurred_at", "title", "url", "message"],
+    ),
+    (
+        "campaign",
+        &[
+            "id",
+            "name",
+            "subject",
+            "sent_at",
+            "status",
+            "html",
+            "list_ids",
+            "sent",
+            "opens",
+            "clicks",
+            "unsubscribes",
+        ],
+    ),
+    ("segment", &["id", "name", "count", "rules"]),
+    (
+        "automation",
+        &["id", "name", "status", "trigger", "conditions", "actions"],
+    ),
+];
+
+/// What the account offers.
+#[derive(Clone, Debug, Default)]
+pub struct Probed {
+    pub offered: BTreeMap<&'static str, Offered>,
+    /// Why the others are not.
+    pub refused: BTreeMap<&'static str, String>,
+    /// Custom fields of contacts.
+    pub catalogue: Catalogue,
+    /// Why there is no catalogue.
+    pub no_catalogue: Option<String>,
+}
+
+/// How an object is read.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that accounts differ in")]
+pub struct Offered {
+    /// It takes the parameters for custom values.
+    pub extras: bool,
+    /// It gives all rows, however many are asked for.
+    pub unpaged: bool,
+    /// Rows have fieldsets: one that has none is a summary.
+    pub fieldsets: bool,
+    /// Rows are summaries: each record is asked for by itself.
+    pub summary: bool,
+    /// How many records there are, if the answer says so.
+    pub total: Option<i64>,
+    /// Fields of the first row.
+    pub fields: Vec<String>,
+}
+
+/// Asks for everything once.
+pub async fn probe(api: &Api) -> Result<Probed, SourceError> {
+    let mut probed = Probed::default();
+    for kind in LISTS {
+        match list(api, kind).await {
+            Ok(offered) => drop(probed.offered.insert(kind, offered)),
+            Err(refusal) => match (kind, &refusal) {
+                ("contact", Refusal::Unauthorized) => return Err(unauthorized(api).await),
+                ("contact", Refusal::Failed(_) | Refusal::Throttled(_) | Refusal::Elsewhere(_))
+                | (_, Refusal::Throttled(_)) => {
+                    return Err(api.failed(kind, &refusal));
+                }
+                // whether there is such a thing at all is a guess: it is told, and a file may serve
+                _ => drop(probed.refused.insert(kind, refusal.words())),
+            },
+        }
+    }
+    let both = probed
+        .offered
+        .contains_key("list")
+        .then(|| probed.offered.get("contact").cloned())
+        .flatten();
+    if let Some(contact) = both {
+        let fields = ["list_id", "contact_id"].map(str::to_owned).to_vec();
+        let offered = Offered {
+            total: None,
+            summary: false,
+            fields,
+            ..contact
+        };
+        probed.offered.insert(MEMBERS, offered);
+    } else {
+        probed.refused.insert(MEMBERS, "it offers no lists".into());
+    }
+    if probed.offered.contains_key("contact") {
+        match api
+            .page(&Ask {
+                kind: "contactfields",
+                limit: 1_000,
+                ..Ask::default()
+            })
+            .await
+        {
+            Ok(page) => probed.catalogue = Catalogue::of_rows("contact", &page.rows),
+            Err(refusal) => probed.no_catalogue = Some(refusal.words()),
+        }
+    }
+    Ok(probed)
+}
+
+async fn list(api: &Api, kind: &'static str) -> Result<Offered, Refusal> {
+    let ask = Ask {
+        kind,
+        limit: 1,
+        extras: true,
+        ..Ask::default()
+    };
+    let (page, extras) = match api.page(&ask).await {
+        Err(Refusal::Refused(_)) => (api.page(&Ask { extras: false, ..ask }).await?, false),
+        answer => (answer?, true),
+    };
+    let mut offered = Offered {
+        extras,
+        unpaged: page.bare || page.rows.len() > 1,
+        total: page.total.filter(|total| *total >= 0),
+        ..Offered::default()
+    };
+    let Some(row) = page.rows.first().and_then(|row| files::record(row.as_bytes()).ok()) else {
+        return Ok(offered);
+    };
+    let Some(id) = super::reading::id_of(&row) else {
+        return Err(Refusal::Refused("200, with rows that have no id".into()));
+    };
+    offered.fieldsets = row.contains_key("fieldsets");
+    if !offered.fieldsets && matches!(kind, "contact" | "company" | "deal") {
+        offered.summary = match api.detail(kind, &id).await {
+            Ok(detail) => detail.is_ok_and(|detail| adds(&detail, &row)),
+            Err(refusal @ (Refusal::Failed(_) | Refusal::Throttled(_))) if kind == "contact" => return Err(refusal),
+            Err(_) => false,
+        };
+    }
+    offered.fields = super::record::flatten(kind, row, &Catalogue::default())
+        .record
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    Ok(offered)
+}
+
+/// Whether a detail has fields that its row lacks.
+fn adds(detail: &Record, row: &Record) -> bool {
+    detail.keys().any(|name| !row.contains_key(name))
+}
+
+/// The keys are refused: perhaps only the way they were sent.
+async fn unauthorized(api: &Api) -> SourceError {
+    let (sent, other) = match api.options.authentication {
+        Authentication::Query => ("in the query", Authentication::Basic),
+        Authentication::Basic => ("as HTTP Basic", Authentication::Query),
+    };
+    let ask = Ask {
+        kind: "contact",
+        limit: 1,
+        way: Some(other),
+        ..Ask::default()
+    };
+    if api.page(&ask).await.is_ok() {
+        return SourceError::Unauthorized {
+            message: format!(
+                "Pipz refuses the keys {sent} (401) and takes them the other way: set source.pipz.authentication to {other:?}"
+            ),
+        };
+    }
+    api.failed("contact", &Refusal::Unauthorized)
+}
+
+/// What people should know of it.
+pub fn preflight(probed: &Probed, base: &str, calls_per_minute: u32) -> Preflight {
+    let info = |object: &str, message: String| Finding {
+        severity: Severity::Info,
+        code: "SourceOffers".into(),
+        path: format!("source[{object}]"),
+        message,
+    };
+    let mut findings: Vec<Finding> = probed
+        .offered
+        .iter()
+        .map(|(name, offered)| info(name, format!("{base} offers {name}{}", size(offered, calls_per_minute))))
+        .collect();
+    findings.extend(probed.no_catalogue.iter().map(|why| {
+        info(
+            "contact",
+            format!(
+                "{base}/contactfields: {why}; custom fields are taken from the contacts, without those that nobody has"
+            ),
+        )
+    }));
+    let lacking = EXPORTS
+        .iter()
+        .filter(|(name, _)| !probed.offered.contains_key(name))
+        .map(|(name, columns)| Lacking {
+            name: (*name).to_owned(),
+            why: probed
+                .refused
+                .get(name)
+                .map_or_else(|| "it has no such call".to_owned(), Clone::clone),
+            columns,
+        });
+    Preflight {
+        findings,
+        lacking: lacking.collect(),
+    }
+}
+
+/// `: about 5000 records, about 51 calls, at least 26 s`.
+fn size(offered: &Offered, calls_per_minute: u32) -> String {
+    let Some(total) = offered.total.and_then(|total| u64::try_from(total).ok()) else {
+        return if offered.summary {
+            ": each record is asked for by itself, since rows are summaries".into()
+        } else {
+            String::new()
+        };
+    };
+    let pages = total / (LIMIT - 1) + 2;
+    let (calls, why) = if offered.summary {
+        (
+            pages + total,
+            ", since rows are summaries and each record is asked for by itself",
+        )
+    } else {
+        (pages, "")
+    };
+    let seconds = calls * 60 / u64::from(calls_per_minute.max(1));
+    format!(": about {total} records, {calls} calls, {seconds} s{why}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_an_account_names_the_objects_the_calls_and_the_exports() {
+        let contact = Offered {
+            total: Some(5_000),
+            ..Offered::default()
+        };
+        let company = Offered {
+            total: Some(10),
+            summary: true,
+            ..Offered::default()
+        };
+        let probed = Probed {
+            offered: BTreeMap::from([("contact", contact), ("company", company), ("list", Offered::default())]),
+            refused: BTreeMap::from([("deal", "it answers 404".to_owned())]),
+            no_catalogue: Some("it answers 405".into()),
+            ..Probed::default()
+        };
+        let said = preflight(&probed, "https://acme.pipz.io/api/v1", 120);
+        let text: Vec<&str> = said.findings.iter().map(|finding| finding.message.as_str()).collect();
+        assert_eq!(
+            text,
+            [
+                "https://acme.pipz.io/api/v1 offers company: about 10 records, 12 calls, 6 s, since rows are summaries and each record is asked for by itself",
+                "https://acme.pipz.io/api/v1 offers contact: about 5000 records, 52 calls, 26 s",
+                "https://acme.pipz.io/api/v1 offers list",
+                "https://acme.pipz.io/api/v1/contactfields: it answers 405; custom fields are taken from the contacts, without those that nobody has",
+            ]
+        );
+        let deal = said.lacking.iter().find(|lacking| lacking.name == "deal").unwrap();
+        assert_eq!((deal.why.as_str(), deal.columns[0]), ("it answers 404", "deal_id"));
+        assert!(
+            said.lacking
+                .iter()
+                .all(|lacking| !["contact", "company", "list"].contains(&lacking.name.as_str()))
+        );
+    }
+}

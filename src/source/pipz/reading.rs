@@ -1,0 +1,247 @@
+//! A list of Pipz as a stream of items: page by page, each record once, whatever shifts meanwhile.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use futures::{StreamExt, stream};
+
+use super::{Api, Ask, LIMIT, offer::Offered, record};
+use crate::{
+    model::{Digest, Record, Rejection, Value},
+    source::{
+        Item, Items, SourceError, files,
+        seen::Seen,
+        walk::{Next, Walk},
+        wire::Refusal,
+    },
+};
+
+/// The id of a row as text.
+pub fn id_of(row: &Record) -> Option<String> {
+    match row.get("id")? {
+        Value::String(id) if !id.trim().is_empty() => Some(id.clone()),
+        Value::Number(id) => Some(id.to_string()),
+        _ => None,
+    }
+}
+
+/// A row as it came: its identity, and the row or what is wrong with it.
+struct Row {
+    id: String,
+    read: Result<Record, String>,
+}
+
+impl Row {
+    fn of(text: &str) -> Self {
+        let read = files::record(text.as_bytes());
+        let read = read.and_then(|row| {
+            if id_of(&row).is_some() {
+                Ok(row)
+            } else {
+                Err("it has no id".into())
+            }
+        });
+        // what cannot be read is told from others by its text
+        let id = read
+            .as_ref()
+            .ok()
+            .and_then(id_of)
+            .unwrap_or_else(|| format!("#{}", Digest::of(text.as_bytes())));
+        Self { id, read }
+    }
+}
+
+/// A list being read.
+pub struct Reading {
+    api: Arc<Api>,
+    kind: String,
+    /// Only the members of this list.
+    list: Option<String>,
+    offered: Offered,
+    walk: Walk,
+    seen: Seen,
+    /// Rows of the page that are not taken yet, each with its offset.
+    rows: VecDeque<(u64, Row)>,
+    over: bool,
+}
+
+impl Reading {
+    /// At the beginning of a list.
+    pub fn new(api: Arc<Api>, kind: &str, list: Option<String>, offered: Offered) -> Result<Self, SourceError> {
+        Ok(Self {
+            seen: Seen::create(&api.options.scratch)?,
+            api,
+            kind: kind.to_owned(),
+            list,
+            walk: Walk::new(LIMIT, offered.unpaged),
+            offered,
+            rows: VecDeque::new(),
+            over: false,
+        })
+    }
+
+    /// As a stream.
+    pub fn items(self) -> Items {
+        stream::try_unfold(Box::new(self), |mut reading| async move {
+            let item = reading.next().await?;
+            Ok(item.map(|item| (item, reading)))
+        })
+        .boxed()
+    }
+
+    async fn next(&mut self) -> Result<Option<Item>, SourceError> {
+        loop {
+            if let Some((offset, row)) = self.rows.pop_front() {
+                if let Some(item) = self.item(offset, row).await? {
+                    return Ok(Some(item));
+                }
+                continue;
+            }
+            if self.over {
+                return Ok(None);
+            }
+            self.turn_page().await?;
+        }
+    }
+
+    async fn turn_page(&mut self) -> Result<(), SourceError> {
+        let offset = self.walk.offset();
+        let ask = Ask {
+            kind: &self.kind,
+            offset,
+            limit: LIMIT,
+            // of members no more than the id is wanted
+            extras: self.offered.extras && self.list.is_none(),
+            list: self.list.as_deref(),
+            way: None,
+        };
+        let page = self
+            .api
+            .page(&ask)
+            .await
+            .map_err(|refusal| self.api.failed(&self.kind, &refusal))?;
+        let rows: Vec<Row> = page.rows.iter().map(|row| Row::of(row)).collect();
+        let ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
+        let overlap = self.walk.overlap(&ids);
+        let first_round = self.walk.is_first_round();
+        let mut new = 0;
+        for (place, row) in (offset..).zip(rows).skip(overlap) {
+            if self.seen.insert(&row.id)? {
+                new += 1;
+                self.rows.push_back((place, row));
+            } else if first_round {
+                self.api
+                    .note(row.id, "Repeated", "the list gave this row more than once");
+            }
+        }
+        match self.walk.met(&ids, new) {
+            Next::Ask => {}
+            Next::Over => self.over = true,
+            Next::Endless => {
+                return Err(SourceError::Unusable {
+                    place: self.api.place(&self.kind),
+                    message: "it gives the same rows for every offset, so that nobody can tell whether there are more"
+                        .into(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// What a new row becomes; `None` for one that was deleted meanwhile.
+    async fn item(&self, offset: u64, row: Row) -> Result<Option<Item>, SourceError> {
+        let Row { id, read } = row;
+        let record = match read {
+            Ok(record) => record,
+            Err(why) => return Ok(Some(self.broken(offset, &why))),
+        };
+        let record = if self.list.is_none() && self.is_summary(&record) {
+            match self.api.detail(&self.kind, &id).await {
+                Ok(Ok(detail)) => record.into_iter().chain(detail).collect(),
+                Ok(Err(why)) => return Ok(Some(self.broken(offset, &format!("its detail: {why}")))),
+                Err(Refusal::Absent(404 | 410)) => {
+                    self.api.note(id, "Deleted", "deleted between the list and its detail");
+                    return Ok(None);
+                }
+                Err(refusal @ (Refusal::Forbidden(_) | Refusal::Refused(_))) => {
+                    return Ok(Some(self.broken(offset, &format!("its detail: {}", refusal.words()))));
+                }
+                Err(refusal) => return Err(self.api.failed(&self.kind, &refusal)),
+            }
+        } else {
+            record
+        };
+        let flat = record::flatten(&self.kind, record, &self.api.probed().await?.catalogue);
+        if !flat.labels.is_empty() {
+            self.api.told(&self.kind, &flat.labels);
+        }
+        Ok(Some(Item::Record(flat.record)))
+    }
+
+    fn is_summary(&self, row: &Record) -> bool {
+        (self.offered.summary || self.offered.fieldsets) && !row.contains_key("fieldsets")
+    }
+
+    fn broken(&self, offset: u64, why: &str) -> Item {
+        let place = format!("{}?offset={offset}", self.api.place(&self.kind));
+        Item::Broken(Rejection::new(
+            "BrokenRow",
+            self.kind.as_str(),
+            format!("{place}: {why}"),
+        ))
+    }
+}
+
+/// The members of all lists: rows of `list_id` and `contact_id`.
+pub struct Members {
+    api: Arc<Api>,
+    lists: Items,
+    offered: Offered,
+    list: Option<(Value, Reading)>,
+}
+
+impl Members {
+    /// Of these lists.
+    pub fn new(api: Arc<Api>, lists: Items, offered: Offered) -> Self {
+        Self {
+            api,
+            lists,
+            offered,
+            list: None,
+        }
+    }
+
+    /// As a stream.
+    pub fn items(self) -> Items {
+        stream::try_unfold(Box::new(self), |mut members| async move {
+            let item = members.next().await?;
+            Ok(item.map(|item| (item, members)))
+        })
+        .boxed()
+    }
+
+    async fn next(&mut self) -> Result<Option<Item>, SourceError> {
+        loop {
+            if let Some((list, reading)) = &mut self.list {
+                match reading.next().await? {
+                    Some(Item::Record(contact)) => {
+                        let id = contact.get("id").cloned().unwrap_or_default();
+                        let pair = [("list_id".to_owned(), list.clone()), ("contact_id".to_owned(), id)];
+                        return Ok(Some(Item::Record(pair.into_iter().collect())));
+                    }
+                    Some(item) => return Ok(Some(item)),
+                    None => self.list = None,
+                }
+            }
+            let Some(item) = self.lists.next().await else {
+                return Ok(None);
+            };
+            // lists that cannot be read are told where lists are read
+            if let Item::Record(list) = item?
+                && let Some(id) = id_of(&list)
+            {
+                let reading = Reading::new(self.api.clone(), "contact", Some(id), self.offered.clone())?;
+                self.list = Some((list.get("id").cloned().unwrap_or_default(), reading));
+            }
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! Asking an API politely: a steady pace, patience where the server asks for it or fails for a while, a bound on what an
+//! answer may weigh, and no key in any message. What an answer means is decided by [`judge`], which is pure.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use reqwest::{Client, RequestBuilder, header::HeaderMap};
+use serde_json::Value;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::http::{self, Secret, bounded, next_pause, redirected, retry_after, root_cause, shape};
+
+/// Times that a server may ask for patience before we give up.
+const THROTTLED: u32 = 8;
+/// Times that a question is asked again because its answer did not come or makes no sense.
+const FAILED: u32 = 6;
+/// A server may ask for no more than this.
+const LONGEST_WAIT: u64 = 3_600;
+/// A question may take this long.
+const TIMEOUT: Duration = Duration::from_mins(1);
+/// What an answer may weigh.
+const HEAVIEST: usize = 64 << 20;
+/// An answer that takes longer shows a server under strain.
+const STRAINED: Duration = Duration::from_secs(10);
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The keys are refused.
+    Unauthorized,
+    /// The keys do not open this: 403.
+    Forbidden(String),
+    /// There is no such thing: 404, 405, 410.
+    Absent(u16),
+    /// The question is refused: another 4xx.
+    Refused(String),
+    /// It is said to be elsewhere; keys are not sent there.
+    Elsewhere(String),
+    /// The server asks for patience.
+    Throttled(Option<Duration>),
+    /// It failed, or said something that makes no sense: worth asking again.
+    Failed(String),
+}
+
+impl Refusal {
+    /// In words, for people.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Self::Unauthorized => "it answers 401".into(),
+            Self::Forbidden(said) => format!("it answers 403{said}"),
+            Self::Absent(status) => format!("it answers {status}"),
+            Self::Refused(said) | Self::Elsewhere(said) | Self::Failed(said) => format!("it answers {said}"),
+            Self::Throttled(_) => "it asks for patience (429) for longer than we wait".into(),
+        }
+    }
+}
+
+/// What an answer means. `now` is for a `Retry-After` that names a date.
+///
+/// # Errors
+/// A [`Refusal`] by its kind. Keys that the server quotes are still in it.
+pub fn judge(status: u16, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<(), Refusal> {
+    let shape = shape(status, headers);
+    let said = || said(body).map(|said| format!(": {said}")).unwrap_or_default();
+    Err(match status {
+        200..=299 => return Ok(()),
+        300..=399 => Refusal::Elsewhere(redirected(&shape, headers)),
+        401 => Refusal::Unauthorized,
+        403 => Refusal::Forbidden(said()),
+        404 | 405 | 410 => Refusal::Absent(status),
+        429 => Refusal::Throttled(retry_after(headers, now)),
+        503 if retry_after(headers, now).is_some() => Refusal::Throttled(retry_after(headers, now)),
+        408 | 500.. => Refusal::Failed(shape),
+        _ => Refusal::Refused(format!("{shape}{}", said())),
+    })
+}
+
+/// What an error says of itself, where it is JSON that says it in a known way.
+fn said(body: &[u8]) -> Option<String> {
+    let json: Value = serde_json::from_slice(body).ok()?;
+    let words = ["user_message", "error", "error_message", "detail"];
+    words.iter().find_map(|word| json[*word].as_str()).map(bounded)
+}
+
+/// How long to wait before asking again.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tries {
+    throttled: u32,
+    failed: u32,
+}
+
+impl Tries {
+    /// In seconds; `None`: not again.
+    fn wait_after(&mut self, refusal: &Refusal) -> Option<u64> {
+        match refusal {
+            Refusal::Throttled(asked) if self.throttled < THROTTLED => {
+                let doubling = (10 << self.throttled.min(3)).min(60);
+                self.throttled += 1;
+                Some(asked.map_or(doubling, |asked| asked.as_secs().min(LONGEST_WAIT)))
+            }
+            Refusal::Failed(_) if self.failed < FAILED => {
+                self.failed += 1;
+                Some((1 << (self.failed - 1)).min(30))
+            }
+            _ => None,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Pace {
+    next: Option<Instant>,
+    pause: Duration,
+}
+
+/// A caller of one API.
+#[derive(Debug)]
+pub struct Wire {
+    /// Prepares requests.
+    pub client: Client,
+    every: Duration,
+    /// What a second of waiting is: tests have short ones.
+    second: Duration,
+    hidden: Vec<Secret>,
+    pace: Mutex<Pace>,
+    trouble: Mutex<Option<String>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Wire {
+    /// A caller that makes so many calls a minute at most.
+    ///
+    /// # Errors
+    /// A sentence, where no client can be made.
+    pub fn new(insecure: bool, calls_per_minute: u32, hidden: Vec<Secret>) -> Result<Self, String> {
+        Ok(Self {
+            client: http::client(insecure, None)?,
+            every: Duration::from_mins(1) / calls_per_minute.max(1),
+            second: Duration::from_secs(1),
+            hidden,
+            pace: Mutex::default(),
+            trouble: Mutex::default(),
+        })
+    }
+
+    /// Makes waiting shorter, for tests.
+    #[must_use]
+    pub const fn with_second(mut self, second: Duration) -> Self {
+        self.second = second;
+        self
+    }
+
+    /// What is wrong right now.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        lock(&self.trouble).clone()
+    }
+
+    /// The body of an answer. `request` is prepared anew for each try.
+    ///
+    /// # Errors
+    /// Why there is none, once patience has ended.
+    pub async fn get(&self, request: impl Fn() -> RequestBuilder) -> Result<String, Refusal> {
+        self.ask(request, |body| Ok(body.to_owned())).await
+    }
+
+    /// What `read` makes of an answer. One that it calls [`Refusal::Failed`] is asked for again.
+    ///
+    /// # Errors
+    /// Why there is none, once patience has ended.
+    pub async fn ask<T>(
+        &self,
+        request: impl Fn() -> RequestBuilder,
+        read: impl Fn(&str) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let mut tries = Tries::default();
+        loop {
+            self.turn().await;
+            let began = Instant::now();
+            let answer = self.once(request()).await;
+            let answer = answer.and_then(|body| read(&body));
+            let strained =
+                began.elapsed() > STRAINED || matches!(answer, Err(Refusal::Throttled(_) | Refusal::Failed(_)));
+            {
+                let mut pace = lock(&self.pace);
+                pace.pause = next_pause(pace.pause, strained);
+            }
+            let refusal = match answer {
+                Ok(answer) => {
+                    *lock(&self.trouble) = None;
+                    return Ok(answer);
+                }
+                Err(refusal) => self.redacted(refusal),
+            };
+            let Some(seconds) = tries.wait_after(&refusal) else {
+                *lock(&self.trouble) = None;
+                return Err(refusal);
+            };
+            let words = match &refusal {
+                Refusal::Throttled(_) => "it asks for patience (429)".to_owned(),
+                other => other.words(),
+            };
+            tracing::warn!(wait_seconds = seconds, "asking again: {words}");
+            *lock(&self.trouble) = Some(format!("{words}; asked again after {seconds} s"));
+            sleep(self.second * u32::try_from(seconds).unwrap_or(u32::MAX)).await;
+        }
+    }
+
+    /// Waits until a call may be made.
+    async fn turn(&self) {
+        let at = {
+            let mut pace = lock(&self.pace);
+            let now = Instant::now();
+            let at = pace.next.map_or(now, |next| next.max(now));
+            pace.next = Some(at + self.every + pace.pause.mul_f64(self.second.as_secs_f64()));
+            at
+        };
+        sleep_until(at).await;
+    }
+
+    async fn once(&self, request: RequestBuilder) -> Result<String, Refusal> {
+        let sent = request.timeout(TIMEOUT).send().await;
+        let mut response = sent.map_err(|error| broke(&error))?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| broke(&error))? {
+            if body.len() + chunk.len() > HEAVIEST {
+                return Err(Refusal::Refused(format!("{status} with over {} MiB", HEAVIEST >> 20)));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        judge(status, &headers, &body, Timestamp::now())?;
+        String::from_utf8(body).map_err(|_| Refusal::Failed(format!("{}, which is no UTF-8", shape(status, &headers))))
+    }
+
+    /// A refusal without keys: a server may quote what it was asked.
+    fn redacted(&self, refusal: Refusal) -> Refusal {
+        let clean = |text: String| {
+            let hidden = self.hidden.iter().map(Secret::word).filter(|word| !word.is_empty());
+            hidden.fold(text, |text, word| text.replace(word, "***"))
+        };
+        match refusal {
+            Refusal::Forbidden(said) => Refusal::Forbidden(clean(said)),
+            Refusal::Refused(said) => Refusal::Refused(clean(said)),
+            Refusal::Elsewhere(said) => Refusal::Elsewhere(clean(said)),
+            Refusal::Failed(said) => Refusal::Failed(clean(said)),
+            Refusal::Unauthorized | Refusal::Absent(_) | Refusal::Throttled(_) => refusal,
+        }
+    }
+}
+
+/// A call without a whole answer; the address is not part of the message.
+fn broke(error: &reqwest::Error) -> Refusal {
+    Refusal::Failed(if error.is_timeout() {
+        format!("nothing within {} s", TIMEOUT.as_secs())
+    } else if error.is_connect() {
+        format!("nothing: it cannot be reached: {}", root_cause(error))
+    } else {
+        format!("half of an answer: the connection broke: {}", root_cause(error))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn judged(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> Result<(), Refusal> {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect();
+        judge(status, &headers, body.as_bytes(), Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn every_answer_has_its_meaning() {
+        let html = [("content-type", "text/html")];
+        let table = [
+            (judged(200, &[], "x"), Ok(())),
+            (judged(401, &html, ""), Err(Refusal::Unauthorized)),
+            (
+                judged(403, &[], r#"{"user_message":"não"}"#),
+                Err(Refusal::Forbidden(": não".into())),
+            ),
+            (judged(404, &[], ""), Err(Refusal::Absent(404))),
+            (judged(405, &[], ""), Err(Refusal::Absent(405))),
+            (
+                judged(400, &html, r#"{"detail":"bad"}"#),
+                Err(Refusal::Refused("400 text/html: bad".into())),
+            ),
+            (
+                judged(400, &html, "<p>personal</p>"),
+                Err(Refusal::Refused("400 text/html".into())),
+            ),
+            (judged(429, &[], ""), Err(Refusal::Throttled(None))),
+            (
+                judged(429, &[("retry-after", "7")], ""),
+                Err(Refusal::Throttled(Some(Duration::from_secs(7)))),
+            ),
+            (
+                judged(503, &[("retry-after", "Thu, 01 Jan 1970 00:01:00 GMT")], ""),
+                Err(Refusal::Throttled(Some(Duration::from_mins(1)))),
+            ),
+            (judged(502, &html, ""), Err(Refusal::Failed("502 text/html".into()))),
+            (
+                judged(302, &[("location", "https://sso.example/login?key=secret")], ""),
+                Err(Refusal::Elsewhere(
+                    "302 without a type: it redirects to https://sso.example".into(),
+                )),
+            ),
+        ];
+        for (found, wanted) in table {
+            assert_eq!(found, wanted);
+        }
+    }
+
+    #[test]
+    fn waiting_goes_by_what_the_server_asks_and_ends() {
+        let waits = |refusal: Refusal| {
+            let mut tries = Tries::default();
+            std::iter::from_fn(|| tries.wait_after(&refusal)).collect::<Vec<_>>()
+        };
+        assert_eq!(waits(Refusal::Throttled(None)), [10, 20, 40, 60, 60, 60, 60, 60]);
+        assert_eq!(waits(Refusal::Throttled(Some(Duration::from_secs(7)))), [7; 8]);
+        assert_eq!(waits(Refusal::Throttled(Some(Duration::MAX))), [3_600; 8]);
+        assert_eq!(waits(Refusal::Failed(String::new())), [1, 2, 4, 8, 16, 30]);
+        assert_eq!(waits(Refusal::Absent(404)), [0_u64; 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_keep_their_pace_and_a_strained_server_gets_more_time() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let wire = Wire::new(true, 120, Vec::new()).unwrap();
+        let began = Instant::now();
+        for _ in 0..5 {
+            wire.turn().await;
+        }
+        assert_eq!(began.elapsed(), Duration::from_secs(2));
+        lock(&wire.pace).pause = Duration::from_secs(4);
+        wire.turn().await;
+        wire.turn().await;
+        assert_eq!(began.elapsed(), Duration::from_secs(7));
+    }
+
+    #[test]
+    fn keys_that_a_server_quotes_are_not_handed_on() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let wire = Wire::new(true, 60, vec![Secret::new("K1"), Secret::new("")]).unwrap();
+        let clean = wire.redacted(Refusal::Refused("400: no such key K1".into()));
+        assert_eq!(clean, Refusal::Refused("400: no such key ***".into()));
+    }
+}

@@ -1,0 +1,731 @@
+//! The connector of Pipz against a simulator of it, over real HTTP: every doubt both ways, and every fault at once.
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use crmferry::{
+    api::{
+        PhaseRunStatus,
+        migration::Authentication,
+        phase_run::{FailureReason, Step},
+    },
+    http::Secret,
+    lifecycle::Exit,
+    model::Record,
+    odoo::rpc::Rpc,
+    source::{
+        Item, Note, Preflight, Source, SourceError,
+        pipz::{Options, Pipz},
+    },
+};
+use futures::StreamExt;
+use serde_json::{Value, json};
+
+use crate::steps::{Bench, sound};
+
+/// A simulator of a Pipz; it dies with its value.
+pub struct Simulator {
+    process: Child,
+    /// Where it listens.
+    pub url: String,
+    client: reqwest::Client,
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+impl Simulator {
+    pub fn start(arguments: &str) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/testbed/pipz.py");
+        let mut process = Command::new("python3")
+            .arg("-B")
+            .arg(script)
+            .args(arguments.split_ascii_whitespace())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python3 is a prerequisite");
+        let mut url = String::new();
+        let mut output = BufReader::new(process.stdout.take().unwrap());
+        output.read_line(&mut url).unwrap();
+        assert!(url.starts_with("http://"), "the simulator says {url:?}");
+        Self {
+            process,
+            url: url.trim().to_owned(),
+            client: reqwest::Client::new(),
+        }
+    }
+
+    pub async fn control(&self, order: Value) {
+        let request = self
+            .client
+            .post(format!("{}/_control", self.url))
+            .body(order.to_string());
+        let answer = request.send().await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+    }
+
+    /// What was asked so far.
+    pub async fn log(&self) -> Vec<Value> {
+        let answer = self.client.get(format!("{}/_log", self.url)).send().await.unwrap();
+        let log: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+        log["requests"].as_array().unwrap().clone()
+    }
+
+    /// The account as export files: object to id to record.
+    async fn truth(&self, object: &str) -> BTreeMap<String, Record> {
+        let folder = tempfile::tempdir().unwrap();
+        self.control(json!({"export": folder.path()})).await;
+        let text = std::fs::read_to_string(folder.path().join(format!("{object}.jsonl"))).unwrap();
+        let records = text.lines().map(|line| serde_json::from_str::<Record>(line).unwrap());
+        records.map(|record| (identity(&record), record)).collect()
+    }
+}
+
+fn identity(record: &Record) -> String {
+    let id = record
+        .get("id")
+        .cloned()
+        .unwrap_or_else(|| json!([record["list_id"], record["contact_id"]]));
+    id.to_string()
+}
+
+/// A connector with keys that the simulator takes, and short seconds.
+struct Account {
+    pipz: Pipz,
+    _scratch: tempfile::TempDir,
+}
+
+fn options(url: &str, scratch: &Path) -> Options {
+    Options {
+        insecure: true,
+        calls_per_minute: 60_000,
+        second: Duration::from_millis(2),
+        ..Options::new(url, Secret::new("K-publica"), Secret::new("S-secreta"), scratch)
+    }
+}
+
+impl Account {
+    fn with(url: &str, change: impl FnOnce(Options) -> Options) -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let pipz = Pipz::new(change(options(url, scratch.path()))).unwrap();
+        Self {
+            pipz,
+            _scratch: scratch,
+        }
+    }
+
+    fn of(simulator: &Simulator) -> Self {
+        Self::with(&simulator.url, |options| options)
+    }
+
+    async fn offers(&self) -> Vec<String> {
+        let objects = self.pipz.objects().await.unwrap();
+        objects.into_iter().map(|object| object.name).collect()
+    }
+
+    /// The records of an object by id; none may come twice, none may be broken.
+    async fn records(&self, object: &str) -> BTreeMap<String, Record> {
+        let mut items = self.pipz.read(object).await.unwrap();
+        let mut records = BTreeMap::new();
+        while let Some(item) = items.next().await {
+            match item.unwrap() {
+                Item::Record(record) => {
+                    let twice = records.insert(identity(&record), record);
+                    assert!(twice.is_none(), "{object} twice: {twice:?}");
+                }
+                Item::Broken(rejection) => panic!("{rejection:?}"),
+            }
+        }
+        records
+    }
+
+    async fn refusal(&self, object: &str) -> SourceError {
+        let mut items = match self.pipz.read(object).await {
+            Ok(items) => items,
+            Err(error) => return error,
+        };
+        while let Some(item) = items.next().await {
+            if let Err(error) = item {
+                return error;
+            }
+        }
+        panic!("{object} was read")
+    }
+
+    async fn message(&self, code: &str, object: &str) -> String {
+        let Preflight { findings, lacking } = self.pipz.preflight().await.unwrap();
+        let found = findings
+            .iter()
+            .find(|finding| finding.code == code && finding.path == format!("source[{object}]"));
+        let lacks = lacking
+            .iter()
+            .find(|lacking| lacking.name == object && code == "lacking");
+        found
+            .map(|finding| finding.message.clone())
+            .or_else(|| lacks.map(|lacking| lacking.why.clone()))
+            .unwrap_or_default()
+    }
+}
+
+/// Records as they should be read: without custom values that nobody has.
+fn same(found: &BTreeMap<String, Record>, truth: &BTreeMap<String, Record>) {
+    assert_eq!(found.keys().collect::<Vec<_>>(), truth.keys().collect::<Vec<_>>());
+    for (id, record) in found {
+        let left: Record = record
+            .iter()
+            .filter(|(name, value)| {
+                truth[id].get(*name) != Some(*value) && !(name.contains("_custom_") && value.is_null())
+            })
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        assert!(left.is_empty(), "{id} has {left:?}");
+        let lacks: Vec<&String> = truth[id].keys().filter(|name| !record.contains_key(*name)).collect();
+        assert!(lacks.is_empty(), "{id} lacks {lacks:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_account_is_read_whole_however_it_writes_its_records() {
+    for (switches, offered) in [
+        ("", "company contact"),
+        ("--fieldsets dict --meta absent", "company contact"),
+        ("--custom root --meta lying", "company contact"),
+        ("--custom custom_fields --auth basic", "company contact"),
+        ("--custom custom_attributes --auth query", "company contact"),
+        ("--custom label --order updated", "company contact"),
+        ("--custom mixed --cap 7 --contactfields 404", "company contact"),
+        ("--custom mixed --rows summary --parameters strict", "company contact"),
+        (
+            "--custom mixed --fieldsets dict --rows summary --cap 9",
+            "company contact",
+        ),
+        (
+            "--deal yes --list yes --user yes",
+            "company contact deal list list_member user",
+        ),
+        (
+            "--list bare --user unpaged --cap 50",
+            "company contact list list_member user",
+        ),
+        (
+            "--list unpaged --user bare --lists 1 --users 1 --deal other",
+            "company contact list list_member user",
+        ),
+        ("--company 404 --deal 403 --list 405", "contact"),
+        ("--company 405 --contactfields 405", "contact"),
+        ("--company 403 --contacts 0 --list yes", "contact list list_member"),
+        ("--contact 403", "company"),
+    ] {
+        let simulator = Simulator::start(&format!("--contacts 47 --companies 11 --deals 9 --seed 3 {switches}"));
+        let account = Account::with(&simulator.url, |options| Options {
+            authentication: if switches.contains("basic") {
+                Authentication::Basic
+            } else {
+                Authentication::Query
+            },
+            ..options
+        });
+        println!("{switches}");
+        assert_eq!(account.offers().await.join(" "), offered, "{switches}");
+        for object in account.offers().await {
+            same(&account.records(&object).await, &simulator.truth(&object).await);
+        }
+        // a source that does not page gives its one row again and again
+        assert!(
+            account.pipz.notes().is_empty() || switches.contains("--lists 1"),
+            "{switches}"
+        );
+        for request in simulator.log().await {
+            let text = request.to_string();
+            assert!(!text.contains("K-publica") && !text.contains("S-secreta"), "{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_account_without_custom_values_has_none_and_is_not_asked_record_by_record() {
+    let simulator = Simulator::start("--contacts 30 --custom none");
+    let account = Account::of(&simulator);
+    let records = account.records("contact").await;
+    assert_eq!(records.len(), 30);
+    assert!(records.values().flatten().all(|(name, _)| !name.contains("custom")));
+    assert!(
+        simulator
+            .log()
+            .await
+            .iter()
+            .all(|request| !request["path"].as_str().unwrap().contains("contact/40"))
+    );
+}
+
+#[tokio::test]
+async fn what_must_never_be_copied_is_not() {
+    let simulator = Simulator::start("--contacts 20 --custom mixed --rows summary");
+    for record in Account::of(&simulator).records("contact").await.into_values() {
+        assert!(
+            ["password", "cookie_id", "reader"]
+                .iter()
+                .all(|name| !record.contains_key(*name))
+        );
+        assert!(!Value::Object(record).to_string().contains("never-copy"));
+    }
+}
+
+#[tokio::test]
+async fn preflight_says_what_is_offered_what_is_not_and_what_would_serve_instead() {
+    let simulator =
+        Simulator::start("--contacts 250 --companies 3 --rows summary --deal 403 --user other --contactfields 404");
+    let account = Account::of(&simulator);
+    let said = account.message("SourceOffers", "contact").await;
+    let wanted = "offers contact: about 250 records, 254 calls, 0 s, since rows are summaries and each record is asked for by itself";
+    assert_eq!(said, format!("{}/api/v1 {wanted}", simulator.url));
+    for (object, why) in [
+        ("deal", "it answers 403: Sem permissão"),
+        ("user", "it answers 200, but no list of objects"),
+        ("list", "it answers 404"),
+        ("pipeline", "it has no such call"),
+    ] {
+        assert_eq!(account.message("lacking", object).await, why, "{object}");
+    }
+    let sample = account.pipz.sample("contact", 1_000).await.unwrap();
+    assert_eq!((sample.records.len(), sample.count, sample.exact), (40, 250, false));
+    let label = |name: &str| {
+        sample
+            .custom
+            .iter()
+            .find(|field| field.name == name)
+            .map(|field| field.label.clone())
+    };
+    assert_eq!(label("contact_custom_codigo_alumni").as_deref(), Some("Código Alumni"));
+    assert_eq!(label("company_custom_cnpj"), None);
+    let company = account.pipz.sample("company", 1_000).await.unwrap();
+    assert_eq!((company.records.len(), company.count, company.exact), (3, 3, true));
+    assert_eq!(
+        company
+            .custom
+            .iter()
+            .map(|field| field.name.as_str())
+            .collect::<Vec<_>>(),
+        ["company_custom_cnpj"]
+    );
+    let few = Simulator::start("--contacts 250 --meta absent");
+    let account = Account::of(&few);
+    let sample = account.pipz.sample("contact", 120).await.unwrap();
+    assert_eq!((sample.records.len(), sample.count, sample.exact), (120, 120, false));
+    assert!(few.log().await.len() <= 10, "no more is read than the sample needs");
+}
+
+#[tokio::test]
+async fn all_faults_in_one_run_lose_nothing_and_double_nothing() {
+    let simulator = Simulator::start("--contacts 900 --companies 240 --custom mixed --cap 60");
+    let account = Account::of(&simulator);
+    account.offers().await;
+    simulator
+        .control(json!({"faults": [
+            {"do": "429", "object": "contact", "after": 1, "times": 2},
+            {"do": "429", "object": "contact", "after": 3, "times": 1, "retryAfter": 1},
+            {"do": "drop", "object": "contact", "after": 4, "times": 2},
+            {"do": "status", "status": 502, "object": "contact", "after": 5, "times": 4},
+            {"do": "html", "object": "contact", "after": 6},
+            {"do": "repeat", "object": "contact", "offset": 200, "times": 2},
+            {"do": "shrink", "object": "contact", "offset": 300, "rows": 1, "times": 2},
+            {"do": "shrink", "object": "contact", "offset": 400, "rows": 33},
+            {"do": "change", "object": "contact", "offset": 350, "id": 4010, "set": {"name": "Mudou"}},
+            {"do": "delete", "object": "contact", "offset": 420, "id": 4020},
+            {"do": "delete", "object": "contact", "offset": 500, "id": 4899},
+            {"do": "insert", "object": "contact", "offset": 450},
+            {"do": "drop", "object": "company", "after": 1},
+            {"do": "delete", "object": "company", "offset": 150, "id": 2},
+        ]}))
+        .await;
+    let contacts = account.records("contact").await;
+    let truth = simulator.truth("contact").await;
+    let lost: Vec<&String> = truth.keys().filter(|id| !contacts.contains_key(*id)).collect();
+    assert!(lost.is_empty(), "{lost:?}");
+    // what was read before it was deleted or changed is what it was; the next reading tells
+    let more: Vec<&String> = contacts.keys().filter(|id| !truth.contains_key(*id)).collect();
+    assert!(more == ["4020"] || more.is_empty(), "{more:?}");
+    let companies = account.records("company").await;
+    assert!(
+        simulator
+            .truth("company")
+            .await
+            .keys()
+            .all(|id| companies.contains_key(id))
+    );
+    let faults: Vec<String> = simulator
+        .log()
+        .await
+        .iter()
+        .map(|request| request["fault"].as_str().unwrap().to_owned())
+        .collect();
+    for fault in [
+        "429", "drop", "status", "html", "repeat", "shrink", "change", "delete", "insert",
+    ] {
+        assert!(faults.iter().any(|met| met == fault), "{fault} was not met: {faults:?}");
+    }
+    let repeated: Vec<Note> = account.pipz.notes();
+    assert!(repeated.iter().all(|note| note.code == "Repeated"), "{repeated:?}");
+    assert!(repeated.len() >= 60, "a repeated page is counted: {}", repeated.len());
+}
+
+#[tokio::test]
+async fn a_contact_that_moves_to_the_front_between_pages_is_read_once() {
+    let simulator = Simulator::start("--contacts 400 --order updated");
+    let account = Account::of(&simulator);
+    account.offers().await;
+    simulator.control(json!({"faults": [{"do": "change", "object": "contact", "offset": 99, "id": 4390, "set": {"name": "À frente"}}]})).await;
+    same(&account.records("contact").await, &simulator.truth("contact").await);
+}
+
+#[tokio::test]
+async fn contacts_deleted_between_list_and_detail_are_listed_and_no_failure() {
+    let simulator = Simulator::start("--contacts 120 --rows summary");
+    let account = Account::of(&simulator);
+    account.offers().await;
+    simulator
+        .control(json!({"faults": [
+            {"do": "delete", "object": "contact", "detail": false, "id": 4007},
+            {"do": "status", "status": 503, "object": "contact", "detail": true, "after": 10, "times": 3},
+            {"do": "drop", "object": "contact", "detail": true, "after": 30},
+        ]}))
+        .await;
+    same(&account.records("contact").await, &simulator.truth("contact").await);
+    let notes = account.pipz.notes();
+    assert_eq!(
+        notes
+            .iter()
+            .map(|note| (note.key.as_str(), note.code))
+            .collect::<Vec<_>>(),
+        [("4007", "Deleted")]
+    );
+}
+
+#[tokio::test]
+async fn keys_that_are_refused_are_told_from_keys_that_are_sent_the_other_way() {
+    let simulator = Simulator::start("--auth basic");
+    let refused = |error: SourceError| match error {
+        SourceError::Unauthorized { message } => message,
+        other => panic!("{other:?}"),
+    };
+    let account = Account::of(&simulator);
+    let message = refused(account.pipz.objects().await.unwrap_err());
+    assert!(message.contains("set source.pipz.authentication to Basic"), "{message}");
+    let account = Account::with(&simulator.url, |options| Options {
+        secret: Secret::new("S-errada"),
+        ..options
+    });
+    let message = refused(account.pipz.objects().await.unwrap_err());
+    assert!(
+        message.contains("(401)") && !message.contains("S-errada") && !message.contains("K-publica"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn keys_are_sent_nowhere_else_and_no_message_has_them() {
+    let elsewhere = Simulator::start("");
+    let simulator = Simulator::start("");
+    for (fault, word) in [
+        (
+            json!({"do": "redirect", "to": format!("{}/api/v1/contact/?api_key=K-publica", elsewhere.url), "times": 99}),
+            "it redirects to http://127.0.0.1",
+        ),
+        (json!({"do": "status", "status": 500, "times": 99}), "it answers 500"),
+        (json!({"do": "html", "times": 99}), "which is no JSON"),
+        (json!({"do": "drop", "times": 99}), "the connection broke"),
+        (json!({"do": "429", "times": 99}), "asks for patience"),
+    ] {
+        simulator.control(json!({"clear": true, "faults": [fault]})).await;
+        let error = Account::of(&simulator).refusal("contact").await;
+        let text = format!("{error} {error:?}");
+        assert!(text.contains(word), "{text}");
+        assert!(
+            !text.contains("K-publica") && !text.contains("S-secreta") && !text.contains("api_key"),
+            "{text}"
+        );
+    }
+    assert_eq!(elsewhere.log().await.len(), 0);
+    let gone = Account::with("http://127.0.0.1:9", |options| options);
+    let text = format!("{:?}", gone.refusal("contact").await);
+    assert!(
+        text.contains("cannot be reached") && !text.contains("K-publica"),
+        "{text}"
+    );
+    let plain = tempfile::tempdir().unwrap();
+    let refused = Pipz::new(Options {
+        insecure: false,
+        ..options("http://acme.pipz.io", plain.path())
+    });
+    assert!(refused.err().unwrap().to_string().contains("https://"));
+}
+
+#[tokio::test]
+async fn a_guess_that_fails_for_long_makes_no_run_fail() {
+    let simulator = Simulator::start("--deal yes --list yes");
+    simulator.control(json!({"faults": [{"do": "status", "status": 500, "object": "deal", "times": 99}, {"do": "html", "object": "list", "times": 99}]})).await;
+    let account = Account::of(&simulator);
+    assert_eq!(account.offers().await, ["company", "contact"]);
+    assert_eq!(account.message("lacking", "deal").await, "it answers 500 text/html");
+}
+
+#[tokio::test]
+async fn calls_keep_their_pace() {
+    let simulator = Simulator::start("--contacts 450");
+    let account = Account::with(&simulator.url, |options| Options {
+        calls_per_minute: 1_200,
+        ..options
+    });
+    account.records("contact").await;
+    let log = simulator.log().await;
+    let times: Vec<f64> = log.iter().map(|request| request["at"].as_f64().unwrap()).collect();
+    let took = times.last().unwrap() - times.first().unwrap();
+    #[expect(clippy::cast_precision_loss, reason = "a handful of calls")]
+    let least = 0.05 * (times.len() - 1) as f64;
+    assert!(took >= least - 0.04, "{} calls in {took} s", times.len());
+}
+
+#[tokio::test]
+async fn five_thousand_contacts_take_some_sixty_calls_and_come_in_constant_memory() {
+    let simulator = Simulator::start("--contacts 5000 --companies 50");
+    let account = Account::of(&simulator);
+    let mut items = account.pipz.read("contact").await.unwrap();
+    let mut count = 0;
+    while let Some(item) = items.next().await {
+        assert!(matches!(item.unwrap(), Item::Record(_)));
+        count += 1;
+    }
+    let calls = simulator.log().await.len();
+    println!("{count} contacts in {calls} calls");
+    assert_eq!(count, 5_000);
+    assert!(calls <= 65, "{calls} calls");
+}
+
+/// A Migration of the simulator's account, step by step on an Odoo in memory.
+fn bench(simulator: &Simulator, files: bool) -> Bench {
+    let mut source = json!({"account": "acme", "pipz": {
+        "url": simulator.url, "secretRef": {"name": "pipz"}, "insecure": true, "callsPerMinute": 60_000,
+    }});
+    if files {
+        source["files"] = json!({"path": "exports/"});
+    }
+    let bench = Bench::from(&source, json!({"extends": "pipz-to-odoo"}));
+    let secrets = bench.root.path().join("secret");
+    std::fs::create_dir_all(&secrets).unwrap();
+    std::fs::write(secrets.join("apiKey"), "K-publica\n").unwrap();
+    std::fs::write(secrets.join("apiSecret"), "S-secreta\n").unwrap();
+    bench
+}
+
+fn failure(status: &PhaseRunStatus) -> (FailureReason, String) {
+    let failure = status.failure.clone().unwrap();
+    (failure.reason, failure.message)
+}
+
+#[tokio::test]
+async fn discovery_names_the_exports_that_are_needed_and_the_files_that_are_not_read() {
+    let simulator = Simulator::start("--contacts 1200 --companies 4 --deal 405");
+    let mut bench = bench(&simulator, true);
+    bench.export("contact.csv", "id,name\n1,Ana\n");
+    bench.export("user.csv", "id,name,email\n1,Ana,ana@vendas.example\n");
+    let plan = bench.done(Step::Discover, None).await.plan.unwrap();
+    let told: Vec<(String, String)> = plan
+        .findings
+        .iter()
+        .map(|finding| (finding.code.clone(), finding.path.clone()))
+        .collect();
+    let has = |code: &str, object: &str| told.contains(&(code.to_owned(), format!("source[{object}]")));
+    assert!(
+        has("ExportNeeded", "deal") && has("ExportNeeded", "stage") && has("ExportNeeded", "pipeline"),
+        "{told:?}"
+    );
+    assert!(
+        has("FileUnused", "contact") && !has("ExportNeeded", "user") && !has("ExportNeeded", "company"),
+        "{told:?}"
+    );
+    let deal = plan
+        .findings
+        .iter()
+        .find(|finding| finding.path == "source[deal]")
+        .unwrap();
+    for words in [
+        "it answers 405",
+        "push it into exports/ as deal.csv or deal.jsonl",
+        "deal_id, name, value",
+    ] {
+        assert!(deal.message.contains(words), "{}", deal.message);
+    }
+    let scope = std::fs::read_to_string(bench.folder().join("results/scope.md")).unwrap();
+    assert!(
+        scope.contains("| contact | about 1200 |") && scope.contains("| company | 4 |"),
+        "{scope}"
+    );
+    assert!(scope.contains("offers contact: about 1200 records"), "{scope}");
+    let calls = simulator.log().await.len();
+    assert!(
+        calls <= 22,
+        "{calls} calls to look at 1,200 contacts: no second reading"
+    );
+}
+
+#[tokio::test]
+async fn what_stands_in_the_way_of_an_api_is_said_with_what_to_do() {
+    let simulator = Simulator::start("--contact 404 --company 404");
+    let mut without = bench(&simulator, false);
+    let (reason, message) = failure(&without.step(Step::Discover, None).await.1);
+    assert_eq!(reason, FailureReason::SourceUnavailable);
+    assert!(
+        message.contains("contact: it answers 404") && message.contains("is its url right?"),
+        "{message}"
+    );
+    let mut with = bench(&simulator, true);
+    let (reason, message) = failure(&with.step(Step::Discover, None).await.1);
+    assert_eq!(reason, FailureReason::ExportMissing);
+    assert!(
+        message.contains("is its url right?") && message.contains("kubectl crmferry push"),
+        "{message}"
+    );
+
+    std::fs::remove_file(with.root.path().join("secret/apiSecret")).unwrap();
+    let (reason, message) = failure(&with.step(Step::Discover, None).await.1);
+    assert_eq!(reason, FailureReason::SecretMissing);
+    assert!(
+        message.contains("pipz needs the key apiSecret, in the Secret pipz"),
+        "{message}"
+    );
+    std::fs::write(with.root.path().join("secret/apiSecret"), "S-errada").unwrap();
+    let (reason, message) = failure(&with.step(Step::Discover, None).await.1);
+    assert_eq!(reason, FailureReason::SourceUnauthorized);
+    assert!(message.contains("put valid ones into the Secret"), "{message}");
+}
+
+#[tokio::test]
+async fn an_object_that_the_api_offers_no_more_is_not_taken_for_an_empty_one() {
+    let simulator = Simulator::start("--contacts 20 --companies 20");
+    let mut bench = bench(&simulator, true);
+    bench.done(Step::Discover, None).await;
+    simulator.control(json!({"options": {"company": "404"}})).await;
+    let (exit, status) = bench.step(Step::Extract, None).await;
+    let (reason, message) = failure(&status);
+    assert_eq!((exit, reason), (Exit::Retry, FailureReason::SourceUnavailable));
+    assert!(message.contains("the API offered company at discovery"), "{message}");
+    simulator.control(json!({"options": {"company": "yes"}})).await;
+    bench.done(Step::Extract, None).await;
+}
+
+#[tokio::test]
+async fn a_round_of_delta_moves_what_changed_though_the_api_cannot_tell() {
+    let simulator = Simulator::start("--contacts 60 --companies 5 --rows summary");
+    let mut bench = bench(&simulator, true);
+    sound(&bench.all().await);
+    simulator
+        .control(json!({"faults": [{"do": "delete", "object": "contact", "detail": false, "after": 1, "id": 4030}]}))
+        .await;
+    simulator
+        .control(json!({"change": {"contact": {"4005": {"name": "Nome Novo"}}}}))
+        .await;
+    let status = bench.done(Step::Delta, None).await;
+    let delta = status.delta.unwrap();
+    assert_eq!((delta.changed, delta.gone), (1, 1));
+    let rpc: Arc<dyn Rpc> = bench.memory.clone();
+    let renamed = crmferry::args!({"domain": [["name", "=", "Nome Novo"]]});
+    let found = rpc.call("res.partner", "search_count", renamed).await.unwrap();
+    assert_eq!(found, json!(1));
+    let notes = std::fs::read_to_string(bench.folder().join("results/source.csv")).unwrap();
+    assert!(notes.contains("contact,4030,Deleted,"), "{notes}");
+    let quiet = bench.done(Step::Delta, None).await.delta.unwrap();
+    assert_eq!((quiet.changed, quiet.gone), (0, 0));
+}
+
+/// The sample of deploy/samples, with the simulator as the account.
+struct Laptop {
+    root: tempfile::TempDir,
+}
+
+impl Laptop {
+    async fn new(simulator: &Simulator) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join(name);
+        simulator.control(json!({"export": path("from")})).await;
+        for (file, text) in [("apiKey", "K-publica"), ("apiSecret", "S-secreta")] {
+            std::fs::create_dir_all(path("secrets/pipz")).unwrap();
+            std::fs::write(path("secrets/pipz").join(file), text).unwrap();
+        }
+        let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/samples/pipz-api-to-odoo");
+        std::fs::create_dir_all(path("manifests")).unwrap();
+        std::fs::copy(sample.join("mapping.yaml"), path("manifests/mapping.yaml")).unwrap();
+        let migration = std::fs::read_to_string(sample.join("migration.yaml")).unwrap();
+        let api = format!(
+            "secretRef: {{name: pipz}}\n      url: {}\n      insecure: true\n      callsPerMinute: 60000\n",
+            simulator.url
+        );
+        let migration = migration.replacen("secretRef: {name: pipz}", &api, 1);
+        std::fs::write(path("manifests/migration.yaml"), migration).unwrap();
+        Self { root }
+    }
+
+    /// Runs, and gives what was printed and the report.
+    fn run(&self, exports: bool) -> (String, Value) {
+        let path = |name: &str| self.root.path().join(name);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_crmferry"));
+        command
+            .arg("run")
+            .arg("-f")
+            .arg(path("manifests"))
+            .arg("--workspace")
+            .arg(path("ws"));
+        command
+            .arg("--secrets")
+            .arg(path("secrets"))
+            .args(["--approve", "mapping", "--approve", "cutover"]);
+        if exports {
+            command.arg("--exports").arg(path("from"));
+        }
+        let output = command.stdin(Stdio::null()).env_remove("RUST_LOG").output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{text}");
+        let report = std::fs::read_to_string(path("ws/report.json")).unwrap();
+        (text, serde_json::from_str(&report).unwrap())
+    }
+}
+
+fn book(report: &Value, object: &str, count: &str) -> i64 {
+    let objects = report["objects"].as_array().unwrap();
+    let object = objects.iter().find(|found| found["name"] == object).unwrap();
+    object["book"][count].as_i64().unwrap()
+}
+
+#[tokio::test]
+async fn a_laptop_run_takes_contacts_from_the_api_and_deals_from_files_and_again_only_what_changed() {
+    let simulator = Simulator::start("--contacts 40 --companies 8 --deals 15 --custom mixed --seed 5");
+    let laptop = Laptop::new(&simulator).await;
+    let (text, report) = laptop.run(true);
+    for (object, created) in [("contacts", 40), ("companies", 8), ("deals", 15), ("teams", 3)] {
+        assert_eq!(book(&report, object, "created"), created, "{object}: {text}");
+    }
+    let kept = laptop.root.path().join("ws");
+    let told = text + &std::fs::read_to_string(kept.join("report.md")).unwrap();
+    assert!(!told.contains("K-publica") && !told.contains("S-secreta"), "{told}");
+
+    simulator
+        .control(json!({"change": {"contact": {"4007": {"name": "Nome Novo", "contact_custom_pontos": 7}}}}))
+        .await;
+    let (text, report) = laptop.run(false);
+    for object in report["objects"].as_array().unwrap() {
+        let name = object["name"].as_str().unwrap();
+        let moved = ["created", "adopted", "updated"].map(|count| book(&report, name, count));
+        assert_eq!(moved, [0, 0, i64::from(name == "contacts")], "{name}: {text}");
+    }
+    assert_eq!(book(&report, "contacts", "unchanged"), 39);
+}
