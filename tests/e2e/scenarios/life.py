@@ -54,7 +54,7 @@ def a_lost_volume_is_named_and_made_good(stage):
     ferry.claim()
     ferry.verb("resume")
     until(lambda: ferry.condition("Stalled")["reason"] == "WorkspaceLost", 60, lambda: f"WorkspaceLost: {ferry.waits()}")
-    ferry.until_named("WorkspaceLost", "retry from-extract")
+    ferry.until_named("WorkspaceLost", "kubectl crmferry retry migration/acme from-extract")
     ferry.push()
     ferry.verb("retry", "from-extract")
     ferry.complete()
