@@ -36,8 +36,9 @@ def _killed(stage, times, kill, seed):
     try:
         ferry.complete(seconds=600)
         while not count and ferry.status()["run"] < 6:                      # the rest of the kills meet another run
+            following = ferry.status()["run"] + 1
             ferry.verb("rerun")
-            ferry.complete(seconds=600, run_number=ferry.status()["run"] + 1)
+            ferry.complete(seconds=600, run_number=following)
     finally:
         over.set()
     killer.join(30)
