@@ -57,7 +57,7 @@ pub struct MappingSpecSpec {
     /// What happens in Odoo to a record deleted in the source, for objects that say nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_source_delete: Option<OnSourceDelete>,
-    /// The objects: each makes records of one Odoo model from one source object.
+    /// The objects: each makes records of one Odoo model, or one document, from one source object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 100))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
@@ -216,7 +216,7 @@ pub enum OnSourceDelete {
     Keep,
 }
 
-/// One object: records of one Odoo model made from one source object.
+/// One object: records of one Odoo model, or one document, made from one source object.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Object {
@@ -258,7 +258,7 @@ pub struct Object {
     #[schemars(length(max = 500), inner(length(min = 1, max = 128)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub ignore: Option<Vec<String>>,
-    /// The values of the destination.
+    /// The values of the destination. A document without fields gets every source field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 200))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["to".into(), "part".into()]))]
@@ -306,14 +306,37 @@ pub enum OnNew {
     Reject,
 }
 
-/// What records become.
+/// What records become: records of an Odoo model, or rows of a document that is handed over.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[x_kube(validation = Rule::new("!(has(self.model) && has(self.document))").message("a destination has at most one of model, document"))]
+#[x_kube(validation = Rule::new("!(has(self.model) && has(self.create))").message("create tells what a document is called"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Destination {
     /// Odoo model, such as `res.partner`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     pub model: Option<String>,
+    /// Document that is handed over instead: `handover/<document>.csv` in the workspace, and a section of the report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z][a-z0-9-]*$"))]
+    pub document: Option<String>,
+    /// What the document is called and what it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub create: Option<CreateDestination>,
+}
+
+/// What a document is called and what it is for.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CreateDestination {
+    /// Title that people see. The document's name where not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub label: Option<String>,
+    /// What it is for, and what to do with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub help: Option<String>,
 }
 
 /// One value of the destination and where it comes from.
@@ -322,7 +345,7 @@ pub struct Destination {
     .message("a field has at most one of from, cel, constant"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Field {
-    /// Field of the Odoo model.
+    /// Field of the Odoo model; column of the document.
     #[schemars(length(min = 1, max = 128))]
     pub to: String,
     /// Tells several entries with the same `to` apart; the first part with a value wins, many2many parts unite.

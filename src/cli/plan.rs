@@ -108,15 +108,13 @@ fn plan(spec: &MappingSpec, shapes: Option<&BTreeMap<String, SourceShape>>, show
 }
 
 fn object_text(object: &Object, width: usize) -> String {
-    let fields = object
-        .targets
-        .iter()
-        .map(|target| target.name.as_str())
-        .collect::<Vec<_>>()
-        .join(", ");
+    let fields = object.columns().map_or_else(
+        || format!("every field of {}", object.source_object),
+        |columns| columns.join(", "),
+    );
     let mut text = format!(
         "  {:<width$}  {} → {}\n",
-        object.name, object.source_object, object.model.0
+        object.name, object.source_object, object.destination
     );
     let _ = writeln!(text, "  {:width$}  fields  {fields}", "");
     if !object.custom_fields.is_empty() {

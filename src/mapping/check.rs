@@ -7,6 +7,7 @@ use super::{
     compile::{Compiler, Draft},
     evaluate::{Source, Target},
     findings::hint,
+    object::covers,
     path::Path,
 };
 use crate::{
@@ -38,6 +39,7 @@ const fn documented(platform: Platform) -> &'static [&'static str] {
 }
 
 pub(super) fn all(compiler: &mut Compiler<'_>, drafts: &[Draft<'_>]) {
+    documents(compiler, drafts);
     for draft in drafts {
         matching(compiler, draft);
         names_of_source(compiler, draft);
@@ -49,6 +51,33 @@ pub(super) fn all(compiler: &mut Compiler<'_>, drafts: &[Draft<'_>]) {
     ambiguous(compiler, drafts);
     rows(compiler);
     unused_parameters(compiler);
+}
+
+/// A document has no records to match or to guard, and a file of its own.
+fn documents(compiler: &mut Compiler<'_>, drafts: &[Draft<'_>]) {
+    let mut written: BTreeMap<&str, &str> = BTreeMap::new();
+    for draft in drafts {
+        let Some(document) = draft.document else { continue };
+        let spec = draft.spec;
+        for (word, said) in [
+            ("match", spec.match_on.is_some()),
+            ("onNew", spec.on_new.is_some()),
+            ("onConflict", spec.on_conflict.is_some()),
+            ("onSourceDelete", spec.on_source_delete.is_some()),
+        ] {
+            if said {
+                let message = format!("{word} is about records of Odoo, and {} becomes a document", spec.name);
+                compiler
+                    .findings
+                    .error("TypeMismatch", &format!("{}.{word}", draft.path), message);
+            }
+        }
+        if let Some(other) = written.insert(document, &spec.name) {
+            let message = format!("{other} writes the document {document} already: call it another");
+            let path = format!("{}.destination.document", draft.path);
+            compiler.findings.error("FieldClash", &path, message);
+        }
+    }
 }
 
 fn matching(compiler: &mut Compiler<'_>, draft: &Draft<'_>) {
@@ -187,12 +216,6 @@ fn looked_up_by(drafts: &[Draft<'_>], readers: &[&Draft<'_>]) -> Vec<String> {
         })
         .flat_map(|path| path.record_fields().into_iter().map(str::to_owned).collect::<Vec<_>>())
         .collect()
-}
-
-fn covers(pattern: &str, field: &str) -> bool {
-    pattern
-        .strip_suffix('*')
-        .map_or(pattern == field, |stem| field.starts_with(stem))
 }
 
 fn listed(names: &[&str]) -> String {

@@ -12,9 +12,10 @@ use super::{
     findings::{Findings, hint},
     graph::{Graph, Need},
     names,
-    object::{KeyPart, Object, Plan},
+    object::{Destination, Document, KeyPart, Object, Plan},
     path::Path,
     read::Formats,
+    rules::Domains,
     samples,
 };
 use crate::{
@@ -103,7 +104,10 @@ pub(super) struct Draft<'a> {
     /// `objects[deals]`.
     pub path: String,
     pub source_object: &'a str,
+    /// The model it makes records of; empty where there is none.
     pub model: &'a str,
+    /// The document it becomes instead.
+    pub document: Option<&'a str>,
     pub each: bool,
     /// Names of lets, with those whose value is what `key([…])` gave.
     pub lets: BTreeMap<&'a str, bool>,
@@ -136,7 +140,9 @@ impl<'a> Compiler<'a> {
             spec,
             merged,
             world,
-            env: Arc::new(Environment::new(params, formats.clone(), installed)),
+            env: Arc::new(
+                Environment::new(params, formats.clone(), installed).with_domains(Domains::new(spec, world.models)),
+            ),
             formats: Arc::new(formats),
             findings,
             standing: BTreeMap::new(),
@@ -277,14 +283,12 @@ impl<'a> Compiler<'a> {
     fn object(&mut self, spec: &'a api::Object, created: &created::Created) -> Draft<'a> {
         let path = format!("objects[{}]", spec.name);
         let source = spec.source.as_ref();
+        let destination = spec.destination.as_ref();
         let mut draft = Draft {
             spec,
             source_object: source.and_then(|source| source.object.as_deref()).unwrap_or_default(),
-            model: spec
-                .destination
-                .as_ref()
-                .and_then(|to| to.model.as_deref())
-                .unwrap_or_default(),
+            model: destination.and_then(|to| to.model.as_deref()).unwrap_or_default(),
+            document: destination.and_then(|to| to.document.as_deref()),
             each: source.is_some_and(|source| source.each.is_some()),
             lets: BTreeMap::new(),
             used: BTreeSet::new(),
@@ -302,7 +306,9 @@ impl<'a> Compiler<'a> {
             filter: None,
             key: Vec::new(),
             targets: Vec::new(),
+            every_field_but: None,
         };
+        self.every_field(&mut draft, &mut plan);
         self.reading(&mut draft, &mut plan);
         self.key(&mut draft, &mut plan);
         self.after(&draft);
@@ -310,7 +316,7 @@ impl<'a> Compiler<'a> {
         plan.targets = fields.plans;
         draft.object = Some(Object {
             name: spec.name.clone(),
-            model: OdooModel(draft.model.to_owned()),
+            destination: becomes(&draft),
             source_object: draft.source_object.to_owned(),
             order_by: source.and_then(|source| source.order_by.clone()),
             on_new: spec.on_new.unwrap_or_default(),
@@ -323,8 +329,29 @@ impl<'a> Compiler<'a> {
         draft
     }
 
+    /// A document without fields gets every source field.
+    fn every_field(&self, draft: &mut Draft<'a>, plan: &mut Plan) {
+        if draft.document.is_none() || !draft.spec.fields.as_deref().unwrap_or_default().is_empty() {
+            return;
+        }
+        plan.every_field_but = Some(draft.spec.ignore.clone().unwrap_or_default());
+        let shape = self.world.source.and_then(|source| source.get(draft.source_object));
+        draft
+            .used
+            .extend(shape.into_iter().flat_map(|shape| shape.fields.iter().cloned()));
+    }
+
     fn incomplete(&mut self, draft: &Draft<'_>) {
         let name = &draft.spec.name;
+        let both = draft.document.is_some() && !draft.model.is_empty();
+        let nameless =
+            draft.document.is_none() && draft.spec.destination.as_ref().is_some_and(|to| to.create.is_some());
+        if both || nameless {
+            let message =
+                format!("{name} becomes one of destination.model, destination.document; create is the document's");
+            self.findings
+                .error("Incomplete", &format!("{}.destination", draft.path), message);
+        }
         let mut say = |what: &str, path: &str, why: String| {
             self.findings.error(
                 "Incomplete",
@@ -342,14 +369,14 @@ impl<'a> Compiler<'a> {
         if draft.spec.key.as_deref().unwrap_or_default().is_empty() {
             say("key", "key", "say key, the paths that identify a record".into());
         }
-        if draft.model.is_empty() {
+        if draft.model.is_empty() && draft.document.is_none() {
             say(
                 "destination",
                 "destination.model",
-                "say destination.model, the Odoo model its records become".into(),
+                "say destination.model, the Odoo model its records become, or destination.document".into(),
             );
         }
-        if draft.spec.fields.as_deref().unwrap_or_default().is_empty() {
+        if draft.document.is_none() && draft.spec.fields.as_deref().unwrap_or_default().is_empty() {
             say("fields", "fields", "say what is written".into());
         }
         if draft.spec.on_new == Some(OnNew::Reject) && draft.spec.match_on.as_deref().unwrap_or_default().is_empty() {
@@ -502,6 +529,21 @@ impl Draft<'_> {
             .into_iter()
             .any(|name| self.lets.get(name) == Some(&true))
     }
+}
+
+/// What the records of an object become; a model without a name where a finding has said that there is none.
+fn becomes(draft: &Draft<'_>) -> Destination {
+    let Some(name) = draft.document else {
+        return Destination::Model(OdooModel(draft.model.to_owned()));
+    };
+    let create = draft.spec.destination.as_ref().and_then(|to| to.create.as_ref());
+    Destination::Document(Document {
+        name: name.to_owned(),
+        label: create
+            .and_then(|create| create.label.clone())
+            .unwrap_or_else(|| name.to_owned()),
+        help: create.and_then(|create| create.help.clone()),
+    })
 }
 
 fn match_on(spec: &api::Object) -> Vec<Vec<String>> {

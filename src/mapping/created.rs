@@ -35,11 +35,11 @@ impl CreatedField {
 pub(super) fn collect(objects: &[&api::Object], models: &Models, findings: &mut Findings) -> Created {
     let mut created = Created::new();
     for object in objects {
-        let model = object
-            .destination
-            .as_ref()
-            .and_then(|to| to.model.as_deref())
-            .unwrap_or_default();
+        let destination = object.destination.as_ref();
+        if destination.is_some_and(|to| to.document.is_some()) {
+            continue;
+        }
+        let model = destination.and_then(|to| to.model.as_deref()).unwrap_or_default();
         for field in object.fields.iter().flatten() {
             let Some(create) = &field.create else { continue };
             let path = format!("objects[{}].fields[{}].create", object.name, field_id(field));

@@ -143,6 +143,15 @@ fn shape(
     created: &Created,
     path: &str,
 ) -> Option<Shape> {
+    if draft.document.is_some() {
+        if entry.create.is_some() {
+            let message = format!("{} is a column of a document: there is no field to create", entry.to);
+            compiler
+                .findings
+                .error("TypeMismatch", &format!("{path}.create"), message);
+        }
+        return Some(Shape::column());
+    }
     let model = compiler.world.models.models.get(draft.model)?;
     let made = created.get(&(draft.model.to_owned(), entry.to.clone()));
     let problem = match (model.fields.get(&entry.to), made) {
@@ -192,6 +201,19 @@ fn unwritable(name: &str, field: &Field) -> Option<(&'static str, String)> {
 }
 
 impl Shape {
+    /// A column of a document: text.
+    fn column() -> Self {
+        Self {
+            ttype: "text".into(),
+            relation: None,
+            options: Vec::new(),
+            collects: false,
+            size: None,
+            required: false,
+            has_default: false,
+        }
+    }
+
     fn made(made: &CreatedField) -> Self {
         Self {
             ttype: made.type_.ttype().to_owned(),

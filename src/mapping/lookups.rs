@@ -61,6 +61,11 @@ fn object_lookup(
         compiler.findings.info("StandsDown", path, message);
         return None;
     }
+    if let Some(document) = document(compiler, object) {
+        let message = format!("{object} becomes the document {document}, not records: this entry is left out");
+        compiler.findings.info("StandsDown", path, message);
+        return None;
+    }
     if !compiler.need(draft, object, Need::Lookup(path.to_owned())) {
         return None;
     }
@@ -91,6 +96,13 @@ fn object_lookup(
         object: object.to_owned(),
         by: said.by.clone(),
     })
+}
+
+/// The document that an object becomes.
+fn document<'a>(compiler: &Compiler<'a>, object: &str) -> Option<&'a str> {
+    let objects = compiler.spec.objects.iter().flatten();
+    let target = objects.into_iter().find(|candidate| candidate.name == object)?;
+    target.destination.as_ref()?.document.as_deref()
 }
 
 fn model_lookup(

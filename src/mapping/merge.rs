@@ -11,7 +11,8 @@ use super::{
 };
 use crate::{
     api::mapping_spec::{
-        Destination, Field, Finding, Formats, MappingSpecSpec, Object, ObjectSource, Parameter, Row, SourcePlatform,
+        CreateDestination, Destination, Field, Finding, Formats, MappingSpecSpec, Object, ObjectSource, Parameter, Row,
+        SourcePlatform,
     },
     model::Digest,
 };
@@ -93,6 +94,23 @@ fn source(base: SourcePlatform, over: SourcePlatform) -> SourcePlatform {
             dates: over.dates.or(base.dates),
             decimal: over.decimal.or(base.decimal),
             list: over.list.or(base.list),
+        }),
+    }
+}
+
+/// A model in place of a document, or the other way round, leaves nothing of what was there.
+fn destination(base: Destination, over: Destination) -> Destination {
+    let changes =
+        (over.model.is_some() && base.document.is_some()) || (over.document.is_some() && base.model.is_some());
+    if changes {
+        return over;
+    }
+    Destination {
+        model: over.model.or(base.model),
+        document: over.document.or(base.document),
+        create: structs(base.create, over.create, |base, over| CreateDestination {
+            label: over.label.or(base.label),
+            help: over.help.or(base.help),
         }),
     }
 }
@@ -238,9 +256,7 @@ impl Named for Object {
             match_on: over.match_on.or(self.match_on),
             on_new: over.on_new.or(self.on_new),
             after: over.after.or(self.after),
-            destination: structs(self.destination, over.destination, |base, over| Destination {
-                model: over.model.or(base.model),
-            }),
+            destination: structs(self.destination, over.destination, destination),
             ignore: over.ignore.or(self.ignore),
             fields: list(self.fields, over.fields, true, &format!("{path}.fields"), findings),
             on_conflict: over.on_conflict.or(self.on_conflict),

@@ -22,13 +22,14 @@ pub mod nearest;
 pub mod object;
 pub mod path;
 pub mod read;
+mod rules;
 mod samples;
 pub mod scope;
 #[cfg(test)]
 mod testing;
 mod yaml;
 
-pub use object::{Item, Mapping, Object};
+pub use object::{Destination, Document, Goes, InOdoo, Item, Mapping, Object};
 
 use std::collections::BTreeMap;
 

@@ -28,6 +28,11 @@ impl Mapping {
     pub fn object(&self, name: &str) -> Option<&Object> {
         self.objects.iter().find(|object| object.name == name)
     }
+
+    /// The objects whose records go into Odoo.
+    pub fn in_odoo(&self) -> impl Iterator<Item = InOdoo<'_>> {
+        self.objects.iter().filter_map(Object::in_odoo)
+    }
 }
 
 /// A compiled object.
@@ -35,8 +40,8 @@ impl Mapping {
 pub struct Object {
     /// Name in the mapping.
     pub name: String,
-    /// Model its records become.
-    pub model: OdooModel,
+    /// What its records become.
+    pub destination: Destination,
     /// Source object it reads.
     pub source_object: String,
     /// Path that orders its records, as text.
@@ -54,6 +59,69 @@ pub struct Object {
     pub(super) plan: Arc<Plan>,
 }
 
+/// What the records of an object become.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// Records of a model of Odoo.
+    Model(OdooModel),
+    /// Rows of a document that is handed over.
+    Document(Document),
+}
+
+/// A document that is handed over instead of records in Odoo.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// Its name, as in its file's.
+    pub name: String,
+    /// Title that people see.
+    pub label: String,
+    /// What it is for, and what to do with it.
+    pub help: Option<String>,
+}
+
+impl Document {
+    /// Its file in the workspace.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("handover/{}.csv", self.name)
+    }
+}
+
+/// The model, or the document's file: what tables show.
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Model(model) => model.fmt(f),
+            Self::Document(document) => f.write_str(&document.path()),
+        }
+    }
+}
+
+/// An object whose records go into Odoo, with their model. It is the object in all else.
+#[derive(Clone, Copy, Debug)]
+pub struct InOdoo<'a> {
+    /// Model its records become.
+    pub model: &'a OdooModel,
+    object: &'a Object,
+}
+
+/// Where an object goes, with what that takes.
+#[derive(Clone, Copy, Debug)]
+pub enum Goes<'a> {
+    /// Into Odoo.
+    InOdoo(InOdoo<'a>),
+    /// Into a document.
+    Document(&'a Document),
+}
+
+impl std::ops::Deref for InOdoo<'_> {
+    type Target = Object;
+
+    fn deref(&self) -> &Object {
+        self.object
+    }
+}
+
 /// What evaluating needs, shared by every copy of an object and its items.
 pub(super) struct Plan {
     pub object: String,
@@ -65,6 +133,8 @@ pub(super) struct Plan {
     pub filter: Option<Expression>,
     pub key: Vec<KeyPart>,
     pub targets: Vec<Target>,
+    /// A document without fields: every source field but those that are left behind on purpose.
+    pub every_field_but: Option<Vec<String>>,
 }
 
 /// A part of the key.
@@ -262,9 +332,67 @@ impl Object {
         Ok(SourceKey(text))
     }
 
+    /// Where it goes.
+    #[must_use]
+    pub const fn goes(&self) -> Goes<'_> {
+        match &self.destination {
+            Destination::Model(model) => Goes::InOdoo(InOdoo { model, object: self }),
+            Destination::Document(document) => Goes::Document(document),
+        }
+    }
+
+    /// The object with its model, where its records go into Odoo.
+    #[must_use]
+    pub const fn in_odoo(&self) -> Option<InOdoo<'_>> {
+        match self.goes() {
+            Goes::InOdoo(object) => Some(object),
+            Goes::Document(_) => None,
+        }
+    }
+
+    /// The columns of a document, in order; `None` where they are the fields of the source, which [`Object::fields_of`] names.
+    #[must_use]
+    pub fn columns(&self) -> Option<Vec<String>> {
+        let named = || self.targets.iter().map(|target| target.name.clone()).collect();
+        self.plan.every_field_but.is_none().then(named)
+    }
+
+    /// The fields of a record that a document without fields takes.
+    pub fn fields_of<'a>(&'a self, record: &'a Record) -> impl Iterator<Item = &'a str> {
+        let ignored = self.plan.every_field_but.as_deref().unwrap_or_default();
+        let names = record.keys().map(String::as_str);
+        let element = self.has_each() && !record.contains_key(ELEMENT);
+        names
+            .filter(move |name| !ignored.iter().any(|pattern| covers(pattern, name)))
+            .chain(element.then_some(ELEMENT))
+    }
+
+    /// Every field as text, as a document without fields has it.
+    fn every_field(&self, seen: &Seen) -> Outcome {
+        let mut values = Vec::new();
+        for name in self.fields_of(&seen.record) {
+            let element = seen.each.as_ref().map(|element| &element.item);
+            let value = seen.record.get(name).or(element).unwrap_or(&Value::Null);
+            match read("text", &[], &self.plan.formats, value) {
+                Ok(done) => values.push((name.to_owned(), done.value)),
+                Err(unreadable) => {
+                    let message = format!("{}.{name}: {}", self.name, unreadable.message);
+                    return Outcome::Rejected(Rejection::new(unreadable.code, name, message));
+                }
+            }
+        }
+        Outcome::Mapped(Mapped {
+            values,
+            notes: Vec::new(),
+        })
+    }
+
     /// Fields.
     #[must_use]
     pub fn map(&self, item: &Item, lookups: &dyn Lookups) -> Outcome {
+        if self.plan.every_field_but.is_some() {
+            return self.every_field(&item.seen);
+        }
         let scope = item.seen.scope();
         let mut evaluation = Evaluation::new(&self.plan, &scope, lookups);
         let mut values = Vec::with_capacity(self.plan.targets.len());
@@ -327,6 +455,16 @@ impl Object {
             _ => None,
         })
     }
+}
+
+/// Column of the element, in a document without fields over the elements of a list.
+const ELEMENT: &str = "item";
+
+/// Whether a name of `ignore` covers a field.
+pub(super) fn covers(pattern: &str, field: &str) -> bool {
+    pattern
+        .strip_suffix('*')
+        .map_or(pattern == field, |stem| field.starts_with(stem))
 }
 
 /// The canonical key of a value; what `key([…])` gave is one already.

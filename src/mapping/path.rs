@@ -117,6 +117,22 @@ impl Path {
             .collect()
     }
 
+    /// The first alternative as it is written: names, dotted; `record.` in front of them says nothing.
+    #[must_use]
+    pub fn first_name(&self) -> Option<String> {
+        let first = self.alternatives.first()?;
+        let root = match first.root {
+            Root::Field | Root::Record => None,
+            Root::Item => Some("item"),
+            Root::Parent => Some("parent"),
+            Root::Index => Some("index"),
+            Root::Line => Some("line"),
+        };
+        let names = first.names.iter().map(|name| name.text.as_str());
+        let all: Vec<&str> = root.into_iter().chain(names).collect();
+        (!all.is_empty()).then(|| all.join("."))
+    }
+
     /// How many alternatives there are.
     #[must_use]
     pub fn alternatives(&self) -> usize {
@@ -284,7 +300,7 @@ pub fn as_list(value: &Value, separator: &str) -> Vec<Value> {
 }
 
 /// A cell of a CSV file that is a JSON list or map.
-fn json_cell(text: &str) -> Option<Value> {
+pub(super) fn json_cell(text: &str) -> Option<Value> {
     let trimmed = text.trim();
     let bracketed =
         (trimmed.starts_with('[') && trimmed.ends_with(']')) || (trimmed.starts_with('{') && trimmed.ends_with('}'));

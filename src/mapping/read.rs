@@ -196,7 +196,7 @@ pub fn yes(value: &Value) -> Result<bool, Unreadable> {
     }
 }
 
-fn moment(formats: &Formats, value: &Value) -> Result<Moment, Unreadable> {
+pub(super) fn moment(formats: &Formats, value: &Value) -> Result<Moment, Unreadable> {
     value
         .as_str()
         .and_then(|text| time::parse(text, formats))

@@ -10,7 +10,7 @@ use crate::api::{
 /// Headings, as people say them.
 const HEADINGS: [&str; 12] = [
     "object",
-    "model",
+    "becomes",
     "read",
     "filtered",
     "rejected",
@@ -70,7 +70,7 @@ pub fn markdown(objects: &[ObjectStatus]) -> String {
 fn rows(objects: &[ObjectStatus]) -> Vec<[String; 12]> {
     let mut rows: Vec<_> = objects
         .iter()
-        .map(|object| row(&object.name, &object.model, &object.book, verified(object)))
+        .map(|object| row(&object.name, object.destination(), &object.book, verified(object)))
         .collect();
     if objects.len() > 1 {
         let all = objects.iter().all(|object| verified(object) == "yes");
@@ -79,7 +79,7 @@ fn rows(objects: &[ObjectStatus]) -> Vec<[String; 12]> {
     rows
 }
 
-fn row(name: &str, model: &str, book: &Book, verified: &str) -> [String; 12] {
+fn row(name: &str, destination: &str, book: &Book, verified: &str) -> [String; 12] {
     let Book {
         read,
         filtered,
@@ -102,7 +102,7 @@ fn row(name: &str, model: &str, book: &Book, verified: &str) -> [String; 12] {
     let count = ToString::to_string;
     [
         name.to_owned(),
-        model.to_owned(),
+        destination.to_owned(),
         count(read),
         count(filtered),
         count(rejected),
@@ -152,7 +152,8 @@ mod tests {
     fn object(name: &str, created: i64, verification: Option<Verification>) -> ObjectStatus {
         ObjectStatus {
             name: name.into(),
-            model: "res.partner".into(),
+            model: Some("res.partner".into()),
+            document: None,
             state: ObjectState::Loading,
             book: Book {
                 read: created + 2,
@@ -176,7 +177,7 @@ mod tests {
         let table = text(&[object("companies", 9, Some(found)), object("contacts", 1_000, None)]);
         let lines: Vec<&str> = table.lines().collect();
         assert!(
-            lines[0].starts_with("OBJECT     MODEL        READ  FILTERED  REJECTED"),
+            lines[0].starts_with("OBJECT     BECOMES      READ  FILTERED  REJECTED"),
             "{table}"
         );
         assert!(lines[1].ends_with("yes") && lines[2].ends_with('-'), "{table}");

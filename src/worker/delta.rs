@@ -61,7 +61,7 @@ pub async fn all_objects(
     let mut reasons = Vec::new();
     let mut sound = true;
     for object in &mapping.objects {
-        let loaded = load::object_into_odoo(job, destination, plan, mapping, object, manifest, lock).await?;
+        let loaded = load::object_to_destination(job, destination, plan, mapping, object, manifest, lock).await?;
         sound &= loaded.is_sound();
         let Loaded { report, reasons: why } = loaded;
         reasons.extend(why);

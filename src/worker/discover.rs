@@ -18,7 +18,7 @@ use crate::{
         phase_run::{FailureReason, PlanReport, PlannedObject},
     },
     args,
-    mapping::{Compiled, Mapping, Merged, SourceShape, World, compile, merge},
+    mapping::{Compiled, Goes, Mapping, Merged, SourceShape, World, compile, merge},
     model::Digest,
     odoo::models::{self, Models},
     report::scope,
@@ -283,7 +283,7 @@ async fn rights(destination: &Destination, mapping: &Mapping) -> Result<Vec<Find
     if mapping.objects.iter().any(|object| !object.custom_fields.is_empty()) {
         needed.push(("ir.model.fields".into(), "create"));
     }
-    for object in &mapping.objects {
+    for object in mapping.in_odoo() {
         let operations: &[&str] = match object.on_new {
             crate::api::mapping_spec::OnNew::Create => &["read", "create", "write"],
             crate::api::mapping_spec::OnNew::Reject => &["read", "write"],
@@ -316,14 +316,18 @@ fn planned(mapping: Option<&Mapping>) -> Vec<PlannedObject> {
         .flat_map(|mapping| &mapping.objects)
         .map(|object| PlannedObject {
             name: object.name.clone(),
-            model: object.model.0.clone(),
+            model: object.in_odoo().map(|object| object.model.0.clone()),
+            document: match object.goes() {
+                Goes::Document(document) => Some(document.path()),
+                Goes::InOdoo(_) => None,
+            },
         })
         .collect()
 }
 
 /// Seconds that loading will take: records an object, at the pace measured on real servers.
 fn estimate(job: &Job, mapping: Option<&Mapping>, counts: &BTreeMap<String, i64>) -> i64 {
-    let objects = mapping.into_iter().flat_map(|mapping| &mapping.objects);
+    let objects = mapping.into_iter().flat_map(Mapping::in_odoo);
     let records: i64 = objects
         .map(|object| counts.get(&object.source_object).copied().unwrap_or(0))
         .sum();

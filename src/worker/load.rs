@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::{
-    Job,
+    Job, document,
     error::StepError,
     index::{Index, Kind, plain},
     loader::Loader,
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     api::phase_run::{FailureReason, ObjectReport, RejectReason},
-    mapping::{Mapping, Object},
+    mapping::{Goes, InOdoo, Mapping, Object},
     model::{Digest, OdooValue, SourceKey},
     odoo::{rpc::Rpc, upsert::Writer},
     workspace::{Entry, Manifest},
@@ -65,7 +65,7 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
     };
     let destination = job.destination().await?;
     let lock = destination.lock(job, &plan, &mapping).await?;
-    let loaded = object_into_odoo(job, &destination, &plan, &mapping, object, &manifest, &lock).await?;
+    let loaded = object_to_destination(job, &destination, &plan, &mapping, object, &manifest, &lock).await?;
     let last = mapping.objects.last().is_some_and(|last| last.name == object.name);
     if last && loaded.is_sound() {
         // an object begins when all before it are verified: the snapshot is in Odoo, whole
@@ -79,11 +79,11 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
     lock.end(job).await
 }
 
-/// Loads one object and reads it back.
+/// Loads one object to where it goes, and reads it back.
 ///
 /// # Errors
 /// As [`run`].
-pub async fn object_into_odoo(
+pub async fn object_to_destination(
     job: &Job,
     destination: &super::destination::Destination,
     plan: &Plan,
@@ -92,13 +92,32 @@ pub async fn object_into_odoo(
     manifest: &Manifest,
     lock: &super::destination::Lock,
 ) -> Result<Loaded, StepError> {
+    match object.goes() {
+        Goes::InOdoo(object) => object_into_odoo(job, destination, plan, mapping, object, manifest, lock).await,
+        Goes::Document(document) => document::object_into_document(job, object, document, manifest).await,
+    }
+}
+
+/// Loads one object into Odoo and reads it back.
+///
+/// # Errors
+/// As [`run`].
+pub async fn object_into_odoo(
+    job: &Job,
+    destination: &super::destination::Destination,
+    plan: &Plan,
+    mapping: &Mapping,
+    object: InOdoo<'_>,
+    manifest: &Manifest,
+    lock: &super::destination::Lock,
+) -> Result<Loaded, StepError> {
     let rpc = destination.rpc.clone();
     let mut index = Index::create(&job.scratch)?;
     let stock = Stock::before(job, &*rpc, plan, object).await?;
     lookups::load_identities(&mut index, &*rpc, &plan.external_id_module, object).await?;
-    prepare_lookups(job, &mut index, &*rpc, plan, mapping, object, manifest).await?;
+    prepare_lookups(job, &mut index, &*rpc, plan, mapping, &object, manifest).await?;
     matches::load_candidates(&mut index, &*rpc, &plan.models, object).await?;
-    read_ledger(job, &mut index, object).await?;
+    read_ledger(job, &mut index, &object).await?;
 
     let total = i64::try_from(manifest.count(&object.source_object)).unwrap_or(i64::MAX);
     let mut loader = Loader {
@@ -128,7 +147,7 @@ pub async fn object_into_odoo(
         ..
     } = loader;
 
-    tally.book.deleted = deleted(&mut index, object)?;
+    tally.book.deleted = deleted(&mut index, &object)?;
     let verified = verify::object(
         job,
         destination,
@@ -144,7 +163,7 @@ pub async fn object_into_odoo(
     tally.book.balanced = crate::lifecycle::book::balances(&tally.book);
     let files = results.finish().await?;
     job.heart.update(|status| status.files.extend(files));
-    Ok(finish(object, &tally, &verified))
+    Ok(finish(&object, &tally, &verified))
 }
 
 fn finish(object: &Object, tally: &Tally, verified: &Verified) -> Loaded {
@@ -156,6 +175,7 @@ fn finish(object: &Object, tally: &Tally, verified: &Verified) -> Loaded {
             name: object.name.clone(),
             book: tally.book,
             verification: Some(verified.counts),
+            document: None,
         },
         reasons,
     }
@@ -174,7 +194,7 @@ async fn prepare_lookups(
     for target in object
         .lookup_objects()
         .into_iter()
-        .filter_map(|name| mapping.object(name))
+        .filter_map(|name| mapping.object(name)?.in_odoo())
     {
         if target.name != object.name {
             lookups::load_identities(index, rpc, &plan.external_id_module, target).await?;

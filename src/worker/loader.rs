@@ -11,8 +11,8 @@ use super::{
     load::{content_digest, ledger_entry},
     lookups::{self, Finder, Known},
     matches::{self, Matched},
-    outcome::Results,
-    reader::{Met, Reader, postpone},
+    outcome::{self, Results},
+    reader::{Reader, postpone},
     sender::{Done, End, Prepared, Sender, Todo},
     stock::Stock,
     tally::{Fate, Tally, totals},
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     api::phase_run::{FailureReason, ObjectReport, ReasonKind},
-    mapping::{Item, Object, Outcome},
+    mapping::{InOdoo, Item, Outcome},
     model::{ExternalId, OdooValue, Rejection, SourceKey},
     odoo::{conflict::field_digest, rpc::Rpc, upsert::Writer},
     workspace::{Entry, Manifest, Outcome as Settled},
@@ -34,7 +34,7 @@ const PROGRESS: i64 = 100;
 /// An object on its way.
 pub(super) struct Loader<'a> {
     pub job: &'a Job,
-    pub object: &'a Object,
+    pub object: InOdoo<'a>,
     pub module: &'a str,
     pub index: Index,
     pub tally: Tally,
@@ -64,11 +64,14 @@ impl Loader<'_> {
 
     /// One reading; says how many records were postponed.
     async fn reading(&mut self, manifest: &Manifest, again: bool, last_call: bool) -> Result<usize, StepError> {
-        let mut reader = Reader::open(&self.job.workspace, manifest, self.object, &self.job.scratch, again).await?;
+        let object = self.object;
+        let mut reader = Reader::open(&self.job.workspace, manifest, &object, &self.job.scratch, again).await?;
         let mut postponed = 0;
         while let Some(met) = reader.next(&mut self.index).await? {
             for met in met {
-                let Some(item) = self.sift(met).await? else { continue };
+                let Some(item) = outcome::sift(&mut self.tally, &mut self.results, met).await? else {
+                    continue;
+                };
                 postponed += usize::from(self.place(&item, last_call).await?);
             }
             self.progress("load");
@@ -77,33 +80,8 @@ impl Loader<'_> {
         Ok(postponed)
     }
 
-    /// Counts what needs no mapping.
-    async fn sift(&mut self, met: Met) -> Result<Option<Item>, StepError> {
-        match met {
-            Met::Item(item) => return Ok(Some(item)),
-            Met::Filtered => self.tally.count(Fate::Filtered),
-            Met::Duplicate(key, differs) => {
-                self.tally.count(Fate::Deduplicated);
-                if differs {
-                    let note = Rejection::new(
-                        "DuplicateDiffers",
-                        "",
-                        "a later record with this key differs from the first",
-                    );
-                    self.tally.reason(ReasonKind::Noted, &note, Some(&key));
-                    self.results.note(&key, &note).await?;
-                }
-            }
-            Met::Rejected(key, rejection) => self.reject(key.as_ref(), &rejection).await?,
-        }
-        Ok(None)
-    }
-
     async fn reject(&mut self, key: Option<&SourceKey>, rejection: &Rejection) -> Result<(), StepError> {
-        self.tally.count(Fate::Rejected);
-        self.tally.reason(ReasonKind::Rejected, rejection, key);
-        self.results.rejected(key, rejection).await?;
-        Ok(())
+        outcome::reject(&mut self.tally, &mut self.results, key, rejection).await
     }
 
     /// Maps an item and decides what to do with it; says whether it was postponed.
@@ -116,7 +94,7 @@ impl Loader<'_> {
         }
         match outcome {
             Outcome::Later => {
-                postpone(&mut self.index, self.object, &item.key)?;
+                postpone(&mut self.index, &self.object, &item.key)?;
                 return Ok(true);
             }
             Outcome::Rejected(rejection) => self.reject(Some(&item.key), &rejection).await?,
@@ -134,7 +112,7 @@ impl Loader<'_> {
     fn map(&mut self, item: &Item, last_call: bool) -> Result<Outcome, StepError> {
         let finder = Finder {
             module: self.module,
-            object: self.object,
+            object: &self.object,
             only_earlier: self.object.order_by.is_some(),
             last_call,
             broken: std::cell::RefCell::new(None),
@@ -161,7 +139,7 @@ impl Loader<'_> {
                 }
                 entry => Todo::Compare { known, id, entry },
             },
-            None => match matches::match_record(&mut self.index, self.object, &values)? {
+            None => match matches::match_record(&mut self.index, &self.object, &values)? {
                 Matched::One(id) => Todo::Adopt(id),
                 Matched::Nothing { ambiguous } => {
                     for entry in ambiguous {
@@ -355,6 +333,7 @@ impl Loader<'_> {
                 name: self.object.name.clone(),
                 book: *book,
                 verification: None,
+                document: None,
             }];
         });
     }
@@ -393,7 +372,7 @@ fn shard_of(values: &[(String, OdooValue)], model: &str, shards: usize) -> usize
 }
 
 /// Digests of the fields that are ours in this record. Links are ours one by one, whatever people link beside them.
-fn ours(object: &Object, done: &Done) -> BTreeMap<String, String> {
+fn ours(object: InOdoo<'_>, done: &Done) -> BTreeMap<String, String> {
     let values = done.prepared.values.iter();
     values
         .filter(|(field, value)| matches!(value, OdooValue::Links(_)) || !done.kept.contains(field))

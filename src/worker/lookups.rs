@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     args,
-    mapping::{Found, LookupSpec, LookupTarget, Lookups, Mapping, Object, Step, compare, path::Path},
+    mapping::{Found, InOdoo, LookupSpec, LookupTarget, Lookups, Mapping, Object, Step, compare, path::Path},
     model::{ExternalId, OdooValue, Reference, SourceKey},
     odoo::{identity, models::Models, rpc::Rpc, verify},
     workspace::{Line, Manifest, Workspace},
@@ -160,7 +160,7 @@ pub async fn load_identities(
     index: &mut Index,
     rpc: &dyn Rpc,
     module: &str,
-    object: &Object,
+    object: InOdoo<'_>,
 ) -> Result<i64, StepError> {
     let mut count = 0;
     for identity in identity::find_all(rpc, module, &object.name, &object.model.0).await? {
@@ -449,7 +449,7 @@ async fn languages(rpc: &dyn Rpc) -> Result<Vec<String>, StepError> {
 pub fn foresee(
     index: &mut Index,
     mapping: &Mapping,
-    maker: &Object,
+    maker: InOdoo<'_>,
     external: &ExternalId,
     values: &[(String, OdooValue)],
 ) -> Result<(), IndexError> {
@@ -465,7 +465,7 @@ pub fn foresee(
         let LookupTarget::Model { model, by, within } = &spec.target else {
             continue;
         };
-        if *model != maker.model {
+        if model != maker.model {
             continue;
         }
         let scope = model_scope(&model.0, by, within);

@@ -7,6 +7,7 @@ pub mod cutover;
 pub mod delta;
 pub mod destination;
 pub mod discover;
+pub mod document;
 pub mod error;
 pub mod extract;
 pub mod heart;

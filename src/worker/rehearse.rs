@@ -6,12 +6,13 @@ use futures::StreamExt;
 
 use super::{
     Job,
+    document::{self, Before},
     error::StepError,
     index::Index,
     load::{content_digest, ledger_entry, read_ledger},
     lookups::{self, Finder, Known},
     matches::{self, Matched},
-    outcome::Results,
+    outcome::{self, Results},
     plan::Plan,
     reader::{Met, Reader, postpone},
     schema::{OPTIONS, Options},
@@ -23,7 +24,7 @@ use crate::{
         phase_run::{File, ObjectReport, ReasonKind},
     },
     lifecycle::book,
-    mapping::{Found, Item, Lookups, Mapping, Object, Outcome, Step},
+    mapping::{Found, Goes, InOdoo, Item, Lookups, Mapping, Object, Outcome, Step},
     model::{ExternalId, OdooValue, Reference, Rejection, SourceKey},
     odoo::rpc::Rpc,
     workspace::{Line, Manifest},
@@ -56,6 +57,7 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
             name: object.name.clone(),
             book: tally.book,
             verification: None,
+            document: None,
         });
         job.heart.update(|status| {
             status.totals = totals(reports.iter().map(|report| &report.book));
@@ -75,7 +77,7 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
 /// When the snapshot cannot be read.
 pub async fn options(job: &Job, mapping: &Mapping, manifest: &Manifest) -> Result<Options, StepError> {
     let mut options = Options::new();
-    for object in mapping.objects.iter().filter(|object| object.collects_options()) {
+    for object in mapping.in_odoo().filter(|object| object.collects_options()) {
         let mut lines = job.workspace.read_object(manifest, &object.source_object);
         while let Some(line) = lines.next().await {
             let Line::Record(record) = line? else { continue };
@@ -115,15 +117,15 @@ struct Rehearsal<'a> {
 impl Rehearsal<'_> {
     /// Identities, lookups and ledgers of every object, before the first is rehearsed.
     async fn read_odoo(&mut self, rpc: &dyn Rpc, manifest: &Manifest) -> Result<(), StepError> {
-        for object in &self.mapping.objects {
+        for object in self.mapping.in_odoo() {
             let module = &self.plan.external_id_module;
             lookups::load_identities(&mut self.index, rpc, module, object).await?;
-            lookups::load_models(&mut self.index, rpc, &self.plan.models, object).await?;
+            lookups::load_models(&mut self.index, rpc, &self.plan.models, &object).await?;
             let workspace = &self.job.workspace;
-            lookups::load_object_paths(&mut self.index, workspace, manifest, self.mapping, object).await?;
-            read_ledger(self.job, &mut self.index, object).await?;
+            lookups::load_object_paths(&mut self.index, workspace, manifest, self.mapping, &object).await?;
+            read_ledger(self.job, &mut self.index, &object).await?;
         }
-        for object in &self.mapping.objects {
+        for object in self.mapping.in_odoo() {
             matches::load_candidates(&mut self.index, rpc, &self.plan.models, object).await?;
         }
         Ok(())
@@ -140,6 +142,10 @@ impl Rehearsal<'_> {
             results: Results::begin(&self.job.workspace, &object.name),
             total: i64::try_from(manifest.count(&object.source_object)).unwrap_or(i64::MAX),
         };
+        if let Goes::Document(document) = object.goes() {
+            let before = Before::find(self.job, object, document).await?;
+            before.load(&self.job.workspace, object, &mut self.index).await?;
+        }
         if object.is_self_referring() {
             super::load::own_keys(self.job, &mut self.index, object, manifest).await?;
         }
@@ -203,7 +209,14 @@ impl Rehearsal<'_> {
                     run.tally.reason(ReasonKind::Noted, note, Some(&item.key));
                     run.results.note(&item.key, note).await?;
                 }
-                self.predict(object, &item.key, &mapped.values, run).await?;
+                match object.goes() {
+                    Goes::InOdoo(object) => self.predict(object, &item.key, &mapped.values, run).await?,
+                    Goes::Document(_) => {
+                        let digest = document::digest_of(&mapped.values)?;
+                        run.tally
+                            .count(document::fate(&self.index, object, &item.key, &digest)?);
+                    }
+                }
             }
         }
         Ok(false)
@@ -212,7 +225,7 @@ impl Rehearsal<'_> {
     /// What the load will do with a record, and what later lookups will find of it.
     async fn predict(
         &mut self,
-        object: &Object,
+        object: InOdoo<'_>,
         key: &SourceKey,
         values: &[(String, OdooValue)],
         run: &mut Run,
@@ -226,11 +239,11 @@ impl Rehearsal<'_> {
             run.tally.count(if same { Fate::Unchanged } else { Fate::Updated });
             return Ok(());
         }
-        match matches::match_record(&mut self.index, object, values)? {
+        match matches::match_record(&mut self.index, &object, values)? {
             Matched::One(id) => {
                 run.tally.count(Fate::Adopted);
                 // one that the run itself will make has no id yet
-                self.note(object, &external, (id > 0).then_some(id), true)?;
+                self.note(&object, &external, (id > 0).then_some(id), true)?;
             }
             Matched::Nothing { ambiguous } => {
                 for entry in ambiguous {
@@ -252,7 +265,7 @@ impl Rehearsal<'_> {
                     return run.reject(Some(key), &why).await;
                 }
                 run.tally.count(Fate::Created);
-                self.note(object, &external, None, false)?;
+                self.note(&object, &external, None, false)?;
                 self.stand_in -= 1;
                 lookups::foresee(&mut self.index, self.mapping, object, &external, values)?;
                 matches::foresee_candidate(&mut self.index, self.mapping, object, self.stand_in, values)?;
@@ -286,10 +299,7 @@ struct Run {
 
 impl Run {
     async fn reject(&mut self, key: Option<&SourceKey>, rejection: &Rejection) -> Result<(), StepError> {
-        self.tally.count(Fate::Rejected);
-        self.tally.reason(ReasonKind::Rejected, rejection, key);
-        self.results.rejected(key, rejection).await?;
-        Ok(())
+        outcome::reject(&mut self.tally, &mut self.results, key, rejection).await
     }
 
     fn progress(&self, job: &Job, object: &Object) {

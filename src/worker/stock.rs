@@ -6,7 +6,7 @@ use super::{Job, error::StepError, lookups::Known, plan::Plan, tally::Fate};
 use crate::{
     api::counts::Book,
     args,
-    mapping::Object,
+    mapping::InOdoo,
     odoo::{identity, rpc::Rpc},
 };
 
@@ -27,7 +27,7 @@ impl Stock {
     ///
     /// # Errors
     /// When Odoo or the workspace fails.
-    pub async fn before(job: &Job, rpc: &dyn Rpc, plan: &Plan, object: &Object) -> Result<Self, StepError> {
+    pub async fn before(job: &Job, rpc: &dyn Rpc, plan: &Plan, object: InOdoo<'_>) -> Result<Self, StepError> {
         let path = format!("stock/{}.json", object.name);
         let kept: Option<Self> = job.workspace.get_json(&path).await?;
         if let Some(stock) = kept.filter(|stock| stock.run == job.spec.run) {
@@ -56,7 +56,13 @@ impl Stock {
     ///
     /// # Errors
     /// When Odoo fails.
-    pub async fn after(&self, rpc: &dyn Rpc, plan: &Plan, object: &Object, book: &mut Book) -> Result<(), StepError> {
+    pub async fn after(
+        &self,
+        rpc: &dyn Rpc,
+        plan: &Plan,
+        object: InOdoo<'_>,
+        book: &mut Book,
+    ) -> Result<(), StepError> {
         let module = &plan.external_id_module;
         book.present_before = self.present_before;
         book.present = identity::count_present(rpc, module, &object.name, &object.model.0).await?;

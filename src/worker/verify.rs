@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     api::{counts::Verification, phase_run::ReasonKind},
-    mapping::Object,
+    mapping::{InOdoo, Object},
     model::{OdooValue, Rejection, SourceKey},
     odoo::{
         sweep,
@@ -83,7 +83,7 @@ pub async fn object(
     job: &Job,
     destination: &Destination,
     module: &str,
-    object: &Object,
+    object: InOdoo<'_>,
     index: &mut Index,
     results: &mut Results,
     lock: &Lock,
@@ -103,9 +103,9 @@ pub async fn object(
         for (key, told) in verified.told.drain(..) {
             results.note(&key, &told).await?;
         }
-        progress(job, object, done, total);
+        progress(job, &object, done, total);
     }
-    verified.counts.extra_in_destination = extra(index, object, mark)?;
+    verified.counts.extra_in_destination = extra(index, &object, mark)?;
     sweep_orphans(destination, module, object, lock, &mut verified).await?;
     let counts = &mut verified.counts;
     counts.verified = counts.mismatched == 0
@@ -133,7 +133,7 @@ fn progress(job: &Job, object: &Object, done: i64, total: i64) {
 
 async fn compare_page(
     destination: &Destination,
-    object: &Object,
+    object: InOdoo<'_>,
     wanted: &BTreeMap<i64, Wanted>,
     verified: &mut Verified,
 ) -> Result<(), StepError> {
@@ -164,7 +164,7 @@ async fn compare_page(
 /// A record that differs is read once more: one that changed in between was in flight.
 async fn look_twice(
     destination: &Destination,
-    object: &Object,
+    object: InOdoo<'_>,
     wanted: &BTreeMap<i64, Wanted>,
     first: &BTreeMap<i64, ReadRecord>,
     doubtful: &[i64],
@@ -195,7 +195,7 @@ async fn look_twice(
     Ok(())
 }
 
-fn judge(object: &Object, wanted: &Wanted, found: &ReadRecord, uid: i64, notes: &mut Vec<Rejection>) -> Judged {
+fn judge(object: InOdoo<'_>, wanted: &Wanted, found: &ReadRecord, uid: i64, notes: &mut Vec<Rejection>) -> Judged {
     let mut differences = Vec::new();
     let mut theirs = wanted.kept > 0;
     for (name, value) in &wanted.values {
@@ -256,7 +256,7 @@ fn extra(index: &mut Index, object: &Object, mark: i64) -> Result<i64, StepError
 async fn sweep_orphans(
     destination: &Destination,
     module: &str,
-    object: &Object,
+    object: InOdoo<'_>,
     lock: &Lock,
     verified: &mut Verified,
 ) -> Result<(), StepError> {

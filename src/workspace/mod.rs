@@ -8,6 +8,8 @@
 //! | `snapshot/<n>/` | source records as they came ([`snapshot`]) | once; there when its manifest is |
 //! | `ledger/<object>/`, `undo/<object>/` | what became of each record ([`ledger`]) | appended |
 //! | `results/<object>/*.csv` | what people read ([`results`]) | whole, each time |
+//! | `handover/*.csv` | documents in place of records ([`table`]) | whole, each time |
+//! | `stock/<object>*` | what was there when the run first came to an object | once a run |
 //!
 //! Every file is put whole: a reader sees the old one, the new one, or none. In a local folder it is written beside,
 //! synced, renamed, and the folder synced, before the call returns. What is missing or damaged is an error that names
@@ -19,6 +21,7 @@ pub mod results;
 mod segment;
 pub mod snapshot;
 pub mod sort;
+pub mod table;
 
 use std::collections::HashMap;
 use std::io;
@@ -38,6 +41,7 @@ pub use self::lock::{LockGuard, exclusive};
 pub use self::results::{ResultKind, ResultRow, ResultsWriter};
 pub use self::snapshot::{Manifest, ObjectWriter, SnapshotWriter};
 pub use self::sort::sort_lines;
+pub use self::table::{TableReader, TableWriter};
 pub use crate::source::Item as Line;
 
 const MARKER: &str = ".crmferry.json";

@@ -28,7 +28,7 @@ use crmferry::{
 use serde_json::{Value as Json, json};
 
 /// The Odoos to try: the one in memory, and the real one where there is one.
-fn odoos() -> Vec<Arc<dyn Rpc>> {
+pub(crate) fn odoos() -> Vec<Arc<dyn Rpc>> {
     let mut all: Vec<Arc<dyn Rpc>> = vec![Arc::new(Memory::new())];
     if let Ok(url) = std::env::var("ODOO_URL") {
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -41,7 +41,7 @@ fn odoos() -> Vec<Arc<dyn Rpc>> {
 }
 
 /// A name that no other test uses.
-fn unique(name: &str) -> String {
+pub(crate) fn unique(name: &str) -> String {
     let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
     format!("{name}{nanos}")
 }

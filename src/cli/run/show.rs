@@ -256,6 +256,7 @@ mod tests {
                 verified: true,
                 ..Verification::default()
             }),
+            document: None,
         };
         assert_eq!(loaded(&report), "5 read, 1 rejected, 4 created; read back");
     }

@@ -170,7 +170,8 @@ pub(super) fn status_in(phase: Phase) -> MigrationStatus {
         status.objects = OBJECTS
             .map(|name| ObjectStatus {
                 name: name.into(),
-                model: "res.partner".into(),
+                model: Some("res.partner".into()),
+                document: None,
                 state,
                 book: if state == ObjectState::Planned {
                     Book::default()
@@ -240,6 +241,7 @@ pub(super) fn good_report(step: Step, object: Option<&str>) -> PhaseRunStatus {
                 name: (*name).into(),
                 book: good_book(),
                 verification: (step != Step::Rehearse).then(good_read_back),
+                document: None,
             })
             .collect(),
         plan: (step == Step::Discover).then(|| PlanReport {
@@ -248,7 +250,8 @@ pub(super) fn good_report(step: Step, object: Option<&str>) -> PhaseRunStatus {
             objects: OBJECTS
                 .map(|name| PlannedObject {
                     name: name.into(),
-                    model: "res.partner".into(),
+                    model: Some("res.partner".into()),
+                    document: None,
                 })
                 .into(),
             ..PlanReport::default()

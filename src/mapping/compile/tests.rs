@@ -163,7 +163,7 @@ fn every_check_of_an_object_says_what_is_wrong_and_what_would_be_right() {
     for (lines, wanted) in [
         (format!("key: [id]\n{good}"), "Error Incomplete objects[people].source.object: people has no source: say source.object, the source object it reads"),
         (format!("source: {{object: contact}}\n{good}"), "Error Incomplete objects[people].key: people has no key: say key, the paths that identify a record"),
-        ("source: {object: contact}\nkey: [id]\nfields: [{to: name, from: name}]".into(), "Error Incomplete objects[people].destination.model: people has no destination: say destination.model, the Odoo model its records become"),
+        ("source: {object: contact}\nkey: [id]\nfields: [{to: name, from: name}]".into(), "Error Incomplete objects[people].destination.model: people has no destination: say destination.model, the Odoo model its records become, or destination.document"),
         ("source: {object: contact}\nkey: [id]\ndestination: {model: res.partner}".into(), "Error Incomplete objects[people].fields: people has no fields: say what is written"),
         ("source: {object: contact}\nkey: [id]\ndestination: {model: res.parner}\nfields: [{to: name, from: name}]".into(), "Error UnknownModel objects[people].destination.model: Odoo has no model res.parner; did you mean res.partner?"),
         ("source: {object: contact}\nkey: [id]\ndestination: {model: res.partner}\nfields: [{to: email, from: email}]".into(), "Error RequiredMissing objects[people].fields: Odoo requires name of res.partner and gives no default: map it"),
@@ -484,4 +484,116 @@ fn the_object_tells_what_it_writes_looks_up_and_matches() {
         ["char", "char", "char", "selection", "many2one", "many2one"]
     );
     assert!(odoo().models.contains_key("res.partner"));
+}
+
+fn paper(lines: &str) -> String {
+    let people = people(
+        "source: {object: contact}\nkey: [id]\ndestination: {model: res.partner}\nfields:\n- {to: name, from: name}\n- {to: parent_id, from: deal, lookup: {object: deals}, onMissing: Empty}",
+    );
+    format!(
+        "{people}- name: deals\n{}",
+        lines.lines().fold(String::new(), |all, line| all + "  " + line + "\n")
+    )
+}
+
+#[test]
+fn a_document_needs_no_fields_and_what_looks_it_up_is_left_out() {
+    let compiled = compiled(&paper(
+        "source: {object: deal}\nkey: [id]\ndestination: {document: deals, create: {label: Deals, help: To be typed in}}",
+    ));
+    assert_eq!(
+        said(&compiled.findings),
+        [
+            "Info StandsDown objects[people].fields[parent_id].lookup: deals becomes the document deals, not records: this entry is left out"
+        ]
+    );
+    let mapping = compiled.mapping.unwrap();
+    let deals = mapping.object("deals").unwrap();
+    assert_eq!(
+        (deals.destination.to_string().as_str(), deals.columns()),
+        ("handover/deals.csv", None)
+    );
+    assert!(deals.in_odoo().is_none());
+    assert_eq!(
+        mapping
+            .in_odoo()
+            .map(|object| object.model.0.as_str())
+            .collect::<Vec<_>>(),
+        ["res.partner"]
+    );
+    assert_eq!(mapping.object("people").unwrap().targets.len(), 1);
+}
+
+#[test]
+fn every_field_of_the_source_is_used_by_a_document_without_fields() {
+    let compiled = compiled_with(
+        &paper("source: {object: deal}\nkey: [id]\ndestination: {document: deals}\nignore: [secret*]"),
+        &[
+            ("contact", &["id", "name", "deal"], json!([])),
+            (
+                "deal",
+                &["id", "amount", "secret1"],
+                json!([{"id": 1, "amount": "\u{0}"}]),
+            ),
+        ],
+    );
+    let said = said(&compiled.findings);
+    assert!(!said.iter().any(|said| said.contains("UnmappedSource")), "{said:#?}");
+}
+
+#[test]
+fn what_a_document_cannot_have_is_refused() {
+    for (lines, wanted) in [
+        (
+            "match: [name]",
+            "Error TypeMismatch objects[deals].match: match is about records of Odoo, and deals becomes a document",
+        ),
+        (
+            "onNew: Reject",
+            "Error TypeMismatch objects[deals].onNew: onNew is about records of Odoo, and deals becomes a document",
+        ),
+        (
+            "onConflict: KeepTheirs",
+            "Error TypeMismatch objects[deals].onConflict: onConflict is about records of Odoo",
+        ),
+        (
+            "fields: [{to: a, from: a, create: {type: Char}}]",
+            "Error TypeMismatch objects[deals].fields[a].create: a is a column of a document: there is no field to create",
+        ),
+        (
+            "fields: [{to: a, from: a, lookup: {object: people}}]",
+            "Error TypeMismatch objects[deals].fields[a].lookup: a is a text field: a lookup gives a record",
+        ),
+    ] {
+        let compiled = compiled(&paper(&format!(
+            "source: {{object: deal}}\nkey: [id]\ndestination: {{document: deals}}\n{lines}"
+        )));
+        let said = said(&compiled.findings);
+        assert!(said.iter().any(|said| said.starts_with(wanted)), "{said:#?}");
+    }
+    for (destination, wanted) in [
+        (
+            "{model: res.partner, document: deals}",
+            "deals becomes one of destination.model, destination.document",
+        ),
+        ("{model: res.partner, create: {label: x}}", "create is the document's"),
+        ("{}", "or destination.document"),
+    ] {
+        let compiled = compiled(&paper(&format!(
+            "source: {{object: deal}}\nkey: [id]\ndestination: {destination}"
+        )));
+        let said = said(&compiled.findings);
+        assert!(
+            said.iter()
+                .any(|said| said.contains("Incomplete") && said.contains(wanted)),
+            "{said:#?}"
+        );
+    }
+    let twice = paper("source: {object: deal}\nkey: [id]\ndestination: {document: deals}")
+        + "- name: more\n  source: {object: deal}\n  key: [id]\n  destination: {document: deals}\n";
+    let said = said(&compiled(&twice).findings);
+    assert!(
+        said.contains(&"Error FieldClash objects[more].destination.document: deals writes the document deals already: call it another".to_owned()),
+        "{said:#?}"
+    );
 }
