@@ -214,7 +214,12 @@ fn the_catalogue_lists_and_shows_its_entries() {
     assert!(code == 0 && text.contains("pipz-to-odoo"), "{text}");
     let (code, text) = done(&mut crmferry(&["catalogue", "pipz-to-odoo"]));
     assert!(
-        code == 0 && text.contains("res.partner") && text.contains("OneToOne"),
+        code == 0 && text.contains("res.partner") && text.contains("file contact") && text.contains("one to one"),
+        "{text}"
+    );
+    let segments = text.lines().find(|line| line.contains(" segments ")).unwrap();
+    assert!(
+        segments.contains("handover/smart-segments.csv") && segments.ends_with("in writing"),
         "{text}"
     );
     let (code, yaml) = done(&mut crmferry(&["catalogue", "pipz-to-odoo", "--yaml"]));

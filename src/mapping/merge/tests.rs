@@ -103,7 +103,7 @@ fn a_dropped_object_leaves_its_rows_and_new_objects_follow() {
         .map(|object| object.name.as_str())
         .collect();
     assert!(!names.contains(&"lostReasons"));
-    assert_eq!(names[names.len() - 3..], ["deals", "ant", "zoo"]);
+    assert_eq!(names[names.len() - 3..], ["automations", "ant", "zoo"]);
     let row = |name: &str| {
         spec.rows
             .iter()
@@ -149,4 +149,29 @@ fn what_is_wrong_names_the_nearest() {
         let all = said(&resolve(&spec(yaml)).unwrap_err());
         assert!(all.iter().any(|said| said == wanted), "wanted {wanted}\ngot {all:#?}");
     }
+}
+
+#[test]
+fn a_document_keeps_what_is_not_said_and_a_model_in_its_place_keeps_nothing() {
+    let destination = |said: &str| {
+        let spec = over(&format!("objects: [{{name: segments, destination: {said}}}]"));
+        object(&spec, "segments").destination.clone().unwrap()
+    };
+    let renamed = destination("{create: {label: Segmentos}}");
+    let create = renamed.create.unwrap();
+    assert_eq!(
+        (
+            renamed.document.as_deref(),
+            create.label.as_deref(),
+            create.help.is_some()
+        ),
+        (Some("smart-segments"), Some("Segmentos"), true)
+    );
+    assert_eq!(
+        destination("{model: ir.filters}"),
+        Destination {
+            model: Some("ir.filters".into()),
+            ..Destination::default()
+        }
+    );
 }
