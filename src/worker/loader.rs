@@ -231,9 +231,10 @@ impl Loader<'_> {
         if self.shards[shard].is_empty() {
             return Ok(());
         }
+        let mut ended = Vec::new();
         while self.in_flight.len() >= self.shards.len() {
             if let Some(done) = self.in_flight.join_next().await {
-                self.settle(joined(done)?).await?;
+                ended.push(joined(done)?);
             }
         }
         let batch = std::mem::take(&mut self.shards[shard]);
@@ -248,6 +249,10 @@ impl Loader<'_> {
             uid: self.uid,
         };
         self.in_flight.spawn(async move { sender.send(batch).await });
+        // booked while Odoo is at the next one: the server is the limit and is not to wait for our disk
+        for batch in ended {
+            self.settle(batch).await?;
+        }
         Ok(())
     }
 
