@@ -141,6 +141,7 @@ async fn made(rpc: &dyn Rpc, model: &str, values: Value) -> i64 {
     made[0].as_i64().unwrap()
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn finds(rpc: Arc<dyn Rpc>) {
     let suffix = unique("");
     let field = |name: &str, type_| CustomField {
@@ -254,7 +255,10 @@ async fn finds(rpc: Arc<dyn Rpc>) {
     rpc.call("res.partner.category", "unlink", args!({"ids": [tag]}))
         .await
         .unwrap();
-    let fields = json!([["name", "in", custom.map(|field| field.name)]]);
+    let fields = json!([
+        ["model", "=", "res.partner"],
+        ["name", "in", custom.map(|field| field.name)]
+    ]);
     let fields = rpc
         .call("ir.model.fields", "search", args!({"domain": fields}))
         .await
