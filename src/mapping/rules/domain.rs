@@ -421,7 +421,12 @@ impl Domain {
     fn text(&self) -> String {
         let mut items = Vec::new();
         match self {
-            Self::All(parts) => parts.iter().for_each(|part| part.items(&mut items)),
+            // the parts of a domain are all of them anyway
+            Self::All(parts) => {
+                for part in parts {
+                    part.items(&mut items);
+                }
+            }
             other => other.items(&mut items),
         }
         format!("[{}]", items.join(", "))
@@ -432,7 +437,9 @@ impl Domain {
             Self::All(parts) | Self::Any(parts) => {
                 let sign = if matches!(self, Self::All(_)) { "'&'" } else { "'|'" };
                 items.extend(std::iter::repeat_n(sign.to_owned(), parts.len().saturating_sub(1)));
-                parts.iter().for_each(|part| part.items(items));
+                for part in parts {
+                    part.items(items);
+                }
             }
             Self::Not(part) => {
                 items.push("'!'".into());

@@ -170,7 +170,7 @@ fn said(tree: &Value) -> Value {
 }
 
 /// One condition: the domain, or why it cannot be said.
-fn condition(field: &str, is: &str, value: Value) -> String {
+fn condition(field: &str, is: &str, value: &Value) -> String {
     let said = said(&json!({"field": field, "is": is, "value": value}));
     match said["domain"].as_str() {
         Some(domain) => domain.to_owned(),
@@ -364,7 +364,7 @@ fn a_condition_becomes_one_of_odoo() {
         ),
         ("city", "", json!("x"), "city x: it has no comparator"),
     ] {
-        assert_eq!(condition(field, is, value.clone()), wanted, "{field} {is} {value}");
+        assert_eq!(condition(field, is, &value), wanted, "{field} {is} {value}");
     }
 }
 
