@@ -154,6 +154,7 @@ async fn shapes(folder: &Path) -> Result<BTreeMap<String, SourceShape>, Error> {
         shapes.insert(
             object.name,
             SourceShape {
+                place: object.place,
                 fields: object.fields,
                 samples,
             },

@@ -16,7 +16,7 @@ use super::{
     load::Loaded,
     outcome::{self, Results},
     reader::Reader,
-    tally::{Fate, Tally, totals},
+    tally::{Fate, Tally, by_weight, most_frequent, totals},
 };
 use crate::{
     api::{
@@ -84,17 +84,20 @@ pub async fn object_into_document(
         (seen.rows, seen.wanted),
     );
     let mut files = results.finish().await?;
+    let mut reasons = tally.reasons(&object.name);
+    by_weight(&mut reasons);
+    files.push(job.workspace.put_reasons(&object.name, &reasons).await?);
     files.push(written);
     job.heart.update(|status| status.files.extend(files));
-    Ok(Loaded {
-        reasons: tally.reasons(&object.name),
-        report: ObjectReport {
-            name: object.name.clone(),
-            book: tally.book,
-            verification: Some(verification),
-            document: Some(handover(document, &columns, seen.file)),
-        },
-    })
+    let mut report = ObjectReport {
+        name: object.name.clone(),
+        book: tally.book,
+        verification: Some(verification),
+        document: Some(handover(document, &columns, seen.file)),
+        ..ObjectReport::default()
+    };
+    most_frequent(&mut reasons, std::slice::from_mut(&mut report));
+    Ok(Loaded { report, reasons })
 }
 
 /// The document being written.
@@ -395,7 +398,8 @@ fn stock(book: &mut Book, index: &mut Index, object: &Object, before: i64, now: 
         after = Some(last.0.clone());
         for (key, _) in &page {
             book.removed += i64::from(!index.has(Kind::Wanted, &object.name, key)?);
-            book.deleted += i64::from(!index.has(Kind::Seen, &object.name, key)?);
+            let met = index.has(Kind::Seen, &object.name, key)? || index.has(Kind::Refused, &object.name, key)?;
+            book.deleted += i64::from(!met);
         }
     }
     book.balanced = book::balances(book);

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use super::{
     Job,
     error::StepError,
-    index::{Index, Kind, plain},
+    index::{Index, Kind, encode},
     load::{content_digest, ledger_entry},
     lookups::{self, Finder, Known},
     matches::{self, Matched},
@@ -211,8 +211,12 @@ impl Loader<'_> {
                 .collect(),
             kept: values.len() - values.iter().filter(|(field, _)| ours.contains_key(field)).count(),
         };
-        self.index
-            .put(Kind::Wanted, &self.object.name, &id.to_be_bytes(), plain(&wanted))?;
+        self.index.put(
+            Kind::Wanted,
+            &self.object.name,
+            &id.to_be_bytes(),
+            encode(Kind::Wanted, &wanted)?,
+        )?;
         Ok(())
     }
 
@@ -337,8 +341,7 @@ impl Loader<'_> {
             status.objects = vec![ObjectReport {
                 name: self.object.name.clone(),
                 book: *book,
-                verification: None,
-                document: None,
+                ..ObjectReport::default()
             }];
         });
     }

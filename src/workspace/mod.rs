@@ -27,6 +27,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
+use futures::TryStreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
@@ -46,6 +47,8 @@ pub use crate::source::Item as Line;
 
 const MARKER: &str = ".crmferry.json";
 const PROBE: &str = ".probe";
+/// What was there when a run first came to an object.
+const STOCK: &str = "stock";
 
 /// Why a workspace cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -114,6 +117,26 @@ impl WorkspaceError {
             source: io::Error::other(source),
         }
     }
+}
+
+/// Whether an error lasts until a person acts: the disk is full or read-only, or what is on it is not ours to write.
+#[must_use]
+pub fn lasts(error: &(dyn std::error::Error + 'static)) -> bool {
+    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let io = error.downcast_ref::<io::Error>();
+        let kind = io.map(io::Error::kind);
+        if let Some(PermissionDenied | QuotaExceeded | ReadOnlyFilesystem | StorageFull) = kind {
+            return true;
+        }
+        // what an `io::Error` was made of is not its source
+        cause = match io.and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    false
 }
 
 /// Whose workspace it is.
@@ -264,6 +287,8 @@ impl Workspace {
             }),
             (Some(Claimed::Fresh) | None, _) => {
                 self.drop_ledgers().await?;
+                // its runs are numbered anew, and what was there before one of them is not what was before another's
+                self.delete_below(STOCK).await?;
                 let json = serde_json::to_vec_pretty(marker).map_err(|error| WorkspaceError::io(&path, error))?;
                 self.put(&path, json).await?;
                 Ok(Claimed::Fresh)
@@ -369,6 +394,21 @@ impl Workspace {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(WorkspaceError::io(path, error)),
         }
+    }
+
+    /// Deletes all files of a folder, the last first: numbered files that are left have no gap.
+    async fn delete_below(&self, folder: &str) -> Result<(), WorkspaceError> {
+        let folder = Path::from(folder);
+        let found = self.store.list(Some(&folder)).map_ok(|meta| meta.location);
+        let mut paths: Vec<Path> = match found.try_collect().await {
+            Err(object_store::Error::NotFound { .. }) => return Ok(()),
+            found => found.map_err(|error| WorkspaceError::io(&folder, error))?,
+        };
+        paths.sort();
+        for path in paths.iter().rev() {
+            self.delete(path).await?;
+        }
+        Ok(())
     }
 }
 

@@ -1,4 +1,5 @@
-//! Results for people: `results/<object>/{succeeded,failed,rejected,unprocessed,noted}.csv`.
+//! Results for people: `results/<object>/{succeeded,failed,rejected,unprocessed,noted}.csv`, and `reasons.csv`, which
+//! counts what the last four say why.
 //!
 //! Rows are keyed by source key, never by position.
 
@@ -6,9 +7,10 @@ use object_store::path::Path;
 
 use super::table::TableWriter;
 use super::{Outcome, Workspace, WorkspaceError};
-use crate::api::phase_run::File;
+use crate::api::phase_run::{File, RejectReason};
 
 const COLUMNS: [&str; 7] = ["key", "external_id", "id", "outcome", "code", "field", "message"];
+const REASON_COLUMNS: [&str; 5] = ["outcome", "code", "field", "count", "example"];
 
 /// The files of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -90,6 +92,27 @@ impl Workspace {
         ResultsWriter {
             files: ResultKind::ALL.map(|kind| TableWriter::new(self, dir.clone().join(kind.file_name()), COLUMNS)),
         }
+    }
+
+    /// Writes why records of an object were left out or arrived differently, in the order given.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub async fn put_reasons(&self, object: &str, reasons: &[RejectReason]) -> Result<File, WorkspaceError> {
+        let mut table = self.table(&format!("results/{object}/reasons.csv"), REASON_COLUMNS);
+        for RejectReason {
+            object: _,
+            kind,
+            code,
+            field,
+            count,
+            example,
+        } in reasons
+        {
+            let cells = [&format!("{kind:?}"), code, field, &count.to_string(), example];
+            table.push(&cells.map(String::as_str)).await?;
+        }
+        table.finish().await
     }
 }
 

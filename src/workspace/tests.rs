@@ -101,8 +101,14 @@ async fn a_workspace_is_claimed_once_and_refuses_others() {
             .len(),
         1
     );
+    workspace.put_json("stock/contacts.json", &1).await.unwrap();
     assert_eq!(workspace.claim(&marker("acme", "2")).await.unwrap(), Claimed::Fresh);
     assert_eq!(workspace.ledger("contacts").try_collect::<Vec<_>>().await.unwrap(), []);
+    assert_eq!(
+        workspace.get_json::<i64>("stock/contacts.json").await.unwrap(),
+        None,
+        "another Migration counts what it meets itself"
+    );
     assert_eq!(workspace.marker().await.unwrap(), Some(marker("acme", "2")));
 }
 
@@ -368,6 +374,26 @@ async fn results_are_put_whole_and_carry_no_formula() {
     let line = "'-1,contacts_-1,7,Failed,Refused,name,\"'=HYPERLINK(\"\"x\"\"),\nsecond line\"\n";
     assert_eq!(failed, format!("{header}{line}"));
     assert_eq!(files[1].digest, Digest::of(failed.as_bytes()).to_string());
+}
+
+#[tokio::test]
+async fn reasons_are_counted_in_a_file_of_their_own() {
+    let workspace = in_memory();
+    let reason = crate::api::phase_run::RejectReason {
+        object: "contacts".into(),
+        kind: crate::api::phase_run::ReasonKind::Noted,
+        code: "FractionCut".into(),
+        field: "x_at".into(),
+        count: 12,
+        example: "=7".into(),
+    };
+    let file = workspace.put_reasons("contacts", &[reason]).await.unwrap();
+    assert_eq!(file.path, "results/contacts/reasons.csv");
+    let bytes = workspace.get(&Path::from(file.path.as_str())).await.unwrap().unwrap();
+    assert_eq!(
+        String::from_utf8(bytes).unwrap(),
+        "outcome,code,field,count,example\nNoted,FractionCut,x_at,12,'=7\n"
+    );
 }
 
 #[tokio::test]

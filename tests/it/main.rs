@@ -10,4 +10,5 @@ mod odoo_domains;
 mod odoo_parity;
 mod odoo_records;
 mod reports;
+mod room;
 mod steps;

@@ -288,8 +288,8 @@ impl Saying<'_> {
     fn span(&self, through: &Through, value: &Value) -> Result<Span, String> {
         let cannot = || format!("{} cannot hold its value", through.path);
         let point = |value: &Value| match read(&through.ttype, &[], self.formats, value) {
-            Ok(done) => done.value.to_wire().ok_or_else(cannot),
-            Err(_) => Err(cannot()),
+            Ok(done) if done.note.is_none() => done.value.to_wire().ok_or_else(cannot),
+            Ok(_) | Err(_) => Err(cannot()),
         };
         match through.ttype.as_str() {
             "html" | "binary" => return Err(format!("{} is not compared whole", through.path)),

@@ -244,6 +244,12 @@ fn a_condition_becomes_one_of_odoo() {
             json!([1, 2.5]),
             "[('x_spent', '>=', 1.0), ('x_spent', '<=', 2.5)]",
         ),
+        (
+            "spent",
+            "equals",
+            json!("0.12345678901234567890"),
+            "spent equals 0.12345678901234567890: x_spent cannot hold its value",
+        ),
         ("optin", "equals", json!("sim"), "[('x_optin', '=', True)]"),
         ("optin", "is_false", Value::Null, "[('x_optin', '!=', True)]"),
         (
