@@ -1,8 +1,8 @@
-//! How fast contacts go into a real Odoo, side by side with a bare `create` loop that sends the same payload, external ids
-//! and context.
+//! How fast contacts go into a real Odoo over each of its APIs, side by side with a bare `create` loop that sends the same
+//! payload, external ids and context.
 //!
-//! `ODOO_URL=… ODOO_DB=… ODOO_API_KEY=… cargo bench --bench load [contacts]`. The Odoo keeps what is loaded: use one of its own
-//! (`tests/testbed/odoo/up.sh`). Whole steps alternate with bare loops; the ratios are of the medians.
+//! `ODOO_URL=… ODOO_DB=… ODOO_LOGIN=… ODOO_API_KEY=… cargo bench --bench load [contacts]`. The Odoo keeps what is loaded: use
+//! one of its own (`tests/testbed/odoo/up.sh`). Whole steps alternate with bare loops; the ratios are of the medians.
 
 use std::{
     fmt::Write as _,
@@ -19,8 +19,10 @@ use crmferry::{
     args,
     lifecycle::Exit,
     odoo::{
-        json2::{Json2, Json2Options, Secret},
+        http::{Secret, Server},
+        json2::Json2,
         rpc::Rpc,
+        xmlrpc::{Login, XmlRpc},
     },
     worker::{self, Start, destination::Door},
     workspace::Workspace,
@@ -35,6 +37,12 @@ use room::Room;
 
 const ROUNDS: usize = 3;
 const BATCH: usize = 400;
+
+#[derive(Clone, Copy)]
+enum Api {
+    Json2,
+    XmlRpc,
+}
 
 const COLUMNS: [&str; 10] = [
     "name", "email", "phone", "function", "street", "street2", "city", "zip", "website", "ref",
@@ -111,12 +119,19 @@ async fn step(home: &Arc<Room>, root: &Path, phase: Step, plan: Option<String>) 
 }
 
 /// The whole step: look-ups, creates, ledger, results, read-back of every record, sweep.
-async fn whole(contacts: usize, account: &str) -> Duration {
+async fn whole(api: Api, contacts: usize, account: &str) -> Duration {
     let root = tempfile::tempdir().expect("a folder");
     let exports = root.path().join("default/bench/exports");
     std::fs::create_dir_all(&exports).expect("a folder");
     std::fs::create_dir_all(root.path().join("secret")).expect("a folder");
-    std::fs::write(root.path().join("secret/apiKey"), env("ODOO_API_KEY")).expect("a file");
+    // a key in a password's place is called over XML-RPC
+    let words = match api {
+        Api::Json2 => vec![("apiKey", "ODOO_API_KEY")],
+        Api::XmlRpc => vec![("login", "ODOO_LOGIN"), ("password", "ODOO_API_KEY")],
+    };
+    for (key, variable) in words {
+        std::fs::write(root.path().join("secret").join(key), env(variable)).expect("a file");
+    }
     let mut csv = format!("id,{}\n", COLUMNS.join(","));
     for id in 0..contacts {
         let cells: Vec<String> = COLUMNS.iter().map(|column| cell(column, id)).collect();
@@ -138,10 +153,22 @@ async fn whole(contacts: usize, account: &str) -> Duration {
 }
 
 /// The same payload in a loop that proves nothing.
-async fn bare(contacts: usize, account: &str) -> Duration {
-    let mut options = Json2Options::new(&env("ODOO_URL"), &env("ODOO_DB"), Secret::new(&env("ODOO_API_KEY")));
-    options.insecure = true;
-    let odoo = Json2::new(options).expect("a client");
+async fn bare(api: Api, contacts: usize, account: &str) -> Duration {
+    let server = Server {
+        insecure: true,
+        ..Server::new(&env("ODOO_URL"), &env("ODOO_DB"))
+    };
+    let key = Secret::new(&env("ODOO_API_KEY"));
+    let odoo: Box<dyn Rpc> = match api {
+        Api::Json2 => Box::new(Json2::new(&server, &key).expect("a client")),
+        Api::XmlRpc => {
+            let login = Login {
+                login: Secret::new(&env("ODOO_LOGIN")),
+                secret: key,
+            };
+            Box::new(XmlRpc::new(&server, login).expect("a client"))
+        }
+    };
     let begun = Instant::now();
     let ids: Vec<usize> = (0..contacts).collect();
     for batch in ids.chunks(BATCH) {
@@ -185,20 +212,25 @@ async fn main() {
         .find_map(|word| word.parse().ok())
         .unwrap_or(10_000_usize);
     let stamp = jiff::Timestamp::now().as_second();
-    let (mut wholes, mut bares) = (Vec::new(), Vec::new());
+    let apis = [("j", Api::Json2, "JSON-2"), ("x", Api::XmlRpc, "XML-RPC")];
+    let mut times = apis.map(|_| (Vec::new(), Vec::new()));
     for round in 0..ROUNDS {
-        bares.push(bare(contacts, &format!("{stamp}{round}")).await);
-        wholes.push(whole(contacts, &format!("b{stamp}{round}")).await);
+        for ((letter, api, _), (bares, wholes)) in apis.iter().zip(&mut times) {
+            bares.push(bare(*api, contacts, &format!("{letter}{stamp}{round}")).await);
+            wholes.push(whole(*api, contacts, &format!("b{letter}{stamp}{round}")).await);
+        }
     }
-    let (whole, bare) = (median(wholes), median(bares));
-    let pace = |seconds: f64| contacts as f64 / seconds;
-    println!(
-        "bare create loop             {bare:7.2} s  {:6.0} contacts/s",
-        pace(bare)
-    );
-    println!(
-        "load with the whole proof    {whole:7.2} s  {:6.0} contacts/s  {:.0} % of the bare loop",
-        pace(whole),
-        100.0 * bare / whole
-    );
+    for ((_, _, name), (bares, wholes)) in apis.into_iter().zip(times) {
+        let (whole, bare) = (median(wholes), median(bares));
+        let pace = |seconds: f64| contacts as f64 / seconds;
+        println!(
+            "{name:7} bare create loop             {bare:7.2} s  {:6.0} contacts/s",
+            pace(bare)
+        );
+        println!(
+            "{name:7} load with the whole proof    {whole:7.2} s  {:6.0} contacts/s  {:.0} % of the bare loop",
+            pace(whole),
+            100.0 * bare / whole
+        );
+    }
 }

@@ -107,7 +107,7 @@ pub struct Destination {
     pub odoo: Odoo,
 }
 
-/// An Odoo server with the JSON-2 API (Odoo 19 or later).
+/// An Odoo server: called over JSON-2 (Odoo 19 or later) where it has that, else over XML-RPC.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[x_kube(validation = Rule::new("self.insecure || self.url.startsWith('https://')").message("url must begin with https:// unless insecure is true"))]
 #[x_kube(validation = Rule::new("has(self.externalIdModule) == has(oldSelf.externalIdModule) && (!has(self.externalIdModule) || self.externalIdModule == oldSelf.externalIdModule)").message("externalIdModule is immutable: it is part of every external id"))]
@@ -119,7 +119,7 @@ pub struct Odoo {
     /// Database.
     #[schemars(length(min = 1, max = 128))]
     pub database: String,
-    /// Secret with the key `apiKey`.
+    /// Secret with the key `apiKey`; over XML-RPC with `login` beside it, or with `login` and `password`.
     pub secret_ref: LocalRef,
     /// Lets http and unverified TLS pass. For tests.
     #[serde(default)]
@@ -458,6 +458,10 @@ pub struct PinnedPlan {
     /// Digest of the merged mapping it was made from.
     #[schemars(length(max = 80))]
     pub mapping_digest: String,
+    /// The Odoo as it names itself, the API it is called over, and why that one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 512))]
+    pub odoo: String,
 }
 
 /// The worker that is pinned for the run.

@@ -386,6 +386,10 @@ pub struct PlanReport {
     /// Digest of the merged mapping it was compiled from.
     #[schemars(length(max = 80))]
     pub mapping_digest: String,
+    /// The Odoo as it names itself, the API it is called over, and why that one.
+    #[serde(default)]
+    #[schemars(length(max = 512))]
+    pub odoo: String,
     /// Objects in load order, those that stand down left out.
     #[schemars(length(max = 100))]
     pub objects: Vec<PlannedObject>,

@@ -71,6 +71,7 @@ impl Pass<'_> {
         self.status.plan = Some(PinnedPlan {
             digest: plan.digest.clone(),
             mapping_digest: plan.mapping_digest.clone(),
+            odoo: plan.odoo.clone(),
         });
         self.status.estimate_seconds = Some(plan.estimate_seconds);
         self.status.objects = plan

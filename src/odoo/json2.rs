@@ -1,151 +1,54 @@
-//! Odoo's JSON-2 API (19 and later) over HTTPS. What an answer means is decided by [`classify`], which is pure.
-
-use std::{error::Error as _, fmt, time::Duration};
+//! Odoo's JSON-2 API (19 and later). What an answer means is decided by [`classify`], which is pure.
 
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
-use reqwest::{
-    Client, Response, Url,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER},
-    redirect::Policy,
-    tls::Certificate,
-};
+use jiff::Timestamp;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use serde_json::Value;
 
-use super::rpc::{Args, Rpc, RpcError};
+use super::{
+    http::{Http, Secret, Server, bounded, is_conflict, of_the_way, retry_after, shape, unreachable},
+    rpc::{Args, Rpc, RpcError},
+};
 
-/// Longest message of an error, in characters.
-const MESSAGE: usize = 300;
-
-/// Connecting, and asking for the version, may take this long.
-const PROBE: Duration = Duration::from_secs(10);
-
-/// A word that must not be seen: it prints as `***`.
-#[derive(Clone)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Takes the word in, without the white space that files end with.
-    #[must_use]
-    pub fn new(word: &str) -> Self {
-        Self(word.trim().to_owned())
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-/// Where an Odoo is and how to speak to it.
-#[derive(Clone, Debug)]
-pub struct Json2Options {
-    /// Base address, such as `https://acme.odoo.com`.
-    pub url: String,
-    /// Database; empty where the server knows by its address.
-    pub database: String,
-    /// API key of the migration user.
-    pub api_key: Secret,
-    /// Lets http and unverified certificates pass.
-    pub insecure: bool,
-    /// CA certificates (PEM) to trust beside the well-known ones.
-    pub ca_pem: Option<Vec<u8>>,
-    /// A call may take this long; what happened then is unknown.
-    pub timeout: Duration,
-}
-
-impl Json2Options {
-    /// Options with the usual timeout of 120 s.
-    #[must_use]
-    pub fn new(url: &str, database: &str, api_key: Secret) -> Self {
-        Self {
-            url: url.to_owned(),
-            database: database.to_owned(),
-            api_key,
-            insecure: false,
-            ca_pem: None,
-            timeout: Duration::from_mins(2),
-        }
-    }
-}
+/// The name of this API in messages.
+const API: &str = "JSON-2 API (Odoo 19)";
 
 /// A connection to a real Odoo.
 #[derive(Debug)]
 pub struct Json2 {
-    client: Client,
-    base: Url,
+    http: Http,
     /// With the key in it, marked sensitive; sent with calls only.
     headers: HeaderMap,
-    timeout: Duration,
 }
 
 impl Json2 {
     /// Prepares the connection; nothing is sent yet.
     ///
     /// # Errors
-    /// [`RpcError::Unreachable`] where the options cannot work: a bad address, http without `insecure`, a broken certificate.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "the key is not left behind in the caller's hands"
-    )]
-    pub fn new(options: Json2Options) -> Result<Self, RpcError> {
-        let base = base_url(&options.url, options.insecure).map_err(unreachable)?;
-        let headers = call_headers(&options).map_err(unreachable)?;
-        let mut client = Client::builder()
-            .user_agent(concat!("crmferry/", env!("CARGO_PKG_VERSION")))
-            .https_only(!options.insecure)
-            .tls_danger_accept_invalid_certs(options.insecure)
-            .redirect(Policy::none())
-            .connect_timeout(PROBE);
-        if let Some(pem) = &options.ca_pem {
-            let bundle = Certificate::from_pem_bundle(pem)
-                .map_err(|_| unreachable("the CA bundle is not a list of PEM certificates"))?;
-            client = client.tls_certs_merge(bundle);
-        }
-        let client = client.build().map_err(|error| unreachable(root_cause(&error)))?;
+    /// [`RpcError::Unreachable`] where it cannot work: a bad address, http without `insecure`, a broken certificate.
+    pub fn new(server: &Server, api_key: &Secret) -> Result<Self, RpcError> {
         Ok(Self {
-            client,
-            base,
-            headers,
-            timeout: options.timeout,
+            http: Http::new(server)?,
+            headers: call_headers(server, api_key).map_err(unreachable)?,
         })
-    }
-
-    fn address(&self, segments: &[&str]) -> Url {
-        let mut url = self.base.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(segments);
-        }
-        url
-    }
-
-    async fn answer(&self, request: reqwest::RequestBuilder, timeout: Duration) -> Result<Value, RpcError> {
-        let sent = request.timeout(timeout).send().await;
-        let response = sent.map_err(|error| failure(&error, timeout))?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let body = Response::bytes(response)
-            .await
-            .map_err(|error| failure(&error, timeout))?;
-        classify(status, &headers, &body, Timestamp::now())
     }
 }
 
 #[async_trait]
 impl Rpc for Json2 {
     async fn call(&self, model: &str, method: &str, args: Args) -> Result<Value, RpcError> {
-        let url = self.address(&["json", "2", model, method]);
-        self.answer(
-            self.client.post(url).headers(self.headers.clone()).json(&args),
-            self.timeout,
-        )
-        .await
+        let request = self.http.post(&["json", "2", model, method]);
+        let answer = self
+            .http
+            .send(request.headers(self.headers.clone()).json(&args))
+            .await?;
+        classify(answer.status, &answer.headers, &answer.body, Timestamp::now())
     }
 
     async fn version(&self) -> Result<String, RpcError> {
-        let url = self.address(&["web", "version"]);
-        let answer = self.answer(self.client.get(url), PROBE).await?;
-        let version = answer["version"].as_str().map(bounded);
+        let answer = self.http.send(self.http.get(&["web", "version"])).await?;
+        let said = classify(answer.status, &answer.headers, &answer.body, Timestamp::now())?;
+        let version = said["version"].as_str().map(bounded);
         version.ok_or_else(|| RpcError::Unknown {
             message: "/web/version names no version".to_owned(),
         })
@@ -169,7 +72,7 @@ pub fn classify(status: u16, headers: &HeaderMap, body: &[u8], now: Timestamp) -
         .and_then(|json| Some((json["name"].as_str()?.to_owned(), bounded(json["message"].as_str()?))));
     Err(match said {
         Some((name, message)) => of_odoo(status, &name, message, headers, now),
-        None => of_the_way(status, headers, now),
+        None => of_the_way(status, headers, API, now),
     })
 }
 
@@ -192,152 +95,21 @@ fn of_odoo(status: u16, name: &str, message: String, headers: &HeaderMap, now: T
             name: bounded(name),
             message,
         },
-        _ => of_the_way(status, headers, now),
+        _ => of_the_way(status, headers, API, now),
     }
 }
 
-/// An error of a proxy, of the web server, or of Odoo's HTTP layer.
-fn of_the_way(status: u16, headers: &HeaderMap, now: Timestamp) -> RpcError {
-    let shape = shape(status, headers);
-    match status {
-        300..=399 => RpcError::NotFound {
-            message: redirected(&shape, headers),
-        },
-        401 => RpcError::Unauthorized,
-        403 => RpcError::Forbidden {
-            message: format!("{shape}, not from Odoo: something in between refuses"),
-        },
-        404 | 405 => RpcError::NotFound {
-            message: format!("{shape}: no such database, or no JSON-2 API (Odoo 19) here"),
-        },
-        413 => RpcError::Rejected {
-            name: "413".to_owned(),
-            message: "the call is too large".to_owned(),
-        },
-        429 => RpcError::Throttled {
-            retry_after: retry_after(headers, now),
-        },
-        503 if headers.contains_key(RETRY_AFTER) => RpcError::Throttled {
-            retry_after: retry_after(headers, now),
-        },
-        _ => RpcError::Unknown { message: shape },
-    }
-}
-
-/// Whether `PostgreSQL` refused because of another transaction; nothing was committed then.
-fn is_conflict(name: &str, message: &str) -> bool {
-    name.ends_with("SerializationFailure")
-        || name.ends_with("DeadlockDetected")
-        || message.contains("could not serialize access")
-        || message.contains("deadlock detected")
-}
-
-fn redirected(shape: &str, headers: &HeaderMap) -> String {
-    let to = headers
-        .get(LOCATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|to| Url::parse(to).ok());
-    match to {
-        // The origin alone: paths and queries of a login page may carry what nobody should see.
-        Some(to) => format!(
-            "{shape}: it redirects to {}",
-            bounded(&to.origin().ascii_serialization())
-        ),
-        None => format!("{shape}: it redirects elsewhere"),
-    }
-}
-
-/// `502 text/html`.
-fn shape(status: u16, headers: &HeaderMap) -> String {
-    let kind = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or("without a type");
-    let kind = kind.split(';').next().unwrap_or(kind).trim();
-    format!("{status} {}", kind.chars().take(60).collect::<String>())
-}
-
-/// Seconds, or a date.
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let at = rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
-    let wait = at.duration_since(now).max(SignedDuration::ZERO);
-    Duration::try_from(wait).ok()
-}
-
-/// One line of bounded length.
-fn bounded(text: &str) -> String {
-    let line: String = text
-        .trim()
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(MESSAGE + 1)
-        .collect();
-    if line.chars().count() <= MESSAGE {
-        return line;
-    }
-    line.chars().take(MESSAGE - 1).chain(['…']).collect()
-}
-
-fn base_url(text: &str, insecure: bool) -> Result<Url, &'static str> {
-    let url = Url::parse(text).map_err(|_| "the url is not an address such as https://acme.odoo.com")?;
-    match url.scheme() {
-        "https" => {}
-        "http" if insecure => {}
-        "http" => return Err("the url must begin with https:// (insecure lets http pass)"),
-        _ => return Err("the url must begin with https://"),
-    }
-    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
-        return Err("the url may hold neither a user nor a query: the key comes from a Secret");
-    }
-    Ok(url)
-}
-
-fn call_headers(options: &Json2Options) -> Result<HeaderMap, &'static str> {
-    let mut key = HeaderValue::from_str(&format!("bearer {}", options.api_key.0))
+fn call_headers(server: &Server, api_key: &Secret) -> Result<HeaderMap, &'static str> {
+    let mut key = HeaderValue::from_str(&format!("bearer {}", api_key.word()))
         .map_err(|_| "the API key holds characters that no key has")?;
     key.set_sensitive(true);
     let mut headers = HeaderMap::from_iter([(AUTHORIZATION, key)]);
-    if !options.database.is_empty() {
-        let database = HeaderValue::from_str(&options.database)
+    if !server.database.is_empty() {
+        let database = HeaderValue::from_str(&server.database)
             .map_err(|_| "the name of the database holds characters that no header can carry")?;
         headers.insert("x-odoo-database", database);
     }
     Ok(headers)
-}
-
-fn unreachable(message: impl Into<String>) -> RpcError {
-    RpcError::Unreachable {
-        message: message.into(),
-    }
-}
-
-/// A call that got no whole answer. Only where no connection came about did it certainly not reach Odoo.
-fn failure(error: &reqwest::Error, timeout: Duration) -> RpcError {
-    let message = root_cause(error);
-    if error.is_connect() || error.is_builder() {
-        return unreachable(message);
-    }
-    if error.is_timeout() {
-        return RpcError::Unknown {
-            message: format!("timeout after {} s", timeout.as_secs_f64()),
-        };
-    }
-    RpcError::Unknown {
-        message: format!("the connection broke: {message}"),
-    }
-}
-
-/// The innermost cause; the outer ones quote the address.
-fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause = error.source();
-    while let Some(deeper) = cause.and_then(std::error::Error::source) {
-        cause = Some(deeper);
-    }
-    cause.map_or_else(|| "no cause given".to_owned(), |cause| bounded(&cause.to_string()))
 }
 
 #[cfg(test)]

@@ -2,9 +2,11 @@
 //! server and the one in memory alike.
 
 mod bisect;
+pub mod choose;
 pub mod conflict;
 #[cfg(test)]
 mod fake;
+pub mod http;
 pub mod identity;
 pub mod json2;
 pub mod limits;
@@ -18,3 +20,4 @@ pub mod sweep;
 pub mod upsert;
 pub mod verify;
 mod wire;
+pub mod xmlrpc;

@@ -19,7 +19,7 @@ pub struct Scope {
     pub platform: Platform,
     /// Account they come from.
     pub account: String,
-    /// What the Odoo says of itself.
+    /// What the Odoo says of itself, and how it is called: `Odoo 19.0 over JSON-2`.
     pub odoo: String,
     /// Rows that arrive one to one, of all rows.
     pub compatibility: (usize, usize),
@@ -52,7 +52,7 @@ pub fn markdown(scope: &Scope) -> String {
     let odoo = &scope.odoo;
     let lines = [
         format!("# Scope of {}\n", scope.migration),
-        format!("- from {:?}, account {}, to Odoo {odoo}", scope.platform, scope.account),
+        format!("- from {:?}, account {}, to {odoo}", scope.platform, scope.account),
         format!("- compatibility: {one_to_one} of {rows} rows arrive one to one; grade {grade}"),
         format!("- loading will take about {}\n", duration(scope.estimate_seconds)),
         "## Source\n\n| object | records |\n|---|---:|".to_owned(),
@@ -121,7 +121,7 @@ mod tests {
             migration: "acme".into(),
             platform: Platform::Pipz,
             account: "acme".into(),
-            odoo: "19.0".into(),
+            odoo: "Odoo 19.0 over JSON-2".into(),
             compatibility: (7, 12),
             grade: None,
             records: BTreeMap::from([("contact".into(), 3)]),
@@ -131,6 +131,8 @@ mod tests {
         };
         let text = markdown(&scope);
         assert!(text.find("first").unwrap() < text.find("later").unwrap());
-        assert!(text.contains("| contact | 3 |") && text.contains("7 of 12"));
+        assert!(
+            text.contains("| contact | 3 |") && text.contains("7 of 12") && text.contains("to Odoo 19.0 over JSON-2")
+        );
     }
 }

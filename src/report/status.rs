@@ -242,6 +242,9 @@ fn header(page: &mut Page, migration: &Migration, status: &MigrationStatus) {
         "  {} of account {} to {} (database {})",
         migration.spec.mapping_spec_ref.name, migration.spec.source.account, odoo.url, odoo.database
     )));
+    if let Some(plan) = status.plan.as_ref().filter(|plan| !plan.odoo.is_empty()) {
+        page.line(&clean(&format!("  {}", plan.odoo)));
+    }
     if let Some(drift) = status
         .conditions
         .iter()

@@ -38,6 +38,8 @@ pub struct Report {
     pub mapping: String,
     /// Where records go.
     pub destination: String,
+    /// The Odoo as it names itself, the API it is called over, and why that one.
+    pub odoo: String,
     /// Number of the run.
     pub run: i64,
     /// Where it is.
@@ -147,6 +149,7 @@ pub fn report(facts: Facts<'_>) -> Report {
         run: status.run,
         phase: status.phase,
         started: status.started.as_ref().map(|time| time.0.to_string()),
+        odoo: status.plan.as_ref().map_or_else(String::new, |plan| plan.odoo.clone()),
         plan: status.plan.map_or_else(String::new, |plan| plan.digest),
         worker: status.worker.map_or_else(String::new, |worker| worker.version),
         watermark: status.watermark.unwrap_or_default(),
@@ -379,6 +382,9 @@ fn head(text: &mut String, report: &Report) {
         format_args!("- from account {} by mapping {}", report.account, report.mapping),
     );
     line(text, format_args!("- to {}", report.destination));
+    if !report.odoo.is_empty() {
+        line(text, format_args!("- which is {}", report.odoo));
+    }
     if let Some(started) = &report.started {
         line(text, format_args!("- begun {started}"));
     }

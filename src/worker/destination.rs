@@ -25,12 +25,15 @@ use crate::{
     mapping::Mapping,
     model::OdooModel,
     odoo::{
-        json2::{Json2, Json2Options, Secret},
+        choose::{Choice, Words, choose},
+        http::{Secret, Server},
+        json2::Json2,
         limits::{LimitSettings, Limited},
         lock::{self, Acquired, Beat, Held, Holder},
         memory::Memory,
         rpc::{Args, Rpc, RpcError},
         sweep,
+        xmlrpc::XmlRpc,
     },
 };
 
@@ -39,7 +42,7 @@ use crate::{
 pub enum Door {
     /// The server of the manifest, with a Secret mounted as a folder.
     Server {
-        /// Folder with the file `apiKey`.
+        /// Folder with the files `apiKey`, `login`, `password`, as many as there are.
         secret: PathBuf,
         /// File with CA certificates; may be absent.
         ca: PathBuf,
@@ -52,6 +55,8 @@ pub enum Door {
 pub struct Destination {
     /// The connection.
     pub rpc: Arc<dyn Rpc>,
+    /// How it is called, and why so: `over JSON-2`, `over XML-RPC: the server has no JSON-2 (…)`.
+    pub spoken: String,
     /// Id of the API key's user: the migration user.
     pub uid: i64,
     /// Writers at once.
@@ -110,26 +115,50 @@ impl Pulse for Watched {
 }
 
 impl Destination {
-    /// Opens the way to Odoo and asks who we are.
+    /// Opens the way to Odoo over the API that it has, and asks who we are.
     ///
     /// # Errors
-    /// When the Secret lacks its key, or Odoo does not let us in.
+    /// When the Secret lacks a key, or Odoo does not let us in.
     pub async fn open(job: &Job) -> Result<Self, StepError> {
         let odoo = &job.migration.spec.destination.odoo;
-        let wire: Arc<dyn Rpc> = match &job.door {
-            Door::Memory(memory) => memory.clone(),
-            Door::Server { secret, ca } => {
-                let options = Json2Options {
-                    url: odoo.url.clone(),
-                    database: odoo.database.clone(),
-                    api_key: api_key(secret, &odoo.secret_ref.name, job.home.is_laptop())?,
-                    insecure: odoo.insecure,
-                    ca_pem: certificates(ca, odoo.ca_bundle.is_some())?,
-                    timeout: CALL,
-                };
-                Arc::new(Json2::new(options)?)
-            }
+        let (secret, ca) = match &job.door {
+            Door::Memory(memory) => return Ok(Self::enter(job, memory.clone(), "in memory").await?),
+            Door::Server { secret, ca } => (secret, ca),
         };
+        let words = words(secret);
+        let server = Server {
+            url: odoo.url.clone(),
+            database: odoo.database.clone(),
+            insecure: odoo.insecure,
+            ca_pem: certificates(ca, odoo.ca_bundle.is_some())?,
+            timeout: CALL,
+        };
+        let mut json2 = None;
+        loop {
+            match choose(&words, json2.as_ref())? {
+                Choice::Json2(key) => match Self::enter(job, Arc::new(Json2::new(&server, &key)?), "over JSON-2").await
+                {
+                    Ok(entered) => return Ok(entered),
+                    Err(error) => json2 = Some(error),
+                },
+                Choice::XmlRpc(login, why) => {
+                    let wire = Arc::new(XmlRpc::new(&server, login)?);
+                    return Ok(Self::enter(job, wire, &format!("over XML-RPC: {why}")).await?);
+                }
+                Choice::Missing(key, keys) => {
+                    if json2.is_some() {
+                        // a wrong url or database is to be mended first
+                        XmlRpc::look(&server).await?;
+                    }
+                    let told = (key, keys);
+                    return Err(missing(secret, &odoo.secret_ref.name, told, job.home.is_laptop()));
+                }
+            }
+        }
+    }
+
+    /// Goes in by this wire, within the limits.
+    async fn enter(job: &Job, wire: Arc<dyn Rpc>, spoken: &str) -> Result<Self, RpcError> {
         let settings = match job.door {
             // nothing needs to be spared in memory
             Door::Memory(_) => LimitSettings {
@@ -137,7 +166,7 @@ impl Destination {
                 calls_per_minute: None,
                 adaptive: false,
             },
-            Door::Server { .. } => LimitSettings::of(&odoo.limits),
+            Door::Server { .. } => LimitSettings::of(&job.migration.spec.destination.odoo.limits),
         };
         let connections = settings.connections;
         let watched = Arc::new(Watched {
@@ -148,13 +177,12 @@ impl Destination {
         // a server that does not answer is named within seconds, not after the patience of a long call
         let uid = tokio::time::timeout(SLOW, sweep::whoami(&*watched))
             .await
-            .map_err(|_| {
-                of_rpc(&RpcError::Unknown {
-                    message: format!("no answer within {} s", SLOW.as_secs()),
-                })
+            .map_err(|_| RpcError::Unknown {
+                message: format!("no answer within {} s", SLOW.as_secs()),
             })??;
         Ok(Self {
             rpc: watched,
+            spoken: spoken.to_owned(),
             uid,
             connections,
         })
@@ -316,23 +344,32 @@ pub async fn release(job: &Job) -> Result<(), StepError> {
     Ok(())
 }
 
-fn api_key(folder: &Path, secret: &str, laptop: bool) -> Result<Secret, StepError> {
-    let read = std::fs::read_to_string(folder.join("apiKey"));
-    let key = read
-        .ok()
-        .map(|text| text.trim().to_owned())
-        .filter(|text| !text.is_empty());
-    key.as_deref().map(Secret::new).ok_or_else(|| {
-        let how = if laptop {
-            format!("write it into the file {}", folder.join("apiKey").display())
-        } else {
-            format!("make it with: kubectl create secret generic {secret} --from-file=apiKey=FILE")
-        };
-        StepError::configuration(
-            FailureReason::SecretMissing,
-            format!("odoo needs the key apiKey in the Secret {secret}: {how}"),
-        )
-    })
+/// What the mounted Secret holds; a file that is empty counts as absent.
+fn words(folder: &Path) -> Words {
+    let word = |key: &str| {
+        let text = std::fs::read_to_string(folder.join(key)).ok()?;
+        Some(Secret::new(&text)).filter(|_| !text.trim().is_empty())
+    };
+    Words {
+        api_key: word("apiKey"),
+        login: word("login"),
+        password: word("password"),
+    }
+}
+
+fn missing(folder: &Path, secret: &str, (key, keys): (&str, &[&str]), laptop: bool) -> StepError {
+    let how = if laptop {
+        // the last is the one that is not there
+        let file = keys.last().copied().unwrap_or_default();
+        format!("write it into the file {}", folder.join(file).display())
+    } else {
+        let files = keys.join("=FILE --from-file=");
+        format!("make it with: kubectl create secret generic {secret} --from-file={files}=FILE")
+    };
+    StepError::configuration(
+        FailureReason::SecretMissing,
+        format!("odoo needs the key {key}, in the Secret {secret}: {how}"),
+    )
 }
 
 fn certificates(file: &Path, wanted: bool) -> Result<Option<Vec<u8>>, StepError> {

@@ -43,6 +43,8 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
     claim(job, &merged, &module).await?;
     let source = look_at_source(job).await?;
     let destination = job.destination().await?;
+    let version = destination.rpc.version().await?;
+    let odoo = format!("Odoo {version} {}", destination.spoken);
     let models = look_at_odoo(&destination, &merged.spec).await?;
     let shapes = source
         .iter()
@@ -59,6 +61,7 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         compatibility,
         grade,
     } = compile::compile(&merged, world);
+    findings.extend(untried(&version));
     if let Some(mapping) = &mapping {
         findings.extend(rights(&destination, mapping).await?);
     }
@@ -79,7 +82,7 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         migration: job.migration_name().to_owned(),
         platform: plan.platform,
         account: plan.account.clone(),
-        odoo: destination.rpc.version().await?,
+        odoo: odoo.clone(),
         compatibility,
         grade,
         records: counts,
@@ -109,6 +112,7 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         status.plan = Some(PlanReport {
             digest: digest.to_string(),
             mapping_digest: merged.digest.to_string(),
+            odoo: bounded(&odoo, 512),
             objects: planned(mapping.as_ref()),
             findings,
             estimate_seconds: seconds,
@@ -315,6 +319,24 @@ async fn rights(destination: &Destination, mapping: &Mapping) -> Result<Vec<Find
     Ok(findings)
 }
 
+/// A word of caution about an Odoo of another version than the one that everything here was tried on.
+fn untried(version: &str) -> Option<Finding> {
+    let major = version
+        .trim_start_matches("saas~")
+        .split('.')
+        .next()
+        .unwrap_or_default();
+    (major != "19").then(|| Finding {
+        severity: Severity::Warning,
+        code: "UntriedVersion".into(),
+        path: "destination.odoo".into(),
+        message: format!(
+            "this is Odoo {}, and nothing but Odoo 19 was tried: rehearse against a copy of it, and look at the results before people work with them",
+            bounded(version, 60)
+        ),
+    })
+}
+
 fn planned(mapping: Option<&Mapping>) -> Vec<PlannedObject> {
     mapping
         .into_iter()
@@ -340,5 +362,30 @@ fn estimate(job: &Job, mapping: Option<&Mapping>, counts: &BTreeMap<String, i64>
         // one call a second; a record takes part in a batch of 400 and in a read-back of 1,000
         Profile::Online => records / 400 + records / 1_000 + 1,
         Profile::SelfHosted => records / 500 + 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_odoo_of_a_version_that_was_not_tried_is_a_warning() {
+        for (version, warned) in [
+            ("19.0", false),
+            ("19.0+e", false),
+            ("19.0-20261101", false),
+            ("saas~19.1", false),
+            ("saas~18.4+e", true),
+            ("18.0", true),
+            ("14.0-20231205", true),
+            ("20.0", true),
+            ("9.0", true),
+            ("", true),
+        ] {
+            let finding = untried(version);
+            assert_eq!(finding.is_some(), warned, "{version}");
+            assert!(finding.is_none_or(|finding| finding.severity == Severity::Warning));
+        }
     }
 }

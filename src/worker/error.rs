@@ -79,7 +79,7 @@ pub fn of_rpc(error: &RpcError) -> StepError {
     match error {
         RpcError::Unauthorized => StepError::configuration(
             Reason::DestinationUnauthorized,
-            "Odoo refuses the API key (401): put a valid one into the key apiKey of the destination's Secret, then retry",
+            "Odoo refuses the API key (401): put a valid one into the key apiKey of the destination's Secret (over XML-RPC its user's name into login, or a valid password), then retry",
         ),
         RpcError::Forbidden { message } => StepError::configuration(
             Reason::DestinationForbidden,
@@ -90,7 +90,7 @@ pub fn of_rpc(error: &RpcError) -> StepError {
         RpcError::NotFound { message } => StepError::configuration(
             Reason::DestinationNotFound,
             format!(
-                "Odoo does not know what was asked for (404): {message}; check url and database, and that the server is Odoo 19 or later"
+                "Odoo does not know what was asked for (404): {message}; check url and database, and that the server is an Odoo"
             ),
         ),
         RpcError::Rejected { name, .. } => StepError::permanent(

@@ -42,7 +42,7 @@ def helm(*words):
 class Odoo:
     """One server of the scenarios' own: JSON-2 on the host's side of the wire, and its switch."""
 
-    database = "crm"
+    database, login = "crm", "admin"
 
     def __init__(self, lane):
         self.root, self.port = os.path.join(STATE, f"odoo-e2e{lane}"), ODOO_PORT + lane

@@ -70,8 +70,8 @@ class Ferry:
     def claim(self):
         self.volume = run(os.path.join(BED, "volume.sh"), self.namespace, "ferry", self.claim_mode).stdout.strip()
 
-    def secret(self, key=None, entry="apiKey"):
-        text = json.dumps({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "odoo"}, "stringData": {entry: key or self.odoo.key}})
+    def secret(self, key=None, entry="apiKey", **more):
+        text = json.dumps({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "odoo"}, "stringData": {entry: key or self.odoo.key, **more}})
         kubectl("-n", self.namespace, "apply", "-f", "-", text=text)
 
     def mapping(self, name="pipz-to-odoo"):

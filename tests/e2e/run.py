@@ -93,6 +93,7 @@ def scenarios():
 
 def play(stage, scene):
     stage.wire.calm()
+    stage.wire.json2 = True
     try:
         scene(stage)
     except Exception:                                                      # every failure of a scenario is told alike

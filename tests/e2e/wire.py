@@ -1,23 +1,40 @@
-"""The wire between the pods and Odoo: a server on the bridge that hands every call on, sees it, and misbehaves when told to."""
+#!/usr/bin/env python3
+"""The wire between the pods and Odoo: a server on the bridge that hands every call on, sees it, and misbehaves when told to.
 
+    wire.py ODOO_PORT [--without-json2]     the same on loopback, for a laptop's run: prints its address, and stays until it is ended
+"""
+
+import argparse
 import collections
 import http.client
 import http.server
 import re
 import socket
 import threading
+import xml.parsers.expat
+import xmlrpc.client
 
-READS = {"search", "search_read", "search_count", "read", "read_group", "fields_get", "has_access", "context_get", "name_search", "get_external_id", "web_version", "default_get", "formatted_read_group"}
+READS = {"search", "search_read", "search_count", "read", "read_group", "fields_get", "has_access", "context_get", "name_search", "get_external_id", "check_access_rights", "web_version", "default_get", "formatted_read_group"}
+NO_JSON2 = (404, [("Content-Type", "text/html; charset=utf-8")], b"<!doctype html><title>404 Not Found</title>")      # as Odoo 18 says it
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "host"}
 
 
 class Call:
-    """One request, and what came of it."""
+    """One request: the model and the method that it calls, over whichever API."""
 
     def __init__(self, path, body):
         self.path, self.body = path, body
         found = re.fullmatch(r"/json/2/([^/]+)/([^/?]+)", path)
-        self.model, self.method = found.groups() if found else ("", path)
+        self.model, self.method = found.groups() if found else self.of_xml() or ("", path)
+
+    def of_xml(self):
+        if self.path != "/xmlrpc/2/object":
+            return None
+        try:
+            (_, _, _, model, method, *_), _ = xmlrpc.client.loads(self.body)
+            return model, method
+        except (xml.parsers.expat.ExpatError, ValueError):
+            return None
 
     @property
     def writes(self):
@@ -40,6 +57,7 @@ class Wire(http.server.ThreadingHTTPServer):
 
     def __init__(self, address, odoo_port):
         self.odoo_port = odoo_port
+        self.json2 = True                                              # False: a server that does not have it
         self.guard = threading.Lock()
         self.calm()
         super().__init__((address, 0), Handler)
@@ -85,9 +103,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def handle_any(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         call = Call(self.path, body)
-        self.server.saw(call)
+        hidden = not self.server.json2 and self.path.startswith("/json/")
+        if not hidden:
+            self.server.saw(call)
         try:
-            status, headers, content = self.server.before(call) or self.forward(body)
+            status, headers, content = NO_JSON2 if hidden else self.server.before(call) or self.forward(body)
             self.server.after(call)
         except (Drop, OSError, http.client.HTTPException):
             self.close_connection = True
@@ -119,3 +139,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def setup(self):
         super().setup()
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def main():
+    cli = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    cli.add_argument("odoo_port", type=int)
+    cli.add_argument("--without-json2", action="store_true", help="as a server before Odoo 19")
+    given = cli.parse_args()
+    wire = Wire("127.0.0.1", given.odoo_port)
+    wire.json2 = not given.without_json2
+    print(wire.url, flush=True)
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

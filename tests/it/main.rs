@@ -9,6 +9,7 @@ mod docs;
 mod odoo_domains;
 mod odoo_parity;
 mod odoo_records;
+mod real;
 mod reports;
 mod room;
 mod steps;

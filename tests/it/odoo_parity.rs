@@ -1,17 +1,18 @@
 //! The Odoo in memory against a real one: the same calls, the same answers.
 //!
 //! `odoo_parity.jsonl` holds the calls (a name, model, method, arguments), `odoo_parity.golden` the answers of a real Odoo
-//! 19. Memory is held against it always, and so is the server at `ODOO_URL` (with `ODOO_API_KEY`, and `ODOO_DB` where
-//! needed) when it is set; with `UPDATE_GOLDEN=1` that server's answers are written to it. What the calls make, they delete.
+//! 19. Memory is held against it always, and so is the server at `ODOO_URL` when it is set, over each of its APIs (see
+//! [`crate::real`]); with `UPDATE_GOLDEN=1` its answers over JSON-2 are written to it. What the calls make, they delete.
 
 use std::{fmt::Write as _, path::PathBuf};
 
 use crmferry::odoo::{
-    json2::{Json2, Json2Options, Secret},
     memory::Memory,
     rpc::{Args, Rpc, RpcError},
 };
 use serde_json::{Value, json};
+
+use crate::real;
 
 const CALLS: &str = include_str!("odoo_parity.jsonl");
 
@@ -211,31 +212,35 @@ fn assert_same(of: &str, answers: &str, golden: &str) {
     );
 }
 
-async fn answers_of_the_server(url: &str) -> String {
-    // A second installation is refused, and that is fine: one process has one provider.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let key = Secret::new(&std::env::var("ODOO_API_KEY").expect("ODOO_API_KEY goes with ODOO_URL"));
-    let database = std::env::var("ODOO_DB").unwrap_or_default();
-    let options = Json2Options {
-        insecure: true,
-        ..Json2Options::new(url, &database, key)
-    };
-    let server = Json2::new(options).expect("an address");
-    answers_of(&server, &format!("zzp{}_", std::process::id())).await
+/// The same over XML-RPC: Odoo refuses the same, and names the reason otherwise. A refusal by its own rules does not tell
+/// which of them it was.
+fn as_xml_rpc_tells_it(golden: &str) -> String {
+    let told = golden.lines().map(|line| match line.split_once("Rejected ") {
+        Some((call, name)) if name.starts_with("odoo.exceptions.") => {
+            format!("{call}Rejected odoo.exceptions.UserError")
+        }
+        // what XML cannot carry is not even sent
+        Some((call, _)) if call.starts_with("nul:") => format!("{call}Rejected NotXml"),
+        // JSON-2 looks at the arguments itself
+        Some((call, "werkzeug.exceptions.UnprocessableEntity")) => format!("{call}Rejected TypeError"),
+        // JSON-2 names Python's own classes by their module, and a traceback does not
+        Some((call, name)) => format!("{call}Rejected {}", name.trim_start_matches("builtins.")),
+        None => line.to_owned(),
+    });
+    told.collect::<Vec<String>>().join("\n")
 }
 
 #[tokio::test]
 async fn memory_answers_as_a_real_odoo_19_does() {
-    if let Ok(url) = std::env::var("ODOO_URL") {
-        let real = answers_of_the_server(&url).await;
+    if let Some(server) = real::server() {
+        let real = answers_of(&*server.json2(), &format!("zzp{}_", std::process::id())).await;
         if std::env::var("UPDATE_GOLDEN").is_ok() {
             std::fs::write(golden(), &real).expect("written");
         }
-        assert_same(
-            "the server",
-            &real,
-            &std::fs::read_to_string(golden()).expect("recorded"),
-        );
+        let golden = std::fs::read_to_string(golden()).expect("recorded");
+        assert_same("the server", &real, &golden);
+        let real = answers_of(&*server.xml_rpc(), &format!("zzx{}_", std::process::id())).await;
+        assert_same("the server over XML-RPC", &real, &as_xml_rpc_tells_it(&golden));
     }
     let memory = answers_of(&Memory::new(), "zz_").await;
     assert_same("memory", &memory, &std::fs::read_to_string(golden()).expect("recorded"));

@@ -1,5 +1,5 @@
 //! Everything above the wire: identities, writes, read-back, sweep, lock, custom fields. Against the Odoo in memory, and
-//! against the server at `ODOO_URL` (with `ODOO_API_KEY`, and `ODOO_DB` where needed) when it is set.
+//! against the server at `ODOO_URL` when it is set, over each of its APIs (see [`crate::real`]).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +15,6 @@ use crmferry::{
     model::{ExternalId, OdooModel, OdooValue, Reference, SourceKey},
     odoo::{
         conflict, identity,
-        json2::{Json2, Json2Options, Secret},
         lock::{self, Acquired, Beat, Holder},
         memory::Memory,
         rpc::{Args, Rpc, RpcError},
@@ -27,15 +26,13 @@ use crmferry::{
 };
 use serde_json::{Value as Json, json};
 
-/// The Odoos to try: the one in memory, and the real one where there is one.
+use crate::real;
+
+/// The Odoos to try: the one in memory, and the real one where there is one, over each of its APIs.
 pub(crate) fn odoos() -> Vec<Arc<dyn Rpc>> {
     let mut all: Vec<Arc<dyn Rpc>> = vec![Arc::new(Memory::new())];
-    if let Ok(url) = std::env::var("ODOO_URL") {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let word = |name| std::env::var(name).unwrap_or_default();
-        let mut options = Json2Options::new(&url, &word("ODOO_DB"), Secret::new(&word("ODOO_API_KEY")));
-        options.insecure = true;
-        all.push(Arc::new(Json2::new(options).unwrap()));
+    if let Some(server) = real::server() {
+        all.extend([server.json2(), server.xml_rpc()]);
     }
     all
 }

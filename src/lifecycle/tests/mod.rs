@@ -161,6 +161,7 @@ pub(super) fn status_in(phase: Phase) -> MigrationStatus {
         status.plan = Some(PinnedPlan {
             digest: "sha256:p1".into(),
             mapping_digest: "sha256:m1".into(),
+            odoo: "Odoo 19.0 over JSON-2".into(),
         });
         let state = match phase {
             Phase::Extracting | Phase::Rehearsing => ObjectState::Planned,
