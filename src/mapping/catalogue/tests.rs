@@ -226,7 +226,7 @@ fn a_segment_is_told_whole_and_given_as_a_filter_where_odoo_can_say_it() {
         said,
         json!({"name": "VIP", "members": "3",
             "definition": "all of\n  city_name equals Recife\n  tags contains vip\n  creation_date on_or_after 01/01/2026",
-            "odooDomain": "[('city', '=', \"Recife\"), ('category_id.name', '=', \"vip\"), ('x_pipz_created', '>=', \"2026-01-01 03:00:00\")]",
+            "odooDomain": "[('is_company', '=', False), ('city', '=', \"Recife\"), ('category_id.name', '=', \"vip\"), ('x_pipz_created', '>=', \"2026-01-01 03:00:00\")]",
             "notExpressible": false, "advice": "Contacts, Filters, Custom filter: paste the domain and save it"})
     );
     let unsaid = row(

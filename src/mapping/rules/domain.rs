@@ -18,7 +18,15 @@ use crate::{
 
 /// What the objects of a spec can say, by name; `None` for one that becomes no model.
 #[derive(Clone, Debug, Default)]
-pub(in crate::mapping) struct Domains(BTreeMap<String, Option<Vec<Through>>>);
+pub(in crate::mapping) struct Domains(BTreeMap<String, Option<Words>>);
+
+/// What an object can say.
+#[derive(Clone, Debug)]
+struct Words {
+    /// What tells its records from those of other objects with its model: fields, and the constants in them.
+    own: Vec<(Through, Value)>,
+    fields: Vec<Through>,
+}
 
 /// A field of an object, as the way from a name of the source to a condition in Odoo.
 #[derive(Clone, Debug)]
@@ -51,12 +59,17 @@ impl Domains {
         let objects = spec.objects.iter().flatten();
         let of = |object: &Object| {
             let model = object.destination.as_ref()?.model.as_deref()?;
+            let through = |name, field| Through::new(name, field, model, spec, models);
             let fields = object.fields.iter().flatten();
-            Some(
-                fields
-                    .filter_map(|field| Through::new(field, model, spec, models))
-                    .collect(),
-            )
+            let named = |field: &Field| field.from.as_deref().and_then(first_name);
+            let own = |field| {
+                let constant = own_constant(object, field, model, spec)?;
+                Some((through(String::new(), field)?, Value::from(constant)))
+            };
+            Some(Words {
+                own: fields.clone().filter_map(own).collect(),
+                fields: fields.filter_map(|field| through(named(field)?, field)).collect(),
+            })
         };
         Self(objects.map(|object| (object.name.clone(), of(object))).collect())
     }
@@ -66,22 +79,23 @@ impl Domains {
     /// # Errors
     /// An object that is not there, or becomes no model.
     pub fn say(&self, tree: Option<&Value>, object: &str, formats: &Formats) -> Result<Value, String> {
-        let fields = match self.0.get(object) {
+        let words = match self.0.get(object) {
             None => return Err(format!("there is no object {object}")),
             Some(None) => return Err(format!("{object} becomes no model of Odoo")),
-            Some(Some(fields)) => fields,
+            Some(Some(words)) => words,
         };
         let Some(tree) = tree else { return Ok(Value::Null) };
         let mut missing = Vec::new();
-        let said = Saying { fields, formats }.rule(&Rule::of(tree, 0), &mut missing);
-        let domain = said.filter(|_| missing.is_empty()).map(|domain| domain.text());
+        let saying = Saying { words, formats };
+        let own = saying.own(&mut missing);
+        let said = saying.rule(&Rule::of(tree, 0), &mut missing);
+        let domain = said.filter(|_| missing.is_empty()).map(|said| said.among(own).text());
         Ok(json!({"domain": domain, "missing": missing}))
     }
 }
 
 impl Through {
-    fn new(field: &Field, model: &str, spec: &MappingSpecSpec, models: &Models) -> Option<Self> {
-        let name = first_name(field.from.as_deref()?)?;
+    fn new(name: String, field: &Field, model: &str, spec: &MappingSpecSpec, models: &Models) -> Option<Self> {
         let ttype = ttype(field, model, models)?;
         let refers = matches!(ttype.as_str(), "many2one" | "many2many");
         let mut through = Self {
@@ -108,6 +122,22 @@ impl Through {
         }
         Some(through)
     }
+}
+
+/// The constant of a field in which another object with the model has another constant.
+fn own_constant(object: &Object, field: &Field, model: &str, spec: &MappingSpecSpec) -> Option<String> {
+    let only = |object: &Object| {
+        let mut entries = object.fields.iter().flatten().filter(|entry| entry.to == field.to);
+        let constant = entries.next().filter(|entry| entry.lookup.is_none())?.constant.clone();
+        constant.filter(|_| entries.next().is_none())
+    };
+    let constant = only(object)?;
+    let others = spec.objects.iter().flatten().filter(|other| {
+        let to = other.destination.as_ref().and_then(|to| to.model.as_deref());
+        to == Some(model)
+    });
+    let differs = others.filter_map(only).any(|other| other != constant);
+    differs.then_some(constant)
 }
 
 /// The field by which a reference is found, of the model it refers to: the name of what it refers to.
@@ -146,11 +176,23 @@ fn ttype(field: &Field, model: &str, models: &Models) -> Option<String> {
 
 /// The tree being said.
 struct Saying<'a> {
-    fields: &'a [Through],
+    words: &'a Words,
     formats: &'a Formats,
 }
 
 impl Saying<'_> {
+    /// The conditions that tell the object's records from those of others.
+    fn own(&self, missing: &mut Vec<String>) -> Vec<Domain> {
+        let mut own = Vec::new();
+        for (through, constant) in &self.words.own {
+            match self.equal(through, std::slice::from_ref(constant)) {
+                Ok(domain) => own.push(domain),
+                Err(why) => missing.push(why),
+            }
+        }
+        own
+    }
+
     fn rule(&self, rule: &Rule, missing: &mut Vec<String>) -> Option<Domain> {
         match rule {
             Rule::Group(_, parts) if parts.is_empty() => {
@@ -180,11 +222,9 @@ impl Saying<'_> {
     fn leaf(&self, field: Option<&str>, is: Option<&str>, value: &Value) -> Result<Domain, String> {
         let name = field.ok_or("the condition could not be read")?.trim();
         let folded = name.to_lowercase();
-        let exact = self.fields.iter().filter(|through| through.name == name);
-        let nearly = self
-            .fields
-            .iter()
-            .filter(|through| through.name != name && through.name.to_lowercase() == folded);
+        let fields = self.words.fields.iter();
+        let exact = fields.clone().filter(|through| through.name == name);
+        let nearly = fields.filter(|through| through.name != name && through.name.to_lowercase() == folded);
         let mut why = None;
         for through in exact.chain(nearly) {
             match self.through(through, is, value) {
@@ -402,6 +442,15 @@ impl Through {
 }
 
 impl Domain {
+    /// It, and other conditions before it.
+    fn among(self, mut others: Vec<Self>) -> Self {
+        match self {
+            Self::All(parts) => others.extend(parts),
+            other => others.push(other),
+        }
+        Self::All(others)
+    }
+
     /// The contrary. Of a reference not by the operator: `!=` would find any other link.
     fn denied(self, refers: bool) -> Self {
         match self {

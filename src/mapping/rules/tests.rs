@@ -394,6 +394,60 @@ fn a_domain_is_whole_or_it_is_not_there() {
 }
 
 #[test]
+fn a_domain_is_of_its_object_alone_where_constants_tell_objects_apart() {
+    let spec = crate::mapping::testing::spec(
+        "
+source: {platform: Pipz}
+objects:
+- name: companies
+  destination: {model: res.partner}
+  fields: [{to: city, from: city}, {to: is_company, constant: \"true\"}, {to: lang, constant: pt_BR}]
+- name: contacts
+  destination: {model: res.partner}
+  fields:
+  - {to: city, from: city}
+  - {to: is_company, constant: \"false\"}
+  - {to: lang, constant: pt_BR}
+  - {to: type, from: kind}
+  - {to: type, part: else, constant: contact}
+- name: addresses
+  destination: {model: res.partner}
+  fields: [{to: city, from: city}, {to: type, constant: other}]
+- name: deals
+  destination: {model: crm.lead}
+  fields: [{to: city, from: city}, {to: type, constant: opportunity}]
+",
+    );
+    let domains = Domains::new(&spec, models::bundled());
+    let formats = Formats::new(None).unwrap();
+    let city = json!({"field": "city", "is": "in", "value": "Recife"});
+    let any = json!({"op": "OR", "of": [city, city]});
+    let all = json!({"op": "AND", "of": [city]});
+    for (object, tree, wanted) in [
+        (
+            "companies",
+            &city,
+            "[('is_company', '=', True), ('city', '=', \"Recife\")]",
+        ),
+        (
+            "contacts",
+            &all,
+            "[('is_company', '=', False), ('city', '=', \"Recife\")]",
+        ),
+        (
+            "contacts",
+            &any,
+            "[('is_company', '=', False), '|', ('city', '=', \"Recife\"), ('city', '=', \"Recife\")]",
+        ),
+        ("addresses", &city, "[('city', '=', \"Recife\")]"),
+        ("deals", &city, "[('city', '=', \"Recife\")]"),
+    ] {
+        let said = domains.say(Some(tree), object, &formats).unwrap();
+        assert_eq!(said["domain"], json!(wanted), "{object}");
+    }
+}
+
+#[test]
 fn a_domain_is_of_an_object_with_a_model() {
     let (domains, formats) = domains();
     for (object, part) in [
