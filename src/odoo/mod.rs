@@ -3,11 +3,13 @@
 
 mod bisect;
 pub mod conflict;
+pub mod custom_models;
 #[cfg(test)]
 mod fake;
 pub mod identity;
 pub mod json2;
 pub mod limits;
+pub mod lines;
 pub mod lock;
 pub mod memory;
 pub mod models;

@@ -8,6 +8,7 @@ use super::{
     Job,
     error::StepError,
     index::{Index, Kind, plain},
+    joins,
     loader::Loader,
     lookups, matches,
     outcome::Results,
@@ -118,6 +119,7 @@ pub async fn object_into_odoo(
         stock: stock.clone(),
         shards: vec![Vec::new(); destination.connections],
         in_flight: JoinSet::new(),
+        folded: Vec::new(),
         total,
     };
     loader.pass(manifest).await?;
@@ -182,6 +184,7 @@ async fn prepare_lookups(
     }
     lookups::load_object_paths(index, &job.workspace, manifest, mapping, object).await?;
     lookups::load_models(index, rpc, &plan.models, object).await?;
+    lookups::load_takes(index, rpc, object).await?;
     if object.is_self_referring() {
         own_keys(job, index, object, manifest).await?;
     }
@@ -194,9 +197,13 @@ async fn prepare_lookups(
 /// When the snapshot or the scratch disk fails.
 pub async fn own_keys(job: &Job, index: &mut Index, object: &Object, manifest: &Manifest) -> Result<(), StepError> {
     use futures::StreamExt;
+    joins::load(index, &job.workspace, manifest, object).await?;
     let mut lines = job.workspace.read_object(manifest, &object.source_object);
     while let Some(line) = lines.next().await {
         let crate::workspace::Line::Record(record) = line? else {
+            continue;
+        };
+        let Ok(record) = joins::attach(index, object, record)? else {
             continue;
         };
         for step in object.items(&Arc::new(record)) {
