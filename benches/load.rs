@@ -7,14 +7,13 @@
 use std::{
     fmt::Write as _,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use async_trait::async_trait;
 use crmferry::{
     api::{
-        MappingSpec, MappingSpecSpec, Migration, PhaseRunSpec, PhaseRunStatus,
+        MappingSpecSpec, Migration, PhaseRunSpec, PhaseRunStatus,
         phase_run::{Orders, Step},
     },
     args,
@@ -23,38 +22,19 @@ use crmferry::{
         json2::{Json2, Json2Options, Secret},
         rpc::Rpc,
     },
-    worker::{
-        self, Start,
-        destination::Door,
-        home::{Home, HomeError, Published},
-    },
+    worker::{self, Start, destination::Door},
     workspace::Workspace,
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+#[path = "../tests/it/room.rs"]
+mod room;
+
+use room::Room;
+
 const ROUNDS: usize = 3;
 const BATCH: usize = 400;
-
-struct Room {
-    migration: Migration,
-    mapping: MappingSpecSpec,
-    status: Mutex<PhaseRunStatus>,
-}
-
-#[async_trait]
-impl Home for Room {
-    async fn migration(&self) -> Result<Migration, HomeError> {
-        Ok(self.migration.clone())
-    }
-    async fn mapping_spec(&self, name: &str) -> Result<Option<MappingSpec>, HomeError> {
-        Ok(Some(MappingSpec::new(name, self.mapping.clone())))
-    }
-    async fn publish(&self, status: &PhaseRunStatus) -> Result<Published, HomeError> {
-        *self.status.lock().expect("nothing panics while it holds the lock") = status.clone();
-        Ok(Published::Accepted)
-    }
-}
 
 const COLUMNS: [&str; 10] = [
     "name", "email", "phone", "function", "street", "street2", "city", "zip", "website", "ref",
@@ -125,11 +105,7 @@ async fn step(home: &Arc<Room>, root: &Path, phase: Step, plan: Option<String>) 
         place: "bench".into(),
     })
     .await;
-    let status = home
-        .status
-        .lock()
-        .expect("nothing panics while it holds the lock")
-        .clone();
+    let status = home.status();
     assert!(exit == Exit::Done, "{phase:?} ended with {:?}", status.failure);
     (begun.elapsed(), status)
 }
@@ -147,11 +123,7 @@ async fn whole(contacts: usize, account: &str) -> Duration {
         writeln!(csv, "{id},{}", cells.join(",")).expect("writing to a String cannot fail");
     }
     std::fs::write(exports.join("contact.csv"), csv).expect("a file");
-    let home = Arc::new(Room {
-        migration: migration(&env("ODOO_URL"), account),
-        mapping: mapping(),
-        status: Mutex::default(),
-    });
+    let home = Arc::new(Room::new(migration(&env("ODOO_URL"), account), mapping()));
     let plan = step(&home, root.path(), Step::Discover, None)
         .await
         .1

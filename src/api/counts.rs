@@ -61,11 +61,11 @@ pub struct Book {
     #[schemars(range(min = 0))]
     #[serde(default)]
     pub unprocessed: i64,
-    /// Keys of an earlier snapshot that the source no longer has; their records are kept.
+    /// Records in Odoo whose keys the source no longer has; they are kept.
     #[schemars(range(min = 0))]
     #[serde(default)]
     pub deleted: i64,
-    /// Records of this object in Odoo before this run.
+    /// Records of this object in Odoo before this run, and those it made of source records that are gone since.
     #[schemars(range(min = 0))]
     #[serde(default)]
     pub present_before: i64,

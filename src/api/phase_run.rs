@@ -153,7 +153,8 @@ pub struct PhaseRunStatus {
     /// Sums over the objects.
     #[serde(default)]
     pub totals: Totals,
-    /// The most frequent reasons for rejected and failed records.
+    /// The most frequent reasons for rejected and failed records, then for what arrived differently; how many more there
+    /// are is in `objects[].moreReasons`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub reasons: Vec<RejectReason>,
@@ -174,7 +175,7 @@ pub struct PhaseRunStatus {
     pub cutover: Option<CutoverFacts>,
     /// Files written to the workspace.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 120))]
+    #[schemars(length(max = 700))]
     pub files: Vec<File>,
 }
 
@@ -191,6 +192,35 @@ pub struct ObjectReport {
     /// What the read-back found; absent where nothing was read back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<Verification>,
+    /// Reasons of the object that are not frequent enough to be among `reasons`.
+    #[serde(default, skip_serializing_if = "MoreReasons::is_none")]
+    pub more_reasons: MoreReasons,
+}
+
+/// What is not named one by one; `results/<object>/reasons.csv` has all of it.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct MoreReasons {
+    /// Reasons that are not named.
+    #[schemars(range(min = 0))]
+    pub kinds: i64,
+    /// What they count, in all.
+    #[schemars(range(min = 0))]
+    pub count: i64,
+}
+
+impl MoreReasons {
+    /// Whether every reason is named.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// One more that is not named.
+    pub const fn add(&mut self, count: i64) {
+        self.kinds = self.kinds.saturating_add(1);
+        self.count = self.count.saturating_add(count);
+    }
 }
 
 /// Sums over objects.
@@ -221,7 +251,8 @@ pub struct RejectReason {
     /// What is wrong, a closed word such as `NotFound`.
     #[schemars(length(max = 63))]
     pub code: String,
-    /// Destination field (or source column) it is about; may be empty.
+    /// Destination field (or source column) it is about; may be empty. `*`, here and in `code`, is any of those that are
+    /// not counted apart, once there are very many.
     #[serde(default)]
     #[schemars(length(max = 128))]
     pub field: String,

@@ -85,6 +85,16 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A status that somebody changed: it says which gates a run has passed.
+    #[error(
+        "{} is not what was written, so nothing is carried out on it: put back what was there, or begin anew in \
+         another workspace",
+        path.display()
+    )]
+    Edited {
+        /// The file.
+        path: PathBuf,
+    },
     /// The workspace.
     #[error(transparent)]
     Workspace(#[from] WorkspaceError),
@@ -120,7 +130,11 @@ impl Error {
         match self {
             Self::Invalid(_) => Exit::Invalid,
             Self::Usage(_) => Exit::Usage,
-            Self::Io { .. } | Self::Damaged { .. } | Self::Workspace(_) | Self::Outside { .. } => Exit::Failed,
+            Self::Io { .. }
+            | Self::Damaged { .. }
+            | Self::Edited { .. }
+            | Self::Workspace(_)
+            | Self::Outside { .. } => Exit::Failed,
         }
     }
 }

@@ -3,7 +3,8 @@
 //! | path | what |
 //! |---|---|
 //! | `migration.json` | whose folder it is ([`Identity`]) |
-//! | `status.json` | the Migration's status |
+//! | `status.json` | the Migration's status; edited by hand, it is refused |
+//! | `evidence/status.sha256` | the digest of the status, and of the one before |
 //! | `phaseruns/<name>.json` | PhaseRuns, as the API server would show them |
 //! | `evidence/<gate>-<n>.json` | sealed evidence, byte for byte |
 //! | `approvals/<gate>-<n>.json` | who approved it ([`Approval`]) |
@@ -37,6 +38,9 @@ use crate::{
     odoo::memory::Memory,
     worker::home::{Home, HomeError, Published},
 };
+
+const STATUS: &str = "status.json";
+const SEAL: &str = "evidence/status.sha256";
 
 /// Whose folder it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -126,8 +130,7 @@ impl Folder {
     }
 
     fn put_json<T: Serialize>(&self, relative: &str, value: &T) -> Result<(), Error> {
-        let json = serde_json::to_vec_pretty(value).expect("what a folder keeps is plain data");
-        self.put(relative, &json)
+        self.put(relative, &pretty(value))
     }
 
     /// Whose folder it is; `None` for a new one.
@@ -149,9 +152,18 @@ impl Folder {
     /// The Migration's status.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When it cannot be read, or is not what was written: where a run stands and which gates it has passed is in it.
     pub fn status(&self) -> Result<Option<MigrationStatus>, Error> {
-        self.json("status.json")
+        let Some(status) = self.json(STATUS)? else {
+            return Ok(None);
+        };
+        let bytes = self.bytes(STATUS)?.unwrap_or_default();
+        if self.is_sealed(&bytes)? {
+            return Ok(Some(status));
+        }
+        Err(Error::Edited {
+            path: self.path(STATUS),
+        })
     }
 
     /// Keeps the Migration's status.
@@ -159,7 +171,23 @@ impl Folder {
     /// # Errors
     /// When it cannot be written.
     pub fn put_status(&self, status: &MigrationStatus) -> Result<(), Error> {
-        self.put_json("status.json", status)
+        let json = pretty(status);
+        let mut seal = Digest::of(&json).to_string();
+        let before = self.bytes(STATUS)?;
+        // cut off between the two files, the status before is still one that was written
+        if let Some(before) = before.filter(|before| self.is_sealed(before).is_ok_and(|sealed| sealed)) {
+            seal.extend(["\n", Digest::of(&before).as_str()]);
+        }
+        self.put(SEAL, seal.as_bytes())?;
+        self.put(STATUS, &json)
+    }
+
+    fn is_sealed(&self, status: &[u8]) -> Result<bool, Error> {
+        let seal = self.bytes(SEAL)?.unwrap_or_default();
+        let digest = Digest::of(status);
+        Ok(String::from_utf8_lossy(&seal)
+            .lines()
+            .any(|line| line == digest.as_str()))
     }
 
     /// A PhaseRun.
@@ -251,6 +279,10 @@ impl Folder {
     }
 }
 
+fn pretty<T: Serialize>(value: &T) -> Vec<u8> {
+    serde_json::to_vec_pretty(value).expect("what a folder keeps is plain data")
+}
+
 /// Where evidence lies.
 #[must_use]
 pub fn evidence_path(gate: &str, number: &str) -> String {
@@ -326,6 +358,10 @@ impl Home for LocalHome {
             .iter()
             .find(|spec| spec.metadata.name.as_deref() == Some(name))
             .cloned())
+    }
+
+    fn is_laptop(&self) -> bool {
+        true
     }
 
     async fn publish(&self, status: &PhaseRunStatus) -> Result<Published, HomeError> {
@@ -408,6 +444,34 @@ mod tests {
         folder.seal("mapping", "1", "{}").unwrap();
         fs::write(folder.path("evidence/mapping-1.json"), "{ }").unwrap();
         assert_eq!(folder.evidence(&gate(Digest::of(b"{}").as_str())).unwrap(), None);
+    }
+
+    #[test]
+    fn a_status_that_was_edited_is_refused_and_one_that_was_cut_off_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::new(dir.path());
+        let waiting = MigrationStatus {
+            phase: crate::api::Phase::AwaitingMapping,
+            ..MigrationStatus::default()
+        };
+        folder.put_status(&waiting).unwrap();
+        let written = fs::read_to_string(folder.path(STATUS)).unwrap();
+        fs::write(
+            folder.path(STATUS),
+            written.replace("AwaitingMapping", "PreparingSchema"),
+        )
+        .unwrap();
+        let refused = folder.status().unwrap_err().to_string();
+        assert!(refused.contains("status.json is not what was written"), "{refused}");
+
+        fs::write(folder.path(STATUS), &written).unwrap();
+        folder.put_status(&MigrationStatus::default()).unwrap();
+        assert_eq!(folder.status().unwrap(), Some(MigrationStatus::default()));
+        // the seal was written, the status was not
+        fs::write(folder.path(STATUS), &written).unwrap();
+        assert_eq!(folder.status().unwrap(), Some(waiting));
+        fs::remove_file(folder.path(SEAL)).unwrap();
+        assert!(folder.status().is_err());
     }
 
     #[test]

@@ -127,18 +127,28 @@ impl<'a> Pass<'a> {
     /// A person has to act: names the fault and the commands that may help.
     pub fn stalled(&mut self, reason: &str, message: impl Into<String>) -> Mood {
         let message = message.into();
-        let verbs = if reason == attempt::word(FailureReason::Acceptance) {
-            "accept more (edit spec.accept), mend and retry, or cancel"
-        } else {
-            "mend it and retry, or cancel"
-        };
+        let from_extract = Command::Request("retry from-extract");
         // Behind the gate `mapping` there is no attempt: only the source can bring other books.
         let again = if self.status.phase == Phase::AwaitingMapping {
-            "retry from-extract"
+            from_extract
         } else {
-            "retry"
+            Command::Request("retry")
         };
-        self.wait(reason, format!("{message}; {verbs}"), Command::Request(again));
+        let (remedy, command) = if reason == attempt::word(FailureReason::Acceptance) {
+            (
+                "accept more (edit spec.accept), mend and retry, or cancel".into(),
+                again,
+            )
+        } else if reason == attempt::word(FailureReason::SourceShrunk) {
+            let meant = self.command(from_extract);
+            (
+                format!("push the whole export, or, where it is meant: {meant}"),
+                Command::Push,
+            )
+        } else {
+            ("mend it and retry, or cancel".to_owned(), again)
+        };
+        self.wait(reason, format!("{message}; {remedy}"), command);
         Mood::stalled(reason, message)
     }
 
@@ -357,9 +367,9 @@ impl<'a> Pass<'a> {
         };
         let ended = attempt.ended.as_ref().map_or(self.now, |ended| ended.0);
         match ending.verdict {
+            Verdict::Partial | Verdict::Waiting | Verdict::Stalled if self.pushed_for(&attempt, &ending) => {}
             Verdict::Done | Verdict::Partial => return Work::Ended(ending),
             Verdict::Stopped => {}
-            Verdict::Waiting | Verdict::Stalled if self.pushed_for(&attempt, &ending) => {}
             Verdict::Stalled => {
                 let unsaid = self.spec_changed && ending.reason == attempt::word(FailureReason::Acceptance);
                 if !unsaid {

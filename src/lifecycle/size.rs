@@ -2,6 +2,7 @@
 
 use crate::api::{
     MigrationStatus,
+    mapping_spec::{Finding, Severity},
     migration::{Ending, ObjectState, Waiting},
 };
 
@@ -59,6 +60,20 @@ pub fn fit(mut status: MigrationStatus) -> MigrationStatus {
     status
 }
 
+/// Keeps the most severe findings; where there were more, the last says so.
+pub fn few(findings: &mut Vec<Finding>, most: usize) {
+    findings.sort_by_key(|finding| finding.severity);
+    if findings.len() > most {
+        findings.truncate(most.saturating_sub(1));
+        findings.push(Finding {
+            severity: Severity::Info,
+            code: "More".into(),
+            path: "results/scope.md".into(),
+            message: "there are more findings than fit here: this file in the workspace has all of them".into(),
+        });
+    }
+}
+
 fn json_len(status: &MigrationStatus) -> usize {
     serde_json::to_vec(status).map_or(usize::MAX, |json| json.len())
 }
@@ -66,8 +81,7 @@ fn json_len(status: &MigrationStatus) -> usize {
 /// Bounds texts and lists.
 fn bound(status: &mut MigrationStatus, message: usize, findings: usize) {
     let shorten = |text: &mut String, max: usize| *text = cut(std::mem::take(text), max.min(message));
-    status.findings.sort_by_key(|finding| finding.severity);
-    status.findings.truncate(findings);
+    few(&mut status.findings, findings);
     for finding in &mut status.findings {
         shorten(&mut finding.message, MESSAGE);
         shorten(&mut finding.path, 512);
@@ -114,7 +128,6 @@ mod tests {
     use crate::{
         api::{
             Book, Phase, Verification,
-            mapping_spec::{Finding, Severity},
             migration::{ObjectStatus, PastRun},
         },
         lifecycle::tests::{at, status_in, with_gate},
@@ -237,6 +250,7 @@ mod tests {
         assert_eq!(fitted.objects.len(), 100);
         assert!(fitted.objects.iter().all(|object| object.book == book()));
         assert_eq!(fitted.findings[0].severity, Severity::Error, "the most severe stays");
+        assert_eq!(fitted.findings.last().unwrap().code, "More", "what is cut is told");
         assert_eq!((fitted.waiting_for.len(), fitted.history.len()), (8, 5));
         assert_eq!(fit(fitted.clone()), fitted);
     }

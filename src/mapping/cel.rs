@@ -121,7 +121,21 @@ impl Expression {
     /// # Errors
     /// A sentence without values of the record.
     pub fn evaluate(&self, env: &Environment, scope: &Scope<'_>) -> Result<Value, String> {
-        Run::new(env, scope).value(&self.root, &mut Vec::new())?.into_json()
+        self.evaluate_noting(env, scope).map(|(value, _)| value)
+    }
+
+    /// Its value, and the word for what a function could not keep as it is.
+    ///
+    /// # Errors
+    /// As [`Expression::evaluate`].
+    pub fn evaluate_noting(
+        &self,
+        env: &Environment,
+        scope: &Scope<'_>,
+    ) -> Result<(Value, Option<&'static str>), String> {
+        let run = Run::new(env, scope);
+        let value = run.value(&self.root, &mut Vec::new())?.into_json()?;
+        Ok((value, run.noted()))
     }
 
     /// Whether it holds: null is false.

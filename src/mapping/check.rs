@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     api::mapping_spec::{Fidelity, Field, OnNew, Platform},
-    model::Value,
+    model::{Value, record::looks_like_data},
 };
 
 /// Names that one message lists.
@@ -135,7 +135,8 @@ fn unknown_fields(compiler: &mut Compiler<'_>, draft: &Draft<'_>, shape: &Source
     let Some(first) = fields.first().filter(|_| !fields.iter().any(known)) else {
         return;
     };
-    let near = hint(first, shape.fields.iter().map(String::as_str));
+    let names = shape.fields.iter().map(String::as_str);
+    let near = hint(first, names.filter(|name| !looks_like_data(name)));
     let names = fields.join(", ");
     compiler.findings.warning(
         "UnknownSource",
@@ -169,15 +170,17 @@ fn unmapped(compiler: &mut Compiler<'_>, drafts: &[Draft<'_>]) {
             .iter()
             .flat_map(|draft| draft.spec.ignore.iter().flatten())
             .collect();
-        let left: Vec<&str> = shape
-            .fields
-            .iter()
-            .map(String::as_str)
+        let fields = shape.fields.iter().map(String::as_str);
+        let left: Vec<&str> = fields
             .filter(|field| !used.contains(field) && !ignored.iter().any(|pattern| covers(pattern, field)))
             .collect();
         let Some(first) = readers.first().filter(|_| !left.is_empty()) else {
             continue;
         };
+        if left.len() == shape.fields.len() && left.iter().any(|name| looks_like_data(name)) {
+            no_header(compiler, &first.path, shape);
+            continue;
+        }
         let message = format!("fields of {name} that nothing maps or ignores: {}", listed(&left));
         compiler.findings.warning("UnmappedSource", &first.path, message);
     }
@@ -221,12 +224,29 @@ pub(super) fn covers(pattern: &str, field: &str) -> bool {
         .map_or(pattern == field, |stem| field.starts_with(stem))
 }
 
+/// Names for a finding, which everyone may read: those that look like people's data are only counted.
 fn listed(names: &[&str]) -> String {
-    let shown = names.iter().take(LISTED_MAX).copied().collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(LISTED_MAX) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
+    let (data, names): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| looks_like_data(name));
+    let mut shown = names.iter().take(LISTED_MAX).copied().collect::<Vec<_>>();
+    let more = format!("{} more", names.len().saturating_sub(LISTED_MAX));
+    let masked = format!("{} that look like data", data.len());
+    shown.extend((names.len() > LISTED_MAX).then_some(more.as_str()));
+    shown.extend((!data.is_empty()).then_some(masked.as_str()));
+    shown.join(", ")
+}
+
+/// None of the names is known, and some look like data: the first record has been taken for the header.
+fn no_header(compiler: &mut Compiler<'_>, path: &str, shape: &SourceShape) {
+    let data = shape.fields.iter().filter(|name| looks_like_data(name)).count();
+    let message = format!(
+        "{} seems to have no header: {data} of the {} names in its first line look like data, and none is mapped or \
+         ignored; put a line with the names of the fields before it (no name is shown here, it may be a person's)",
+        shape.place,
+        shape.fields.len()
+    );
+    compiler
+        .findings
+        .warning("NoHeader", &format!("{path}.source.object"), message);
 }
 
 /// Objects that write one model must be ordered where one of them matches what is there.

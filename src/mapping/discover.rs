@@ -147,7 +147,7 @@ fn is_nested(value: &Value) -> bool {
 
 /// The number that a value is, if a number field keeps all of it: a code such as `007`, or one of many digits, is text.
 fn exact_number(formats: &Formats, value: &Value, text: &str) -> Option<f64> {
-    let read = number(formats, value).ok()?;
+    let read = number(formats, value).ok().filter(|number| number.exact)?.value;
     let text = text.trim();
     let digits = text.trim_start_matches('-');
     let leading_zero = digits.len() > 1 && digits.starts_with('0') && !digits.starts_with(['.', ',']) && {

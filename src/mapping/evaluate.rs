@@ -200,6 +200,10 @@ impl<'a> Evaluation<'a> {
                 Err(Stop::Rejected(Rejection::new("Empty", last.label.as_str(), message)))
             }
             OnEmpty::Clear => Ok(Some(match target.ttype.as_str() {
+                "integer" | "float" | "monetary" if target.name.starts_with("x_") => {
+                    self.note(last, "ZeroForEmpty", "Odoo has no empty number: it shows 0");
+                    OdooValue::Empty
+                }
                 "boolean" => OdooValue::Boolean(false),
                 "many2many" => OdooValue::Links(Vec::new()),
                 "one2many" => OdooValue::Lines(Vec::new()),
@@ -342,7 +346,7 @@ impl<'a> Evaluation<'a> {
         self.read(target, part, &value)
     }
 
-    fn source<'b>(&self, part: &'b Part) -> Result<Cow<'b, Value>, Stop>
+    fn source<'b>(&mut self, part: &'b Part) -> Result<Cow<'b, Value>, Stop>
     where
         'a: 'b,
     {
@@ -350,8 +354,13 @@ impl<'a> Evaluation<'a> {
             Source::Path(path) => path.resolve(self.scope),
             Source::Constant(value) => Cow::Borrowed(value),
             Source::Lines(_) | Source::Nothing => Cow::Owned(Value::Null),
-            Source::Cel(expression) => match expression.evaluate(&self.plan.env, self.scope) {
-                Ok(value) => Cow::Owned(value),
+            Source::Cel(expression) => match expression.evaluate_noting(&self.plan.env, self.scope) {
+                Ok((value, cut)) => {
+                    if let Some(code) = cut {
+                        self.note(part, code, "the expression did not keep a value as it is");
+                    }
+                    Cow::Owned(value)
+                }
                 Err(message) => {
                     let message = format!(
                         "{}.{}: {message} in {}",

@@ -66,6 +66,8 @@ pub struct World<'a> {
 /// What is known of a source object.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SourceShape {
+    /// Where it lies, for messages: `exports/contact.csv`.
+    pub place: String,
     /// Field names.
     pub fields: Vec<String>,
     /// Up to 1,000 records: CEL is tried on them.

@@ -109,6 +109,8 @@ pub(super) struct Seen {
     pub record: Arc<Record>,
     pub lets: Record,
     pub each: Option<Element>,
+    /// What the lets did not keep as it is.
+    pub notes: Vec<Rejection>,
 }
 
 /// An element of `each`, its own: an item outlives the reading of its record.
@@ -215,6 +217,7 @@ impl Object {
                     record: Arc::clone(record),
                     lets: Record::new(),
                     each: None,
+                    notes: Vec::new(),
                 };
                 let elements = each.each(&bare.scope()).into_iter().map(|element| Element {
                     item: element.item.into_owned(),
@@ -231,12 +234,17 @@ impl Object {
             record: Arc::clone(record),
             lets: Record::new(),
             each,
+            notes: Vec::new(),
         };
         let plan = &self.plan;
         for (name, expression) in &plan.lets {
-            match expression.evaluate(&plan.env, &seen.scope()) {
-                Ok(value) => {
+            match expression.evaluate_noting(&plan.env, &seen.scope()) {
+                Ok((value, cut)) => {
                     seen.lets.insert(name.clone(), value);
+                    seen.notes.extend(cut.map(|code| {
+                        let message = format!("{}.let.{name}: the expression did not keep a value as it is", self.name);
+                        Rejection::new(code, format!("let.{name}"), message)
+                    }));
                 }
                 Err(message) => return self.failed(&seen, &format!("let.{name}"), expression, &message),
             }
@@ -279,6 +287,7 @@ impl Object {
     pub fn map(&self, item: &Item, lookups: &dyn Lookups) -> Outcome {
         let scope = item.seen.scope();
         let mut evaluation = Evaluation::new(&self.plan, &scope, lookups, &item.key);
+        evaluation.notes.clone_from(&item.seen.notes);
         let mut values = Vec::with_capacity(self.plan.targets.len());
         let mut checks = Vec::new();
         for target in &self.plan.targets {

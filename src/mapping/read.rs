@@ -9,7 +9,7 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use super::{compare::canonical_float, nearest::nearest};
 use crate::{
     api::mapping_spec::{self, Decimal},
-    model::{OdooValue, Value, digest::canonical_json, record::is_empty},
+    model::{OdooValue, Value, digest::canonical_json, number::holds, record::is_empty},
 };
 
 /// How text of the source is read.
@@ -33,7 +33,7 @@ pub struct ReadValue {
 /// An allowed departure from the source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
-    /// A closed word: `FractionCut`.
+    /// A closed word: `FractionCut`, `DigitsCut`, `LeapSecond`.
     pub code: &'static str,
     /// What was cut.
     pub message: String,
@@ -101,7 +101,10 @@ pub fn read(
         "char" | "text" | "html" => text(value).map(Into::into),
         "binary" => base64(value).map(Into::into),
         "integer" => integer(formats, value).map(Into::into),
-        "float" | "monetary" => number(formats, value).map(|number| OdooValue::Float(number).into()),
+        "float" | "monetary" => number(formats, value).map(|number| ReadValue {
+            value: OdooValue::Float(number.value),
+            note: number.note(value),
+        }),
         "boolean" => yes(value).map(|yes| OdooValue::Boolean(yes).into()),
         "date" => date(formats, value).map(|date| OdooValue::Date(date.to_string()).into()),
         "datetime" => datetime(formats, value).and_then(|at| seconds(at, value)),
@@ -140,17 +143,41 @@ pub fn canonical_text(value: &Value) -> String {
     }
 }
 
+/// A number that was read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Number {
+    /// The nearest that a double holds.
+    pub value: f64,
+    /// It has all digits of what was read.
+    pub exact: bool,
+}
+
+impl Number {
+    fn note(self, value: &Value) -> Option<Note> {
+        (!self.exact).then(|| Note {
+            code: DIGITS_CUT,
+            message: format!("{} has more digits than a number keeps", quoted(value)),
+        })
+    }
+}
+
+/// The word for a number of which not all digits were kept.
+pub const DIGITS_CUT: &str = "DigitsCut";
+/// The word for a second 60, which becomes 59.
+pub const LEAP_SECOND: &str = "LeapSecond";
+
 /// A number. Text may have either mark; `formats.decimal` decides where `1.234` is ambiguous.
 ///
 /// # Errors
 /// When the value is no number.
-pub fn number(formats: &Formats, value: &Value) -> Result<f64, Unreadable> {
+pub fn number(formats: &Formats, value: &Value) -> Result<Number, Unreadable> {
     match value {
-        Value::Number(number) => number.as_f64(),
+        Value::Number(number) => number.as_f64().map(|read| (read, holds(read, &number.to_string()))),
         Value::String(text) => number::parse(text, formats.decimal),
         _ => None,
     }
-    .filter(|number| number.is_finite())
+    .filter(|(number, _)| number.is_finite())
+    .map(|(value, exact)| Number { value, exact })
     .ok_or_else(|| unreadable(value, "is not a number"))
 }
 
@@ -162,6 +189,12 @@ pub fn date(formats: &Formats, value: &Value) -> Result<Date, Unreadable> {
     Ok(match moment(formats, value)? {
         Moment::Day(day) | Moment::Instant(_, day) => day,
     })
+}
+
+/// Whether a time has the second 60, which no clock of ours has: it is read as 59.
+#[must_use]
+pub fn has_leap_second(value: &Value) -> bool {
+    value.as_str().is_some_and(time::has_leap_second)
 }
 
 /// The instant of a value: of a day, its midnight in the formats' time zone.
@@ -229,12 +262,13 @@ fn base64(value: &Value) -> Result<OdooValue, Unreadable> {
 }
 
 fn integer(formats: &Formats, value: &Value) -> Result<OdooValue, Unreadable> {
-    let number = number(formats, value)?;
-    if number.fract() != 0.0 {
-        return Err(unreadable(value, "is not a whole number"));
-    }
+    let Number { value: number, exact } = number(formats, value)?;
     if number < f64::from(i32::MIN) || number > f64::from(i32::MAX) {
         return Err(unreadable(value, "is beyond the 32 bits of an integer field"));
+    }
+    // within 32 bits only digits behind the mark can get lost
+    if number.fract() != 0.0 || !exact {
+        return Err(unreadable(value, "is not a whole number"));
     }
     #[expect(clippy::cast_possible_truncation, reason = "whole and within 32 bits")]
     Ok(OdooValue::Integer(number as i64))
@@ -262,10 +296,17 @@ fn seconds(instant: Timestamp, value: &Value) -> Result<ReadValue, Unreadable> {
     if !(1..=9999).contains(&utc.year()) {
         return Err(unreadable(value, "is out of range"));
     }
-    let note = (utc.subsec_nanosecond() != 0).then(|| Note {
-        code: "FractionCut",
-        message: format!("the fraction of a second of {} is cut", quoted(value)),
-    });
+    let note = if has_leap_second(value) {
+        Some(Note {
+            code: LEAP_SECOND,
+            message: format!("the second 60 of {} becomes 59", quoted(value)),
+        })
+    } else {
+        (utc.subsec_nanosecond() != 0).then(|| Note {
+            code: "FractionCut",
+            message: format!("the fraction of a second of {} is cut", quoted(value)),
+        })
+    };
     let text = format!("{} {}", utc.date(), utc.strftime("%H:%M:%S"));
     Ok(ReadValue {
         value: OdooValue::DateTime(text),

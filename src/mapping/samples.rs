@@ -32,6 +32,7 @@ pub(super) fn nothing(each: bool) -> Seen {
             parent: Value::Null,
             index: 0,
         }),
+        notes: Vec::new(),
     }
 }
 
@@ -187,8 +188,8 @@ fn report(draft: &Draft<'_>, place: &str, code: &str, (count, items): (usize, us
             &format!("{}.key", draft.path),
             format!("{share} records have no value at {place}"),
         ),
-        "FractionCut" => findings.info(
-            "FractionCut",
+        "FractionCut" | "DigitsCut" | "LeapSecond" => findings.info(
+            code,
             &path,
             format!("{share} records have a value that the field holds less exactly"),
         ),

@@ -187,6 +187,7 @@ pub(super) fn compiled_with(yaml: &str, source: &[(&str, &[&str], Value)]) -> Co
         .iter()
         .map(|(name, fields, samples)| {
             let shape = SourceShape {
+                place: format!("exports/{name}.csv"),
                 fields: fields.iter().map(|field| (*field).to_owned()).collect(),
                 samples: samples
                     .as_array()

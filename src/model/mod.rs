@@ -2,6 +2,7 @@
 
 pub mod digest;
 pub mod ids;
+pub mod number;
 pub mod record;
 pub mod value;
 

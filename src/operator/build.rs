@@ -116,13 +116,7 @@ fn pod(migration: &Migration, name: &str, spec: &PhaseRunSpec, settings: &Worker
         image_pull_secrets: Some(settings.image_pull_secrets.clone()).filter(|s| !s.is_empty()),
         node_selector: Some(settings.node_selector.clone()).filter(|s| !s.is_empty()),
         tolerations: Some(settings.tolerations.clone()).filter(|t| !t.is_empty()),
-        security_context: Some(PodSecurityContext {
-            run_as_non_root: Some(true),
-            fs_group: settings.fs_group,
-            fs_group_change_policy: settings.fs_group.map(|_| "OnRootMismatch".into()),
-            seccomp_profile: Some(runtime_default()),
-            ..PodSecurityContext::default()
-        }),
+        security_context: Some(not_root(settings.fs_group)),
         containers: vec![Container {
             name: CONTAINER.into(),
             image: Some(spec.image.clone()),
@@ -132,17 +126,7 @@ fn pod(migration: &Migration, name: &str, spec: &PhaseRunSpec, settings: &Worker
             resources: Some(settings.resources.clone()),
             // the kubelet shows the last log lines of a failed worker in the pod's status
             termination_message_policy: Some("FallbackToLogsOnError".into()),
-            security_context: Some(SecurityContext {
-                allow_privilege_escalation: Some(false),
-                read_only_root_filesystem: Some(true),
-                run_as_non_root: Some(true),
-                capabilities: Some(Capabilities {
-                    drop: Some(vec!["ALL".into()]),
-                    add: None,
-                }),
-                seccomp_profile: Some(runtime_default()),
-                ..SecurityContext::default()
-            }),
+            security_context: Some(without_rights()),
             volume_mounts: Some(
                 volumes(migration, settings)
                     .into_iter()
@@ -158,6 +142,32 @@ fn pod(migration: &Migration, name: &str, spec: &PhaseRunSpec, settings: &Worker
                 .collect(),
         ),
         ..PodSpec::default()
+    }
+}
+
+/// What a pod of ours may: nothing that the restricted profile forbids. Its files are of the group, where there is one.
+pub(crate) fn not_root(group: Option<i64>) -> PodSecurityContext {
+    PodSecurityContext {
+        run_as_non_root: Some(true),
+        fs_group: group,
+        fs_group_change_policy: group.map(|_| "OnRootMismatch".into()),
+        seccomp_profile: Some(runtime_default()),
+        ..PodSecurityContext::default()
+    }
+}
+
+/// What a container of ours may: nothing but write to its volumes.
+pub(crate) fn without_rights() -> SecurityContext {
+    SecurityContext {
+        allow_privilege_escalation: Some(false),
+        read_only_root_filesystem: Some(true),
+        run_as_non_root: Some(true),
+        capabilities: Some(Capabilities {
+            drop: Some(vec!["ALL".into()]),
+            add: None,
+        }),
+        seccomp_profile: Some(runtime_default()),
+        ..SecurityContext::default()
     }
 }
 

@@ -17,6 +17,7 @@ mod script;
 mod settings;
 pub(crate) mod troubles;
 
+pub(crate) use build::{not_root, without_rights};
 pub use error::Error;
 pub use settings::{Args, Settings, WorkerSettings};
 

@@ -1,6 +1,7 @@
 //! Outcomes for people: terminal, JSON, Markdown. Pure.
 
 pub mod books;
+mod ink;
 pub mod scope;
 pub mod status;
 pub mod whole;

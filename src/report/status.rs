@@ -5,12 +5,16 @@ use std::fmt::Write;
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::scope::duration;
+use super::{
+    books,
+    ink::{Ink, paint},
+    scope::duration,
+};
 use crate::{
     api::{
         Migration, MigrationStatus, Phase, PhaseRun,
-        migration::{Gate, GateState, ObjectStatus},
-        phase_run::{ReasonKind, RejectReason},
+        migration::{Gate, GateState},
+        phase_run::{MoreReasons, ReasonKind, RejectReason},
     },
     lifecycle::verbs::{Command, Target, command},
 };
@@ -44,36 +48,6 @@ const PATH: [Phase; 11] = [
     Phase::CuttingOver,
     Phase::Completed,
 ];
-/// Headings of the books, after object and state.
-const COUNTS: [&str; 15] = [
-    "read",
-    "filtered",
-    "rejected",
-    "dedup",
-    "created",
-    "adopted",
-    "updated",
-    "unchanged",
-    "failed",
-    "present",
-    "verified",
-    "mismatched",
-    "missing",
-    "edited",
-    "orphans",
-];
-/// Of those, the ones that should be 0.
-const BAD: [&str; 5] = ["rejected", "failed", "mismatched", "missing", "orphans"];
-
-#[derive(Clone, Copy)]
-enum Ink {
-    Bold,
-    Dim,
-    Green,
-    Yellow,
-    Red,
-}
-
 /// Text being written; writing to a String cannot fail.
 struct Page {
     text: String,
@@ -93,17 +67,7 @@ impl Page {
     }
 
     fn ink(&self, ink: Ink, text: &str) -> String {
-        if !self.view.colour {
-            return text.to_owned();
-        }
-        let code = match ink {
-            Ink::Bold => 1,
-            Ink::Dim => 2,
-            Ink::Red => 31,
-            Ink::Green => 32,
-            Ink::Yellow => 33,
-        };
-        format!("\x1b[{code}m{text}\x1b[0m")
+        paint(self.view.colour, ink, text)
     }
 
     fn since(&self, time: Timestamp) -> String {
@@ -123,9 +87,10 @@ pub fn screen(migration: &Migration, runs: &[PhaseRun], view: View) -> String {
     progress(&mut page, &status);
     if !status.objects.is_empty() {
         page.heading("Books");
-        books(&mut page, &status.objects);
+        page.text += &books::text(&status.objects, view.colour);
     }
-    reasons(&mut page, &top_reasons(&status, runs));
+    let (top, more) = top_reasons(&status, runs);
+    reasons(&mut page, &top, more);
     gates(&mut page, migration, &status.gates);
     findings(&mut page, &status);
     cutover(&mut page, &status);
@@ -164,47 +129,46 @@ pub fn line(migration: &Migration) -> String {
     clean(&line)
 }
 
-/// The most frequent reasons for rejects, each object's from the PhaseRun that counted it last.
+/// The most frequent reasons for rejects, each object's from the PhaseRun that counted it last; and what is not named.
 #[must_use]
-pub fn top_reasons(status: &MigrationStatus, runs: &[PhaseRun]) -> Vec<RejectReason> {
+pub fn top_reasons(status: &MigrationStatus, runs: &[PhaseRun]) -> (Vec<RejectReason>, MoreReasons) {
     let mut reasons: Vec<RejectReason> = Vec::new();
+    let mut more = MoreReasons::default();
     for object in &status.objects {
         let run = runs.iter().find(|run| run.name_any() == object.phase_run);
-        let told = run.and_then(|run| run.status.as_ref()).map(|status| &status.reasons);
+        let Some(told) = run.and_then(|run| run.status.as_ref()) else {
+            continue;
+        };
         let lost = |reason: &&RejectReason| reason.object == object.name && reason.kind != ReasonKind::Noted;
-        let own = told.into_iter().flatten().filter(lost);
-        reasons.extend(own.cloned());
+        reasons.extend(told.reasons.iter().filter(lost).cloned());
+        for own in told.objects.iter().filter(|own| own.name == object.name) {
+            more.kinds += own.more_reasons.kinds;
+            more.count += own.more_reasons.count;
+        }
     }
     reasons.sort_by(|a, b| {
         b.count
             .cmp(&a.count)
             .then_with(|| (&a.object, &a.code, &a.field).cmp(&(&b.object, &b.code, &b.field)))
     });
-    reasons.truncate(REASONS);
-    reasons
-}
-
-/// The books of objects as a table, with their sum.
-#[must_use]
-pub fn books_table(objects: &[ObjectStatus], view: View) -> String {
-    let mut page = Page {
-        text: String::new(),
-        view,
-    };
-    books(&mut page, objects);
-    page.text
+    for unnamed in reasons.drain(REASONS.min(reasons.len())..) {
+        more.add(unnamed.count);
+    }
+    (reasons, more)
 }
 
 /// The same as data: what `status -o json` prints.
 #[must_use]
 pub fn json(migration: &Migration, runs: &[PhaseRun]) -> serde_json::Value {
     let status = migration.status.clone().unwrap_or_default();
+    let (reasons, more) = top_reasons(&status, runs);
     serde_json::json!({
         "namespace": migration.namespace(),
         "name": migration.name_any(),
         "suspended": migration.spec.suspend,
         "status": status,
-        "reasons": top_reasons(&status, runs),
+        "reasons": reasons,
+        "moreReasons": more,
         "commands": commands(migration, false),
     })
 }
@@ -362,109 +326,16 @@ fn bar(done: i64, total: i64) -> String {
     )
 }
 
-fn counts(object: &ObjectStatus) -> [Option<i64>; 15] {
-    let book = &object.book;
-    let proof = |count: fn(&crate::api::Verification) -> i64| object.verification.as_ref().map(count);
-    [
-        Some(book.read),
-        Some(book.filtered),
-        Some(book.rejected),
-        Some(book.deduplicated),
-        Some(book.created),
-        Some(book.adopted),
-        Some(book.updated),
-        Some(book.unchanged),
-        Some(book.failed),
-        Some(book.present),
-        proof(|v| v.matching),
-        proof(|v| v.mismatched),
-        proof(|v| v.missing_in_destination),
-        proof(|v| v.edited_by_user),
-        proof(|v| v.orphans),
-    ]
+fn digits(count: i64) -> usize {
+    count.to_string().len()
 }
 
-fn books(page: &mut Page, objects: &[ObjectStatus]) {
-    let rows: Vec<[Option<i64>; 15]> = objects.iter().map(counts).collect();
-    let mut total = [None; 15];
-    for row in &rows {
-        for (sum, count) in total.iter_mut().zip(row) {
-            *sum = count.map_or(*sum, |count| Some(sum.unwrap_or(0) + count));
-        }
-    }
-    let states: Vec<String> = objects.iter().map(state).collect();
-    let width = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0);
-    let name_width = width(&mut objects.iter().map(|object| object.name.chars().count()).chain([6]));
-    let state_width = width(&mut states.iter().map(String::len).chain([5]));
-    let widths: Vec<usize> = COUNTS
-        .iter()
-        .zip(total)
-        .map(|(heading, sum)| heading.len().max(digits(sum).len()))
-        .collect();
-    let mut heading = format!("  {:name_width$}  {:state_width$}", "object", "state");
-    for (text, width) in COUNTS.iter().zip(&widths) {
-        put(&mut heading, format_args!("  {text:>width$}"));
-    }
-    let heading = page.ink(Ink::Dim, &heading);
-    page.line(&heading);
-    let named = objects.iter().map(|object| clean(&object.name)).zip(states);
-    let all = named.zip(rows).chain([(("total".into(), String::new()), total)]);
-    for ((name, state), row) in all {
-        let mut text = format!("  {name:name_width$}  {state:state_width$}");
-        for ((heading, width), count) in COUNTS.iter().zip(&widths).zip(row) {
-            let cell = format!("{:>width$}", digits(count));
-            let alarming = BAD.contains(heading) && count.is_some_and(|count| count > 0);
-            let cell = if alarming { page.ink(Ink::Red, &cell) } else { cell };
-            put(&mut text, format_args!("  {cell}"));
-        }
-        page.line(&text);
-    }
-    for object in objects {
-        if let Some(note) = note(object) {
-            page.line(&format!("  {}: {note}", clean(&object.name)));
-        }
-    }
-}
-
-fn state(object: &ObjectStatus) -> String {
-    format!("{:?}", object.state)
-}
-
-fn digits(count: Option<i64>) -> String {
-    count.map_or_else(|| "-".into(), |count| count.to_string())
-}
-
-/// Counts that have no column because they are 0 when all is well.
-fn note(object: &ObjectStatus) -> Option<String> {
-    let (book, proof) = (&object.book, object.verification.unwrap_or_default());
-    let said: Vec<String> = [
-        (book.deferred, "deferred"),
-        (book.unprocessed, "not reached yet"),
-        (book.deleted, "gone from the source and kept in Odoo"),
-        (book.removed, "removed from Odoo by somebody"),
-        (
-            proof.extra_in_destination,
-            "in Odoo under our external ids but in no ledger",
-        ),
-        (proof.in_flight, "changed while they were read back"),
-    ]
-    .into_iter()
-    .filter(|(count, _)| *count > 0)
-    .map(|(count, what)| format!("{count} {what}"))
-    .collect();
-    (!said.is_empty()).then(|| said.join(", "))
-}
-
-fn reasons(page: &mut Page, reasons: &[RejectReason]) {
-    if reasons.is_empty() {
+fn reasons(page: &mut Page, reasons: &[RejectReason], more: MoreReasons) {
+    if reasons.is_empty() && more.is_none() {
         return;
     }
     page.heading("Top reasons for rejects");
-    let width = reasons
-        .iter()
-        .map(|reason| digits(Some(reason.count)).len())
-        .max()
-        .unwrap_or(1);
+    let width = reasons.iter().map(|reason| digits(reason.count)).max().unwrap_or(1);
     for reason in reasons {
         let field = if reason.field.is_empty() {
             String::new()
@@ -476,6 +347,12 @@ fn reasons(page: &mut Page, reasons: &[RejectReason]) {
             put(&mut text, format_args!(", such as {}", reason.example));
         }
         page.line(&clean(&text));
+    }
+    if !more.is_none() {
+        let MoreReasons { kinds, count } = more;
+        page.line(&format!(
+            "  {count:>width$}  for {kinds} further reasons and notes: results/<object>/reasons.csv"
+        ));
     }
 }
 

@@ -10,7 +10,7 @@ use crate::api::{
     Migration, MigrationStatus, PhaseRunStatus,
     mapping_spec::Finding,
     migration::{Gate, GateState, ObjectStatus, PastRun, Phase, Waiting},
-    phase_run::{CutoverFacts, ReasonKind, RejectReason, Totals},
+    phase_run::{CutoverFacts, MoreReasons, ReasonKind, RejectReason, Totals},
 };
 
 /// What a report is made from.
@@ -58,6 +58,8 @@ pub struct Report {
     pub objects: Vec<ObjectStatus>,
     /// Why records were left out or departed from the source, most frequent first.
     pub reasons: Vec<Reason>,
+    /// Objects with further reasons, which are too rare to be among `reasons`.
+    pub more_reasons: Vec<More>,
     /// Gates with digests and approvers.
     pub gates: Vec<Gate>,
     /// Steps of the cutover.
@@ -86,6 +88,17 @@ pub struct Reason {
     pub count: i64,
 }
 
+/// Reasons of an object that are not named: its `reasons.csv` has them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct More {
+    /// Object.
+    pub object: String,
+    /// How many, and what they count.
+    #[serde(flatten)]
+    pub reasons: MoreReasons,
+}
+
 /// Puts a report together.
 #[must_use]
 pub fn report(facts: Facts<'_>) -> Report {
@@ -98,6 +111,7 @@ pub fn report(facts: Facts<'_>) -> Report {
     let status = migration.status.clone().unwrap_or_default();
     let spec = &migration.spec;
     let reasons = reasons(&status, phase_runs);
+    let more_reasons = more_reasons(&status, phase_runs);
     Report {
         migration: format!(
             "{}/{}",
@@ -128,6 +142,7 @@ pub fn report(facts: Facts<'_>) -> Report {
         totals: status.totals,
         objects: status.objects,
         reasons,
+        more_reasons,
         gates: status.gates,
         cutover: status.cutover,
         waiting_for: status.waiting_for,
@@ -158,6 +173,21 @@ pub fn reasons(status: &MigrationStatus, phase_runs: &[(String, PhaseRunStatus)]
         (place(a), &a.object, &a.code, &a.field).cmp(&(place(b), &b.object, &b.code, &b.field))
     });
     reasons
+}
+
+/// What the PhaseRuns that counted the objects last do not name.
+fn more_reasons(status: &MigrationStatus, phase_runs: &[(String, PhaseRunStatus)]) -> Vec<More> {
+    let objects = status.objects.iter();
+    objects
+        .filter_map(|object| {
+            let (_, run) = phase_runs.iter().find(|(name, _)| *name == object.phase_run)?;
+            let told = run.objects.iter().find(|told| told.name == object.name)?;
+            (!told.more_reasons.is_none()).then(|| More {
+                object: object.name.clone(),
+                reasons: told.more_reasons,
+            })
+        })
+        .collect()
 }
 
 fn redacted(reason: &RejectReason) -> Reason {
@@ -206,6 +236,20 @@ pub fn sentence(reason: &Reason) -> String {
     format!("{object}: {count} {kind}, {code}{place}")
 }
 
+/// Heading of what is not named.
+pub const UNNAMED: &str = "Too rare to be named here";
+
+/// What is not named, in words: `contacts: 3 further kinds, 31 in all: results/contacts/reasons.csv`.
+#[must_use]
+pub fn unnamed(more: &More) -> String {
+    let More {
+        object,
+        reasons: MoreReasons { kinds, count },
+    } = more;
+    let noun = if *kinds == 1 { "kind" } else { "kinds" };
+    format!("{object}: {kinds} further {noun}, {count} in all: results/{object}/reasons.csv")
+}
+
 /// The report as JSON.
 #[must_use]
 pub fn json(report: &Report) -> String {
@@ -219,14 +263,19 @@ pub fn markdown(report: &Report) -> String {
     head(&mut text, report);
     text.push_str("\n## Books\n\n");
     text.push_str(&books::markdown(&report.objects));
+    if report.objects.iter().any(|object| object.verification.is_some()) {
+        text.push_str(
+            "\nEvery migrated record was read back and compared field by field: verified are those that are equal.\n",
+        );
+    }
     for (title, kinds) in REASONS {
         let told = report.reasons.iter().filter(|reason| kinds.contains(&reason.kind));
         list(&mut text, title, told.map(sentence));
     }
+    list(&mut text, UNNAMED, report.more_reasons.iter().map(unnamed));
     if !report.reasons.is_empty() {
         text.push_str("\nEvery record is named in `results/<object>/`: `rejected.csv`, `failed.csv`, `noted.csv`.\n");
     }
-    verification(&mut text, &report.objects);
     list(&mut text, "Gates", report.gates.iter().map(gate));
     list(&mut text, "Cutover", report.cutover.iter().flat_map(cutover));
     let waits = report
@@ -295,34 +344,6 @@ fn list(text: &mut String, heading: &str, items: impl Iterator<Item = String>) {
     }
     for item in items {
         line(text, format_args!("- {item}"));
-    }
-}
-
-fn verification(text: &mut String, objects: &[ObjectStatus]) {
-    if objects.iter().all(|object| object.verification.is_none()) {
-        return;
-    }
-    text.push_str(
-        "\n## Verification\n\nEvery migrated record was read back and compared field by field.\n\n\
-         | object | matching | mismatched | missing | extra | edited by users | in flight | orphans |\n\
-         |---|---:|---:|---:|---:|---:|---:|---:|\n",
-    );
-    for object in objects {
-        let Some(found) = &object.verification else { continue };
-        line(
-            text,
-            format_args!(
-                "| {} | {} | {} | {} | {} | {} | {} | {} |",
-                object.name,
-                found.matching,
-                found.mismatched,
-                found.missing_in_destination,
-                found.extra_in_destination,
-                found.edited_by_user,
-                found.in_flight,
-                found.orphans
-            ),
-        );
     }
 }
 

@@ -65,8 +65,8 @@ pub async fn all_objects(
         sound &= loaded.is_sound();
         let Loaded { report, reasons: why } = loaded;
         reasons.extend(why);
-        most_frequent(&mut reasons);
         reports.push(report);
+        most_frequent(&mut reasons, &mut reports);
         job.heart.update(|status| {
             status.totals = totals(reports.iter().map(|report| &report.book));
             status.objects.clone_from(&reports);

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     api::phase_run::{Failure, FailureReason},
-    lifecycle::Exit,
+    lifecycle::{Exit, verbs::Command},
     mapping::Mapping,
     model::OdooModel,
     odoo::{
@@ -122,7 +122,7 @@ impl Destination {
                 let options = Json2Options {
                     url: odoo.url.clone(),
                     database: odoo.database.clone(),
-                    api_key: api_key(secret, &odoo.secret_ref.name)?,
+                    api_key: api_key(secret, &odoo.secret_ref.name, job.home.is_laptop())?,
                     insecure: odoo.insecure,
                     ca_pem: certificates(ca, odoo.ca_bundle.is_some())?,
                     timeout: CALL,
@@ -181,13 +181,12 @@ fn held_by(job: &Job, other: &Holder) -> StepError {
     StepError {
         reason: FailureReason::DestinationLock,
         message: format!(
-            "another migration writes to this Odoo: {} (cluster {}, run {}, last sign of life {}); it waits its turn, or take over with: kubectl crmferry unlock migration/{} -n {}",
+            "another migration writes to this Odoo: {} (cluster {}, run {}, last sign of life {}); it waits its turn, or take over with: {}",
             other.name,
             other.cluster,
             other.run,
             other.beat,
-            job.migration_name(),
-            job.namespace(),
+            job.command(Command::Request("unlock")),
         ),
         exit: Exit::LockHeld,
     }
@@ -317,16 +316,21 @@ pub async fn release(job: &Job) -> Result<(), StepError> {
     Ok(())
 }
 
-fn api_key(folder: &Path, secret: &str) -> Result<Secret, StepError> {
+fn api_key(folder: &Path, secret: &str, laptop: bool) -> Result<Secret, StepError> {
     let read = std::fs::read_to_string(folder.join("apiKey"));
     let key = read
         .ok()
         .map(|text| text.trim().to_owned())
         .filter(|text| !text.is_empty());
     key.as_deref().map(Secret::new).ok_or_else(|| {
+        let how = if laptop {
+            format!("write it into the file {}", folder.join("apiKey").display())
+        } else {
+            format!("make it with: kubectl create secret generic {secret} --from-file=apiKey=FILE")
+        };
         StepError::configuration(
             FailureReason::SecretMissing,
-            format!("odoo needs the key apiKey in the Secret {secret}: make it with: kubectl create secret generic {secret} --from-file=apiKey=FILE"),
+            format!("odoo needs the key apiKey in the Secret {secret}: {how}"),
         )
     })
 }
@@ -338,7 +342,10 @@ fn certificates(file: &Path, wanted: bool) -> Result<Option<Vec<u8>>, StepError>
     std::fs::read(file).map(Some).map_err(|_| {
         StepError::configuration(
             FailureReason::SecretMissing,
-            "the CA bundle is not there: make the ConfigMap and the key that destination.odoo.caBundle names",
+            format!(
+                "the CA bundle is not there ({}): make the key that destination.odoo.caBundle names",
+                file.display()
+            ),
         )
     })
 }

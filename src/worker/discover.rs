@@ -18,6 +18,7 @@ use crate::{
         phase_run::{FailureReason, PlanReport, PlannedObject},
     },
     args,
+    lifecycle::{size, verbs::Command},
     mapping::{
         Compiled, Mapping, Merged, SourceShape, World, compile,
         discover::{self, DeclaredField},
@@ -36,6 +37,9 @@ use crate::{
 
 /// Records of a source object that expressions are tried on.
 const SAMPLES: usize = 1_000;
+
+/// Findings that a report has room for; all are in the scope.
+const FINDINGS: usize = 20;
 
 /// Carries the step out.
 ///
@@ -110,13 +114,14 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         .collect();
     let refusal = (!errors.is_empty()).then(|| preflight(&errors));
     let digest = store(job, &plan).await?;
+    size::few(&mut findings, FINDINGS);
     job.heart.update(|status| {
         status.files = files;
         status.plan = Some(PlanReport {
             digest: digest.to_string(),
             mapping_digest: merged.digest.to_string(),
             objects: planned(mapping.as_ref()),
-            findings: findings.into_iter().take(20).collect(),
+            findings,
             estimate_seconds: seconds,
         });
     });
@@ -189,10 +194,9 @@ async fn look_at_source(job: &Job, merged: &Merged) -> Result<BTreeMap<String, S
         return Err(StepError::configuration(
             FailureReason::ExportMissing,
             format!(
-                "there is no export in {} yet: kubectl crmferry push DIR migration/{} -n {}",
+                "there is no export in {} yet: {}",
                 job.migration.spec.source.files.path,
-                job.migration_name(),
-                job.namespace()
+                job.command(Command::Push)
             ),
         ));
     }
@@ -222,6 +226,7 @@ pub async fn look_at(source: &dyn Source, object: SourceObject, merged: Option<&
         });
     let custom = object.fields.iter().filter(|_| formats.is_some());
     let mut shape = SourceShape {
+        place: object.place,
         custom: custom.map(|name| DeclaredField::of_file(name)).collect(),
         fields: object.fields,
         samples: Vec::new(),

@@ -6,7 +6,7 @@ use crate::{
     lifecycle::Exit,
     odoo::rpc::RpcError,
     source::SourceError,
-    workspace::WorkspaceError,
+    workspace::{self, WorkspaceError},
 };
 
 use super::{home::HomeError, index::IndexError};
@@ -128,7 +128,11 @@ impl From<RpcError> for StepError {
 
 impl From<IndexError> for StepError {
     fn from(error: IndexError) -> Self {
-        Self::retry(FailureReason::Internal, error.to_string())
+        match error {
+            IndexError::Full(_) => Self::configuration(FailureReason::WorkspaceNotWritable, error.to_string()),
+            IndexError::Disk(_) => Self::retry(FailureReason::Internal, error.to_string()),
+            IndexError::Entry(..) => Self::permanent(FailureReason::Internal, error.to_string()),
+        }
     }
 }
 
@@ -156,9 +160,51 @@ impl From<WorkspaceError> for StepError {
             WorkspaceError::NotWritable { .. } => Self::configuration(FailureReason::WorkspaceNotWritable, message),
             WorkspaceError::Foreign { .. } => Self::configuration(FailureReason::WorkspaceForeign, message),
             WorkspaceError::Damaged { .. } => Self::configuration(FailureReason::WorkspaceLost, message),
+            WorkspaceError::Io { source, .. } if workspace::lasts(&source) => Self::configuration(
+                FailureReason::WorkspaceNotWritable,
+                format!("{message}: free space, or let the worker write there"),
+            ),
             WorkspaceError::Locked { .. } | WorkspaceError::Io { .. } => {
                 Self::retry(FailureReason::WorkspaceNotWritable, message)
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_workspace_that_is_full_or_read_only_stalls_at_once_and_a_hiccup_is_tried_again() {
+        let os = io::Error::from_raw_os_error;
+        let in_store = |code| object_store::Error::Generic {
+            store: "LocalFileSystem",
+            source: Box::new(os(code)),
+        };
+        let errors = [
+            ("no space left", io::Error::other(in_store(28)), Exit::Configuration),
+            ("quota exceeded", io::Error::other(in_store(122)), Exit::Configuration),
+            (
+                "read-only",
+                io::Error::other(io::Error::other(in_store(30))),
+                Exit::Configuration,
+            ),
+            ("not ours", io::Error::other(os(13)), Exit::Configuration),
+            ("input/output error", io::Error::other(in_store(5)), Exit::Retry),
+            ("anything", io::Error::other("it would not"), Exit::Retry),
+        ];
+        for (what, source, exit) in errors {
+            let path = "ledger/contacts".to_owned();
+            let error = StepError::from(WorkspaceError::Io { path, source });
+            assert_eq!(
+                (error.reason, error.exit),
+                (FailureReason::WorkspaceNotWritable, exit),
+                "{what}"
+            );
+            assert!(error.message.contains("ledger/contacts"), "{error}");
         }
     }
 }

@@ -194,7 +194,7 @@ impl Changes {
     fn shrunk(&self) -> Option<String> {
         (!self.shrunk.is_empty()).then(|| {
             format!(
-                "more than 5 % vanished from the source: {}; a cut-off export? push the whole export again, or retry from-extract where it is meant",
+                "more than 5 % vanished from the source: {}; was the export cut off?",
                 self.shrunk.join(", ")
             )
         })

@@ -10,9 +10,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use tokio::{sync::Notify, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::home::{Home, HomeError, Published};
+use super::{
+    error::bounded,
+    home::{Home, HomeError, Published},
+};
 use crate::{
-    api::{PhaseRunStatus, phase_run::Failure},
+    api::{
+        PhaseRunStatus,
+        phase_run::{Failure, FailureReason, Outcome},
+    },
     chain::Chain,
     lifecycle::fence::Fence,
 };
@@ -36,6 +42,8 @@ struct Shared {
     home: Arc<dyn Home>,
     status: Mutex<PhaseRunStatus>,
     fence: Mutex<Fence>,
+    /// Why the API server does not take what we report.
+    refusal: Mutex<Option<Failure>>,
     pulse: Mutex<Option<Arc<dyn Pulse>>>,
     born: Instant,
     stop: CancellationToken,
@@ -65,6 +73,7 @@ impl Heart {
             home,
             status: Mutex::new(status),
             fence: Mutex::new(Fence::default()),
+            refusal: Mutex::new(None),
             pulse: Mutex::new(None),
             born: Instant::now(),
             stop,
@@ -104,6 +113,20 @@ impl Heart {
         !lock(&self.shared.fence).may_send(self.age())
     }
 
+    /// Why the attempt cannot report: nobody would learn of what it does, so it ends.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Failure> {
+        lock(&self.shared.refusal).clone()
+    }
+
+    fn refused(&self, error: &HomeError) {
+        lock(&self.shared.refusal).get_or_insert_with(|| Failure {
+            // a word that CRDs of every version know
+            reason: FailureReason::Internal,
+            message: bounded(&error.to_string(), 1024),
+        });
+    }
+
     /// Time since birth as a point in time: it never jumps, and goes on while the process is frozen.
     fn age(&self) -> Timestamp {
         let nanoseconds = i128::try_from(self.shared.born.elapsed().as_nanos()).unwrap_or(i128::MAX);
@@ -114,6 +137,10 @@ impl Heart {
         loop {
             if let Err(error) = self.publish().await {
                 tracing::warn!(error = %Chain(&error), "the report was not taken");
+                if matches!(error, HomeError::Refused { .. }) {
+                    self.refused(&error);
+                    self.shared.stop.cancel();
+                }
             }
             tokio::select! {
                 () = self.shared.over.cancelled() => return,
@@ -150,7 +177,8 @@ impl Heart {
         Ok(())
     }
 
-    /// Stops to beat and makes the last report; a report that is not taken is tried again for a minute.
+    /// Stops to beat and makes the last report; a report that is not taken is tried again for a minute. One that the API
+    /// server does not understand is followed by one that says just that.
     ///
     /// # Errors
     /// When it was never taken: the attempt then counts as failed.
@@ -162,6 +190,20 @@ impl Heart {
         let mut tries = 1;
         loop {
             match self.publish().await {
+                Err(error @ HomeError::Refused { .. }) if tries == 1 => {
+                    self.refused(&error);
+                    let failure = self.refusal();
+                    self.update(|status| {
+                        *status = PhaseRunStatus {
+                            worker_version: std::mem::take(&mut status.worker_version),
+                            outcome: Some(Outcome::Failed),
+                            failure,
+                            ..PhaseRunStatus::default()
+                        };
+                    });
+                    tries += 1;
+                    continue;
+                }
                 Err(error) if tries >= LAST_TRIES => return Err(error),
                 Err(error) => tracing::warn!(error = %Chain(&error), "the last report was not taken"),
                 Ok(()) => return Ok(()),
@@ -169,5 +211,57 @@ impl Heart {
             tries += 1;
             tokio::time::sleep(EVERY).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::api::{MappingSpec, Migration, phase_run::ObjectReport};
+
+    /// An API server whose CRD knows no objects.
+    #[derive(Default)]
+    struct Older(Mutex<Vec<PhaseRunStatus>>);
+
+    #[async_trait]
+    impl Home for Older {
+        async fn migration(&self) -> Result<Migration, HomeError> {
+            Err(HomeError::Refused { what: String::new() })
+        }
+        async fn mapping_spec(&self, _: &str) -> Result<Option<MappingSpec>, HomeError> {
+            Ok(None)
+        }
+        async fn publish(&self, status: &PhaseRunStatus) -> Result<Published, HomeError> {
+            if !status.objects.is_empty() {
+                let what = ".status.objects".into();
+                return Err(HomeError::Refused { what });
+            }
+            lock(&self.0).push(status.clone());
+            Ok(Published::Accepted)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_report_that_is_not_understood_ends_the_attempt_with_one_that_says_why() {
+        let (home, stop) = (Arc::new(Older::default()), CancellationToken::new());
+        let (heart, beating) = Heart::start(home.clone(), stop.clone(), Timestamp::now);
+        heart.update(|status| status.objects = vec![ObjectReport::default()]);
+        heart.report_soon();
+        stop.cancelled().await;
+        let done = heart
+            .finish(beating, |status| status.outcome = Some(Outcome::Done))
+            .await;
+        assert!(done.is_ok());
+        let last = lock(&home.0).last().cloned().unwrap();
+        assert_eq!(last.outcome, Some(Outcome::Failed));
+        let failure = last.failure.unwrap();
+        assert_eq!(heart.refusal(), Some(failure.clone()));
+        assert!(
+            failure.message.contains("the CRDs are most likely older"),
+            "{}",
+            failure.message
+        );
     }
 }

@@ -18,6 +18,10 @@ pub trait Home: Send + Sync {
     async fn mapping_spec(&self, name: &str) -> Result<Option<MappingSpec>, HomeError>;
     /// Writes the attempt's status whole.
     async fn publish(&self, status: &PhaseRunStatus) -> Result<Published, HomeError>;
+    /// Whether there is no cluster: `crmferry run` is all there is.
+    fn is_laptop(&self) -> bool {
+        false
+    }
 }
 
 /// How a report was taken.
@@ -41,6 +45,16 @@ pub enum HomeError {
         /// The cause.
         #[source]
         source: Box<kube::Error>,
+    },
+    /// The API server does not know what a report says.
+    #[error(
+        "the API server refuses the report of this worker ({what}): the CRDs are most likely older than worker {}: \
+         install those of its version (helm upgrade, or crmferry crds | kubectl apply --server-side -f -), then retry",
+        env!("CARGO_PKG_VERSION")
+    )]
+    Refused {
+        /// The fields it is about, without values.
+        what: String,
     },
     /// The laptop's folder.
     #[error("failed to {action}")]
@@ -116,6 +130,7 @@ impl Home for ClusterHome {
             {
                 self.refused(refusal).await
             }
+            Err(kube::Error::Api(refusal)) => Err(unwritten(refusal)),
             Err(error) => Err(kube_error("write the PhaseRun's status")(error)),
         }
     }
@@ -127,9 +142,28 @@ impl ClusterHome {
         match self.phase_runs.get_opt(&self.phase_run).await {
             Ok(None) => Ok(Published::Closed),
             Ok(Some(found)) if judge(&found) == Published::Closed => Ok(Published::Closed),
-            Ok(Some(_)) | Err(_) => Err(kube_error("write the PhaseRun's status")(kube::Error::Api(refusal))),
+            Ok(Some(_)) | Err(_) => Err(unwritten(refusal)),
         }
     }
+}
+
+fn unwritten(refusal: Box<kube::core::Status>) -> HomeError {
+    match unknown_to_crd(&refusal) {
+        Some(what) => HomeError::Refused { what },
+        None => kube_error("write the PhaseRun's status")(kube::Error::Api(refusal)),
+    }
+}
+
+/// The fields that the CRD on the API server does not know or not allow, where a refusal is about those.
+fn unknown_to_crd(refusal: &kube::core::Status) -> Option<String> {
+    // an applied field without schema is no validation error, but one of typing
+    if let Some((before, _)) = refusal.message.split_once(": field not declared in schema") {
+        return before.rsplit(' ').next().map(str::to_owned);
+    }
+    // the messages of the causes quote values: fields only
+    let causes = refusal.details.iter().flat_map(|details| &details.causes);
+    let fields: Vec<&str> = causes.map(|cause| cause.field.as_str()).take(3).collect();
+    refusal.is_invalid().then(|| fields.join(", "))
 }
 
 fn judge(phase_run: &PhaseRun) -> Published {
@@ -138,5 +172,41 @@ fn judge(phase_run: &PhaseRun) -> Published {
         Published::Closed
     } else {
         Published::Accepted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(json: serde_json::Value) -> kube::core::Status {
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn a_report_that_an_older_crd_does_not_know_is_told_by_its_fields_and_never_by_its_values() {
+        let word = refusal(json!({
+            "status": "Failure", "code": 422, "reason": "Invalid",
+            "message": "PhaseRun \"acme\" is invalid: status.reasons[0].example: Invalid value: \"ana@acme.com\"",
+            "details": {"causes": [{"reason": "FieldValueInvalid", "message": "ana@acme.com", "field": "status.reasons[0].example"}]},
+        }));
+        assert_eq!(unknown_to_crd(&word).as_deref(), Some("status.reasons[0].example"));
+        let field = refusal(json!({
+            "status": "Failure", "code": 500, "reason": "InternalError",
+            "message": "failed to create typed patch object (crm/acme; crmferry.io/v1alpha1, Kind=PhaseRun): .status.objects[0].moreReasons: field not declared in schema",
+        }));
+        assert_eq!(
+            unknown_to_crd(&field).as_deref(),
+            Some(".status.objects[0].moreReasons")
+        );
+        for (code, reason) in [(403, "Forbidden"), (409, "Conflict"), (500, "InternalError")] {
+            let other = refusal(json!({"status": "Failure", "code": code, "reason": reason, "message": "no"}));
+            assert_eq!(unknown_to_crd(&other), None, "{reason}");
+        }
+        let told = unwritten(Box::new(field)).to_string();
+        assert!(
+            told.contains("CRDs are most likely older") && told.contains("helm upgrade"),
+            "{told}"
+        );
     }
 }

@@ -4,6 +4,8 @@ use std::{collections::HashMap, path::Path};
 
 use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, TableDefinition};
 
+use crate::workspace::lasts;
+
 const TABLE: TableDefinition<&[u8], &[u8]> = TableDefinition::new("index");
 /// Pages that redb keeps in memory.
 const CACHE_BYTES: usize = 16 << 20;
@@ -20,6 +22,10 @@ pub enum Kind {
     Ledger = b'l',
     /// Source key that was met in this pass.
     Seen = b's',
+    /// Source key whose record was refused before it was mapped.
+    Refused = b'r',
+    /// External id name of a key that is in the source.
+    Met = b'k',
     /// Source key whose record waits for one of its own object.
     Postponed = b'p',
     /// Every source key of the object, where it refers to itself.
@@ -31,7 +37,7 @@ pub enum Kind {
     /// (join and text, place) → row.
     Join = b'j',
     /// (model and field, id in Odoo) → id of the record that the field names.
-    Take = b'k',
+    Take = b'g',
     /// (entry of match, text) → candidates.
     Match = b'm',
     /// Id in Odoo that is taken.
@@ -46,14 +52,26 @@ pub enum Kind {
     Done = b'x',
 }
 
-/// The index could not be read or written: the scratch disk is full or broken.
+/// Why the index cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("the scratch disk of the index cannot be used: {0}")]
-pub struct IndexError(String);
+pub enum IndexError {
+    /// The scratch disk is broken.
+    #[error("the scratch disk of the index cannot be used: {0}")]
+    Disk(String),
+    /// The scratch disk has no room, or is not ours to write.
+    #[error("the scratch disk of the index cannot be written: {0}")]
+    Full(std::io::Error),
+    /// An entry cannot be kept, or is not what was kept: a defect of ours. It has values in it, so it is not quoted.
+    #[error("an entry of the index ({0:?}) cannot be {1}")]
+    Entry(Kind, &'static str),
+}
 
 impl IndexError {
-    fn of(error: impl std::fmt::Display) -> Self {
-        Self(error.to_string())
+    fn of(error: impl Into<redb::Error>) -> Self {
+        match error.into() {
+            redb::Error::Io(error) if lasts(&error) => Self::Full(error),
+            error => Self::Disk(error.to_string()),
+        }
     }
 }
 
@@ -68,10 +86,20 @@ pub struct Index {
     _file: tempfile::NamedTempFile,
 }
 
-/// An entry's value as JSON.
-pub fn plain<T: serde::Serialize>(value: &T) -> Vec<u8> {
-    // what the index keeps is plain data with text keys, which always serialises
-    serde_json::to_vec(value).unwrap_or_default()
+/// An entry's value as bytes.
+///
+/// # Errors
+/// When it has no JSON.
+pub fn encode<T: serde::Serialize>(kind: Kind, value: &T) -> Result<Vec<u8>, IndexError> {
+    serde_json::to_vec(value).map_err(|_| IndexError::Entry(kind, "kept"))
+}
+
+/// An entry's value from its bytes.
+///
+/// # Errors
+/// When they are not what was kept.
+pub fn decode<T: serde::de::DeserializeOwned>(kind: Kind, bytes: &[u8]) -> Result<T, IndexError> {
+    serde_json::from_slice(bytes).map_err(|_| IndexError::Entry(kind, "read"))
 }
 
 fn key(kind: Kind, scope: &str, text: &[u8]) -> Vec<u8> {
@@ -127,6 +155,20 @@ impl Index {
         }
         self.put(kind, scope, text, value)?;
         Ok(true)
+    }
+
+    /// Gets an entry's value.
+    ///
+    /// # Errors
+    /// When the scratch disk cannot be read, or the entry is not what was kept.
+    pub fn value<T: serde::de::DeserializeOwned>(
+        &self,
+        kind: Kind,
+        scope: &str,
+        text: &[u8],
+    ) -> Result<Option<T>, IndexError> {
+        let bytes = self.get(kind, scope, text)?;
+        bytes.map(|bytes| decode(kind, &bytes)).transpose()
     }
 
     /// Gets an entry.
@@ -254,6 +296,23 @@ fn open(db: &Database) -> Result<ReadOnlyTable<&'static [u8], &'static [u8]>, In
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_has_no_json_and_what_is_no_json_is_an_error_and_never_nothing() {
+        let scratch = tempfile::tempdir().unwrap();
+        let mut index = Index::create(scratch.path()).unwrap();
+        let odd = std::collections::BTreeMap::from([((1, 2), 3)]);
+        assert!(matches!(
+            encode(Kind::Wanted, &odd),
+            Err(IndexError::Entry(Kind::Wanted, "kept"))
+        ));
+        index
+            .put(Kind::Wanted, "a", b"1", b"{\"name\": \"Anna\"".to_vec())
+            .unwrap();
+        let broken = index.value::<Vec<i64>>(Kind::Wanted, "a", b"1").unwrap_err();
+        assert_eq!(broken.to_string(), "an entry of the index (Wanted) cannot be read");
+        assert_eq!(index.value::<Vec<i64>>(Kind::Wanted, "a", b"2").unwrap(), None);
+    }
 
     #[test]
     fn entries_are_found_held_back_or_written_and_paged_in_order() {

@@ -4,7 +4,7 @@ use futures::StreamExt;
 
 use super::{
     error::StepError,
-    index::{Index, IndexError, Kind, plain},
+    index::{Index, IndexError, Kind, decode, encode},
 };
 use crate::{
     mapping::{
@@ -42,7 +42,12 @@ pub async fn load(
             let Some(row) = object.row(join, record) else { continue };
             place += 1;
             let at = [row.order.sorting_bytes(), place.to_be_bytes().to_vec()].concat();
-            index.put(Kind::Join, &scope(object, join, &row.text), &at, plain(&row.value))?;
+            index.put(
+                Kind::Join,
+                &scope(object, join, &row.text),
+                &at,
+                encode(Kind::Join, &row.value)?,
+            )?;
         }
         index.put(Kind::Done, &done, b"joined", Vec::new())?;
     }
@@ -59,7 +64,10 @@ pub fn attach(index: &Index, object: &Object, mut record: Record) -> Result<Resu
             None => Vec::new(),
             Some(text) => index.first(Kind::Join, &scope(object, join, &text), ROWS_MAX + 1)?,
         };
-        let rows = rows.iter().filter_map(|row| serde_json::from_slice(row).ok()).collect();
+        let rows = rows
+            .iter()
+            .map(|row| decode(Kind::Join, row))
+            .collect::<Result<_, _>>()?;
         if let Err(rejection) = object.put_rows(join, &mut record, rows) {
             return Ok(Err((object.bare_key(&record), rejection)));
         }

@@ -7,20 +7,21 @@ use tokio::task::JoinSet;
 use super::{
     Job,
     error::StepError,
-    index::{Index, Kind, plain},
+    index::{Index, Kind, decode, encode},
     joins,
     loader::Loader,
-    lookups, matches,
+    lookups::{self, Known},
+    matches,
     outcome::Results,
     plan::Plan,
-    stock::Stock,
-    tally::{Tally, most_frequent, totals},
+    stock::{Gone, Stock},
+    tally::{Tally, by_weight, most_frequent, totals},
     verify::{self, Verified},
 };
 use crate::{
     api::phase_run::{FailureReason, ObjectReport, RejectReason},
     mapping::{Mapping, Object},
-    model::{Digest, OdooValue, SourceKey},
+    model::{Digest, ExternalId, OdooValue, SourceKey},
     odoo::{rpc::Rpc, upsert::Writer},
     workspace::{Entry, Manifest},
 };
@@ -95,11 +96,11 @@ pub async fn object_into_odoo(
 ) -> Result<Loaded, StepError> {
     let rpc = destination.rpc.clone();
     let mut index = Index::create(&job.scratch)?;
-    let stock = Stock::before(job, &*rpc, plan, object).await?;
+    let ledger_is_empty = read_ledger(job, &mut index, object).await? == 0;
+    let stock = Stock::before(job, &*rpc, plan, object, ledger_is_empty).await?;
     lookups::load_identities(&mut index, &*rpc, &plan.external_id_module, object).await?;
     prepare_lookups(job, &mut index, &*rpc, plan, mapping, object, manifest).await?;
     matches::load_candidates(&mut index, &*rpc, &plan.models, object).await?;
-    read_ledger(job, &mut index, object).await?;
 
     let total = i64::try_from(manifest.count(&object.source_object)).unwrap_or(i64::MAX);
     let mut loader = Loader {
@@ -130,7 +131,7 @@ pub async fn object_into_odoo(
         ..
     } = loader;
 
-    tally.book.deleted = deleted(&mut index, object)?;
+    let gone = gone(&mut index, &plan.external_id_module, object, &stock)?;
     let verified = verify::object(
         job,
         destination,
@@ -139,28 +140,29 @@ pub async fn object_into_odoo(
         &mut index,
         &mut results,
         lock,
-        stock.mark,
+        &stock,
     )
     .await?;
-    stock.after(&*rpc, plan, object, &mut tally.book).await?;
+    stock.after(&*rpc, plan, object, gone, &mut tally.book).await?;
     tally.book.balanced = crate::lifecycle::book::balances(&tally.book);
-    let files = results.finish().await?;
-    job.heart.update(|status| status.files.extend(files));
-    Ok(finish(object, &tally, &verified))
-}
-
-fn finish(object: &Object, tally: &Tally, verified: &Verified) -> Loaded {
+    let mut files = results.finish().await?;
     let mut reasons = tally.reasons(&object.name);
     reasons.extend(verified.tally.reasons(&object.name));
-    most_frequent(&mut reasons);
-    Loaded {
-        report: ObjectReport {
-            name: object.name.clone(),
-            book: tally.book,
-            verification: Some(verified.counts),
-        },
-        reasons,
-    }
+    by_weight(&mut reasons);
+    files.push(job.workspace.put_reasons(&object.name, &reasons).await?);
+    job.heart.update(|status| status.files.extend(files));
+    Ok(finish(object, &tally, &verified, reasons))
+}
+
+fn finish(object: &Object, tally: &Tally, verified: &Verified, mut reasons: Vec<RejectReason>) -> Loaded {
+    let mut report = ObjectReport {
+        name: object.name.clone(),
+        book: tally.book,
+        verification: Some(verified.counts),
+        ..ObjectReport::default()
+    };
+    most_frequent(&mut reasons, std::slice::from_mut(&mut report));
+    Loaded { report, reasons }
 }
 
 /// Everything that the object's lookups may find.
@@ -215,19 +217,26 @@ pub async fn own_keys(job: &Job, index: &mut Index, object: &Object, manifest: &
     Ok(())
 }
 
-/// The ledger into the index: the last entry of a key counts.
+/// The ledger into the index: the last entry of a key counts. Says how many entries it has.
 ///
 /// # Errors
 /// When the workspace or the scratch disk fails.
-pub async fn read_ledger(job: &Job, index: &mut Index, object: &Object) -> Result<(), StepError> {
+pub async fn read_ledger(job: &Job, index: &mut Index, object: &Object) -> Result<u64, StepError> {
     use futures::StreamExt;
     let mut entries = job.workspace.ledger(&object.name);
+    let mut count = 0;
     while let Some(entry) = entries.next().await {
         let entry = entry?;
+        count += 1;
         index.put(Kind::Name, &object.name, entry.external_id.as_bytes(), Vec::new())?;
-        index.put(Kind::Ledger, &object.name, entry.key.0.as_bytes(), plain(&entry))?;
+        index.put(
+            Kind::Ledger,
+            &object.name,
+            entry.key.0.as_bytes(),
+            encode(Kind::Ledger, &entry)?,
+        )?;
     }
-    Ok(())
+    Ok(count)
 }
 
 /// The ledger's last entry of a key.
@@ -235,25 +244,51 @@ pub async fn read_ledger(job: &Job, index: &mut Index, object: &Object) -> Resul
 /// # Errors
 /// When the scratch disk fails.
 pub fn ledger_entry(index: &Index, object: &str, key: &SourceKey) -> Result<Option<Entry>, StepError> {
-    let bytes = index.get(Kind::Ledger, object, key.0.as_bytes())?;
-    Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    Ok(index.value(Kind::Ledger, object, key.0.as_bytes())?)
 }
 
-/// Keys that have a record in Odoo and are no longer in the source.
-fn deleted(index: &mut Index, object: &Object) -> Result<i64, StepError> {
-    let mut after: Option<Vec<u8>> = None;
-    let mut count = 0;
-    loop {
-        let page = index.page(Kind::Ledger, &object.name, after.as_deref(), 5_000)?;
-        let Some(last) = page.last() else { return Ok(count) };
-        after = Some(last.0.clone());
-        for (key, bytes) in &page {
-            let in_odoo = serde_json::from_slice::<Entry>(bytes).is_ok_and(|entry| entry.id.is_some());
-            if in_odoo && !index.has(Kind::Seen, &object.name, key)? {
-                count += 1;
+/// Counts the records of the object in Odoo whose keys are no longer in the source. External ids tell of them, the ledger
+/// only of those made after it was begun: others of this run are for the verification.
+fn gone(index: &mut Index, module: &str, object: &Object, stock: &Stock) -> Result<Gone, StepError> {
+    const PAGE: usize = 5_000;
+    for kind in [Kind::Seen, Kind::Refused] {
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = index.page(kind, &object.name, after.as_deref(), PAGE)?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.0.clone());
+            for (key, _) in &page {
+                let key = SourceKey(String::from_utf8_lossy(key).into_owned());
+                let name = ExternalId::of(module, &object.name, &key).name;
+                index.put(Kind::Met, &object.name, name.as_bytes(), Vec::new())?;
             }
         }
     }
+    // several names may be of one record (`dedupe`): it is there as long as one of them is met, and it is one
+    let records = format!("{}|met", object.name);
+    let mut gone = Gone::default();
+    for met in [true, false] {
+        let mut after = None::<Vec<u8>>;
+        loop {
+            let page = index.page(Kind::Identity, &object.name, after.as_deref(), PAGE)?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.0.clone());
+            for (name, bytes) in &page {
+                let known: Known = decode(Kind::Identity, bytes)?;
+                let told = !stock.is_in_ledger(known) || index.has(Kind::Name, &object.name, name)?;
+                if !told || index.has(Kind::Met, &object.name, name)? != met {
+                    continue;
+                }
+                let record = known.id.unwrap_or_default().to_be_bytes();
+                let first = index.put_first(Kind::Done, &records, &record, Vec::new())?;
+                if !met {
+                    gone.all += 1;
+                    gone.of_this_run += i64::from(first && known.data_id > stock.mark);
+                }
+            }
+        }
+    }
+    Ok(gone)
 }
 
 /// Digest of a record's mapped values: a record whose digest is the ledger's is not sent.

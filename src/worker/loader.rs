@@ -8,7 +8,7 @@ use super::{
     Job,
     dedupe::{self, Place},
     error::StepError,
-    index::{Index, Kind, plain},
+    index::{Index, Kind, encode},
     load::{content_digest, ledger_entry},
     lookups::{self, Finder, Known},
     matches::{self, Matched},
@@ -186,7 +186,7 @@ impl Loader<'_> {
     /// A record that was folded into another and is one of its own now gives that one's name up.
     async fn part(&mut self, key: &SourceKey) -> Result<(), StepError> {
         let name = ExternalId::of(self.module, &self.object.name, key).name;
-        if lookups::known(&self.index, &self.object.name, &name)?.is_none() {
+        if lookups::known(&self.index, &self.object.name, &name)?.is_none_or(|known| known.id.is_none()) {
             return Ok(());
         }
         if !self.job.heart.may_send() {
@@ -379,8 +379,12 @@ impl Loader<'_> {
             checks,
             kept: values.len() - values.iter().filter(|(field, _)| ours.contains_key(field)).count(),
         };
-        self.index
-            .put(Kind::Wanted, &self.object.name, &id.to_be_bytes(), plain(&wanted))?;
+        self.index.put(
+            Kind::Wanted,
+            &self.object.name,
+            &id.to_be_bytes(),
+            encode(Kind::Wanted, &wanted)?,
+        )?;
         Ok(())
     }
 
@@ -399,9 +403,10 @@ impl Loader<'_> {
         if self.shards[shard].is_empty() {
             return Ok(());
         }
+        let mut ended = Vec::new();
         while self.in_flight.len() >= self.shards.len() {
             if let Some(done) = self.in_flight.join_next().await {
-                self.settle(joined(done)?).await?;
+                ended.push(joined(done)?);
             }
         }
         let batch = std::mem::take(&mut self.shards[shard]);
@@ -418,6 +423,10 @@ impl Loader<'_> {
             uid: self.uid,
         };
         self.in_flight.spawn(async move { sender.send(batch).await });
+        // booked while Odoo is at the next one: the server is the limit and is not to wait for our disk
+        for batch in ended {
+            self.settle(batch).await?;
+        }
         Ok(())
     }
 
@@ -504,7 +513,7 @@ impl Loader<'_> {
             status.objects = vec![ObjectReport {
                 name: self.object.name.clone(),
                 book: *book,
-                verification: None,
+                ..ObjectReport::default()
             }];
         });
     }

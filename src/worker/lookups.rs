@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     error::StepError,
-    index::{Index, IndexError, Kind, plain},
+    index::{Index, IndexError, Kind, decode, encode},
     joins,
 };
 use crate::{
@@ -126,7 +126,7 @@ impl Finder<'_> {
                 Ok(match self.index.get(Kind::Lookup, &scope, text.as_bytes())? {
                     None => Found::None,
                     Some(bytes) if bytes == SEVERAL => Found::Several,
-                    Some(bytes) => serde_json::from_slice(&bytes).map_or(Found::None, Found::One),
+                    Some(bytes) => Found::One(decode(Kind::Lookup, &bytes)?),
                 })
             }
         }
@@ -153,8 +153,7 @@ impl Finder<'_> {
 /// # Errors
 /// When the scratch disk cannot be read.
 pub fn known(index: &Index, object: &str, name: &str) -> Result<Option<Known>, IndexError> {
-    let bytes = index.get(Kind::Identity, object, name.as_bytes())?;
-    Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    index.value(Kind::Identity, object, name.as_bytes())
 }
 
 /// Notes an identity.
@@ -162,7 +161,7 @@ pub fn known(index: &Index, object: &str, name: &str) -> Result<Option<Known>, I
 /// # Errors
 /// When the scratch disk cannot be written.
 pub fn note(index: &mut Index, object: &str, name: &str, known: Known) -> Result<(), IndexError> {
-    index.put(Kind::Identity, object, name.as_bytes(), plain(&known))
+    index.put(Kind::Identity, object, name.as_bytes(), encode(Kind::Identity, &known)?)
 }
 
 /// Forgets an identity.
@@ -170,8 +169,12 @@ pub fn note(index: &mut Index, object: &str, name: &str, known: Known) -> Result
 /// # Errors
 /// When the scratch disk cannot be written.
 pub fn forget(index: &mut Index, object: &str, name: &str) -> Result<(), IndexError> {
-    // nothing that `known` reads
-    index.put(Kind::Identity, object, name.as_bytes(), Vec::new())
+    let nobody = Known {
+        id: None,
+        data_id: 0,
+        noupdate: false,
+    };
+    note(index, object, name, nobody)
 }
 
 fn object_scope(object: &str, by: &str) -> String {
@@ -354,7 +357,7 @@ async fn load_external_ids(index: &mut Index, rpc: &dyn Rpc, model: &str, scope:
 
 /// Puts a record under a text; a second one makes it "several".
 fn put_found(index: &mut Index, scope: &str, text: &str, reference: &Reference) -> Result<(), IndexError> {
-    let bytes = plain(reference);
+    let bytes = encode(Kind::Lookup, reference)?;
     match index.get(Kind::Lookup, scope, text.as_bytes())? {
         None => index.put(Kind::Lookup, scope, text.as_bytes(), bytes),
         Some(before) if before == bytes => Ok(()),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     error::StepError,
-    index::{Index, IndexError, Kind, plain},
+    index::{Index, IndexError, Kind, decode, encode},
     lookups::{self, Known, PAGE},
 };
 use crate::{
@@ -105,7 +105,7 @@ fn mark_taken(index: &mut Index, object: &Object) -> Result<(), IndexError> {
         let Some(last) = page.last() else { return Ok(()) };
         after = Some(last.0.clone());
         for (_, bytes) in &page {
-            if let Some(id) = serde_json::from_slice::<Known>(bytes).ok().and_then(|known| known.id) {
+            if let Some(id) = decode::<Known>(Kind::Identity, bytes)?.id {
                 index.put(Kind::Taken, &object.name, &id.to_be_bytes(), Vec::new())?;
             }
         }
@@ -127,7 +127,7 @@ fn add_candidates(
         let scope = match_scope(object, place);
         let mut candidates = candidates_at(index, &scope, &text)?;
         candidates.push(Candidate { id, active, links });
-        index.put(Kind::Match, &scope, text.as_bytes(), plain(&candidates))?;
+        index.put(Kind::Match, &scope, text.as_bytes(), encode(Kind::Match, &candidates)?)?;
     }
     Ok(())
 }
@@ -156,10 +156,7 @@ fn match_text(
 }
 
 fn candidates_at(index: &Index, scope: &str, text: &str) -> Result<Vec<Candidate>, IndexError> {
-    let bytes = index.get(Kind::Match, scope, text.as_bytes())?;
-    Ok(bytes
-        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-        .unwrap_or_default())
+    Ok(index.value(Kind::Match, scope, text.as_bytes())?.unwrap_or_default())
 }
 
 /// What `match` found for a record.

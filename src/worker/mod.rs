@@ -40,7 +40,10 @@ use crate::{
         phase_run::{FailureReason, Outcome, Step},
     },
     chain::Chain,
-    lifecycle::Exit,
+    lifecycle::{
+        Exit,
+        verbs::{self, Command, Target},
+    },
     workspace::{Manifest, Workspace},
 };
 use destination::{Destination, Door};
@@ -102,7 +105,7 @@ pub async fn run(start: Start) -> Exit {
     let (heart, beating) = Heart::start(start.home.clone(), start.stop.clone(), start.now);
     let step = start.spec.phase;
     let result = attempt(start, heart.clone()).await;
-    let (exit, outcome, failure) = match &result {
+    let (mut exit, outcome, failure) = match &result {
         Ok(()) => (Exit::Done, Outcome::Done, None),
         Err(error) => {
             let outcome = if error.exit == Exit::Stopped {
@@ -114,12 +117,20 @@ pub async fn run(start: Start) -> Exit {
             (error.exit, outcome, Some(error.failure()))
         }
     };
+    let refusal = heart.refusal();
+    let (outcome, failure) = match &refusal {
+        Some(failure) => (Outcome::Failed, Some(failure.clone())),
+        None => (outcome, failure),
+    };
     let last = heart
         .finish(beating, |status| {
             status.outcome = Some(outcome);
             status.failure = failure;
         })
         .await;
+    if heart.refusal().is_some() {
+        exit = Exit::Configuration;
+    }
     match last {
         Ok(()) => exit,
         Err(error) => {
@@ -191,6 +202,17 @@ impl Job {
         self.migration.metadata.name.as_deref().unwrap_or_default()
     }
 
+    /// A command that a person types where this attempt lives.
+    #[must_use]
+    pub fn command(&self, command: Command<'_>) -> String {
+        let target = Target {
+            name: self.migration_name(),
+            namespace: self.namespace(),
+            laptop: self.home.is_laptop(),
+        };
+        verbs::command(command, target)
+    }
+
     /// The plan that is pinned for the run.
     ///
     /// # Errors
@@ -219,9 +241,9 @@ impl Job {
 
     fn workspace_lost(&self, what: &str) -> StepError {
         let message = format!(
-            "{what}; push the exports again if they lay there, then: kubectl crmferry retry from-extract migration/{} -n {}",
-            self.migration_name(),
-            self.namespace(),
+            "{what}; push the exports again if they lay there ({}), then: {}",
+            self.command(Command::Push),
+            self.command(Command::Request("retry from-extract")),
         );
         StepError::configuration(FailureReason::WorkspaceLost, message)
     }

@@ -34,7 +34,8 @@ pub enum Met {
 /// Reads the items of one object.
 pub struct Reader<'a> {
     object: &'a Object,
-    lines: BoxStream<'static, Result<Line, WorkspaceError>>,
+    /// With their places in the export, from 1.
+    lines: BoxStream<'static, Result<(u64, Line), WorkspaceError>>,
     /// Only items that were postponed.
     again: bool,
 }
@@ -53,11 +54,12 @@ impl<'a> Reader<'a> {
         again: bool,
     ) -> Result<Self, StepError> {
         joins::load(index, workspace, manifest, object).await?;
-        let lines = workspace.read_object(manifest, &object.source_object);
+        let lines = workspace.read_object(manifest, &object.source_object).enumerate();
+        let lines = lines.map(|(before, line)| Ok((before as u64 + 1, line?))).boxed();
         let lines = match object.order_by.as_deref().map(Path::parse) {
             Some(Ok(path)) => {
                 let sorted = object.clone();
-                let keyed = lines.map_ok(move |line| match &line {
+                let keyed = lines.map_ok(move |line| match &line.1 {
                     Line::Record(record) => (sorted.order_of(record, &path), line),
                     Line::Broken(_) => (Order::Nothing, line),
                 });
@@ -73,7 +75,8 @@ impl<'a> Reader<'a> {
         let joined: Vec<_> = joined.map(|name| workspace.read_object(manifest, name)).collect();
         let broken = stream::iter(joined)
             .flatten()
-            .try_filter(|line| std::future::ready(matches!(line, Line::Broken(_))));
+            .try_filter(|line| std::future::ready(matches!(line, Line::Broken(_))))
+            .map_ok(|line| (0, line));
         let lines = lines.chain(broken).boxed();
         Ok(Self { object, lines, again })
     }
@@ -86,7 +89,8 @@ impl<'a> Reader<'a> {
         let Some(line) = self.lines.next().await else {
             return Ok(None);
         };
-        let record = match line? {
+        let (place, line) = line?;
+        let record = match line {
             Line::Broken(_) if self.again => return Ok(Some(Vec::new())),
             Line::Broken(rejection) => return Ok(Some(vec![Met::Rejected(None, rejection)])),
             Line::Record(record) => record,
@@ -100,7 +104,10 @@ impl<'a> Reader<'a> {
         let steps = match joins::attach(index, self.object, record)? {
             Ok(record) => self.object.items(&Arc::new(record)),
             Err(_) if self.again => Vec::new(),
-            Err((key, rejection)) => return Ok(Some(vec![Met::Rejected(key, rejection)])),
+            Err((key, rejection)) => {
+                let met = first_look(index, self.object, Step::Rejected { key, rejection }, &print)?;
+                return Ok(Some(vec![findable(met, place, &self.object.source_object)]));
+            }
         };
         let mut met = Vec::with_capacity(steps.len());
         for step in steps {
@@ -111,7 +118,8 @@ impl<'a> Reader<'a> {
                     met.push(Met::Item(item));
                 }
             } else {
-                met.push(first_look(index, self.object, step, &print)?);
+                let met_now = first_look(index, self.object, step, &print)?;
+                met.push(findable(met_now, place, &self.object.source_object));
             }
         }
         Ok(Some(met))
@@ -124,7 +132,12 @@ const SORT_BYTES: usize = 16 << 20;
 fn first_look(index: &mut Index, object: &Object, step: Step, print: &str) -> Result<Met, StepError> {
     Ok(match step {
         Step::Filtered => Met::Filtered,
-        Step::Rejected { key, rejection } => Met::Rejected(key, rejection),
+        Step::Rejected { key, rejection } => {
+            if let Some(key) = &key {
+                index.put(Kind::Refused, &object.name, key.0.as_bytes(), Vec::new())?;
+            }
+            Met::Rejected(key, rejection)
+        }
         Step::Item(item) => {
             let text = item.key.0.as_bytes();
             if let Some(before) = index.get(Kind::Seen, &object.name, text)? {
@@ -134,6 +147,17 @@ fn first_look(index: &mut Index, object: &Object, step: Step, print: &str) -> Re
             Met::Item(item)
         }
     })
+}
+
+/// A record without a key is found by its place in the export.
+fn findable(met: Met, place: u64, source_object: &str) -> Met {
+    match met {
+        Met::Rejected(None, mut rejection) => {
+            rejection.message = format!("{} (record {place} of {source_object})", rejection.message);
+            Met::Rejected(None, rejection)
+        }
+        met => met,
+    }
 }
 
 const WAITS: &[u8] = b"w";

@@ -17,7 +17,7 @@ use super::{
     plan::Plan,
     reader::{Met, Reader, postpone},
     schema::{OPTIONS, Options},
-    tally::{Fate, Tally, most_frequent, totals},
+    tally::{Fate, Tally, by_weight, most_frequent, totals},
 };
 use crate::{
     api::{
@@ -51,14 +51,17 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
     let mut reports = Vec::new();
     let mut reasons = Vec::new();
     for object in &mapping.objects {
-        let (tally, files) = rehearsal.object(&*destination.rpc, object, &manifest).await?;
-        reasons.extend(tally.reasons(&object.name));
-        most_frequent(&mut reasons);
+        let (tally, mut files) = rehearsal.object(&*destination.rpc, object, &manifest).await?;
+        let mut told = tally.reasons(&object.name);
+        by_weight(&mut told);
+        files.push(job.workspace.put_reasons(&object.name, &told).await?);
+        reasons.extend(told);
         reports.push(ObjectReport {
             name: object.name.clone(),
             book: tally.book,
-            verification: None,
+            ..ObjectReport::default()
         });
+        most_frequent(&mut reasons, &mut reports);
         job.heart.update(|status| {
             status.totals = totals(reports.iter().map(|report| &report.book));
             status.objects.clone_from(&reports);

@@ -22,6 +22,18 @@ pub struct Stock {
     pub present_before: i64,
     /// Highest id in `ir.model.data`: what is above was made in this run.
     pub mark: i64,
+    /// Highest id in `ir.model.data` when the ledger was last begun anew: what is up to there may be missing in it.
+    #[serde(default)]
+    pub rebuilt: i64,
+}
+
+/// Records in Odoo whose source records are gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gone {
+    /// All of them.
+    pub all: i64,
+    /// Those that this run made before they went.
+    pub of_this_run: i64,
 }
 
 impl Stock {
@@ -29,17 +41,28 @@ impl Stock {
     ///
     /// # Errors
     /// When Odoo or the workspace fails.
-    pub async fn before(job: &Job, rpc: &dyn Rpc, plan: &Plan, object: &Object) -> Result<Self, StepError> {
+    pub async fn before(
+        job: &Job,
+        rpc: &dyn Rpc,
+        plan: &Plan,
+        object: &Object,
+        ledger_is_empty: bool,
+    ) -> Result<Self, StepError> {
         let path = format!("stock/{}.json", object.name);
         let kept: Option<Self> = job.workspace.get_json(&path).await?;
-        if let Some(stock) = kept.filter(|stock| stock.run == job.spec.run) {
-            return Ok(stock);
-        }
-        let stock = Self {
-            run: job.spec.run,
-            present_before: identity::count_present(rpc, &plan.external_id_module, &object.name, &object.model.0)
-                .await?,
-            mark: highest_data_id(rpc).await?,
+        let stock = match kept.filter(|stock| stock.run == job.spec.run) {
+            Some(stock) if !ledger_is_empty => return Ok(stock),
+            Some(stock) => Self {
+                rebuilt: highest_data_id(rpc).await?,
+                ..stock
+            },
+            None => Self {
+                run: job.spec.run,
+                present_before: identity::count_present(rpc, &plan.external_id_module, &object.name, &object.model.0)
+                    .await?,
+                mark: highest_data_id(rpc).await?,
+                rebuilt: 0,
+            },
         };
         job.workspace.put_json(&path, &stock).await?;
         Ok(stock)
@@ -54,13 +77,28 @@ impl Stock {
         if updated { Fate::Updated } else { Fate::Unchanged }
     }
 
-    /// Counts again and fills the book's stock.
+    /// Whether an identity must be in the ledger, if it is ours.
+    #[must_use]
+    pub const fn is_in_ledger(&self, known: Known) -> bool {
+        known.data_id > self.mark && known.data_id > self.rebuilt
+    }
+
+    /// Counts again and fills the book's stock. What this run made of records that are gone by now is in no count of the
+    /// flow: it was there before, as far as this reading of the source goes.
     ///
     /// # Errors
     /// When Odoo fails.
-    pub async fn after(&self, rpc: &dyn Rpc, plan: &Plan, object: &Object, book: &mut Book) -> Result<(), StepError> {
+    pub async fn after(
+        &self,
+        rpc: &dyn Rpc,
+        plan: &Plan,
+        object: &Object,
+        gone: Gone,
+        book: &mut Book,
+    ) -> Result<(), StepError> {
         let module = &plan.external_id_module;
-        book.present_before = self.present_before;
+        book.deleted = gone.all;
+        book.present_before = self.present_before + gone.of_this_run;
         book.present = identity::count_present(rpc, module, &object.name, &object.model.0).await?;
         let old = identity::find_all(rpc, module, &object.name, &object.model.0).await?;
         let still: BTreeSet<i64> = old
@@ -94,6 +132,7 @@ mod tests {
             run: 2,
             present_before: 10,
             mark: 100,
+            rebuilt: 0,
         };
         let known = |data_id, noupdate| Known {
             id: Some(1),
@@ -104,5 +143,23 @@ mod tests {
         assert_eq!(stock.fate(known(101, true), true), Fate::Adopted);
         assert_eq!(stock.fate(known(100, false), true), Fate::Updated);
         assert_eq!(stock.fate(known(100, true), false), Fate::Unchanged);
+    }
+
+    #[test]
+    fn what_was_made_before_the_ledger_was_begun_anew_need_not_be_in_it() {
+        let known = |data_id| Known {
+            id: Some(1),
+            data_id,
+            noupdate: false,
+        };
+        let mut stock = Stock {
+            run: 2,
+            present_before: 10,
+            mark: 100,
+            rebuilt: 0,
+        };
+        assert!(!stock.is_in_ledger(known(100)) && stock.is_in_ledger(known(101)));
+        stock.rebuilt = 150;
+        assert!(!stock.is_in_ledger(known(150)) && stock.is_in_ledger(known(151)));
     }
 }

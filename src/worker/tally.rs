@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     api::{
         counts::Book,
-        phase_run::{ReasonKind, RejectReason, Totals},
+        phase_run::{ObjectReport, ReasonKind, RejectReason, Totals},
     },
     model::{Rejection, SourceKey},
 };
@@ -14,6 +14,8 @@ use crate::{
 const REASONS: usize = 20;
 /// Reasons that are counted apart; hostile data could else make the tally grow without bound.
 const KINDS: usize = 500;
+/// Stands for the fields, and at last for the codes, that are not counted apart.
+const ANY: &str = "*";
 
 /// What became of one source record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,22 +70,28 @@ impl Tally {
 
     /// Remembers why a record was rejected or failed, or what was allowed to differ.
     pub fn reason(&mut self, kind: ReasonKind, rejection: &Rejection, key: Option<&SourceKey>) {
-        let of = (kind, rejection.code.clone(), rejection.field.clone());
-        if self.reasons.len() >= KINDS && !self.reasons.contains_key(&of) {
-            return;
-        }
+        let place = self.place(kind, &rejection.code, &rejection.field);
         let (count, _) = self
             .reasons
-            .entry(of)
+            .entry(place)
             .or_insert_with(|| (0, key.map_or_else(String::new, |key| key.0.chars().take(128).collect())));
         *count += 1;
     }
 
-    /// The most frequent reasons, for the report.
+    /// Where a reason is counted: apart, or with all others of its code, or with all others.
+    fn place(&self, kind: ReasonKind, code: &str, field: &str) -> (ReasonKind, String, String) {
+        let places = [(code, field, KINDS), (code, ANY, 2 * KINDS), (ANY, ANY, usize::MAX)];
+        let place = places.into_iter().find_map(|(code, field, room)| {
+            let place = (kind, code.to_owned(), field.to_owned());
+            (self.reasons.len() < room || self.reasons.contains_key(&place)).then_some(place)
+        });
+        place.unwrap_or_else(|| (kind, ANY.to_owned(), ANY.to_owned()))
+    }
+
+    /// Every reason, in no order that counts.
     #[must_use]
     pub fn reasons(&self, object: &str) -> Vec<RejectReason> {
-        let mut reasons: Vec<_> = self
-            .reasons
+        self.reasons
             .iter()
             .map(|((kind, code, field), (count, example))| RejectReason {
                 kind: *kind,
@@ -93,19 +101,26 @@ impl Tally {
                 count: *count,
                 example: example.clone(),
             })
-            .collect();
-        most_frequent(&mut reasons);
-        reasons
+            .collect()
     }
 }
 
-/// Orders reasons, losses before notes and then by frequency, and keeps the first twenty.
-pub fn most_frequent(reasons: &mut Vec<RejectReason>) {
+/// Orders reasons: losses before notes, then by frequency.
+pub fn by_weight(reasons: &mut [RejectReason]) {
     reasons.sort_by(|a, b| {
         let noted = |reason: &RejectReason| reason.kind == ReasonKind::Noted;
         (noted(a), b.count, &a.object, &a.code, &a.field).cmp(&(noted(b), a.count, &b.object, &b.code, &b.field))
     });
-    reasons.truncate(REASONS);
+}
+
+/// Keeps the twenty reasons that weigh most; the reports of their objects say how many others there were.
+pub fn most_frequent(reasons: &mut Vec<RejectReason>, reports: &mut [ObjectReport]) {
+    by_weight(reasons);
+    for unnamed in reasons.drain(REASONS.min(reasons.len())..) {
+        if let Some(report) = reports.iter_mut().find(|report| report.name == unnamed.object) {
+            report.more_reasons.add(unnamed.count);
+        }
+    }
 }
 
 /// Sums over books.
@@ -161,12 +176,78 @@ mod tests {
                 Some(&key),
             );
         }
-        let reasons = tally.reasons("contacts");
+        let mut reasons = tally.reasons("contacts");
+        by_weight(&mut reasons);
         assert_eq!(reasons[0].code, "NotFound");
         assert_eq!((reasons[0].count, reasons[0].example.as_str()), (2, "7"));
         assert!(
             reasons.iter().all(|reason| !reason.code.contains("value")),
             "values stay out of reports"
+        );
+    }
+
+    fn reported(object: &str, kinds: usize) -> (Vec<RejectReason>, ObjectReport) {
+        let mut tally = Tally::default();
+        for kind in 0..kinds {
+            for _ in 0..=kind {
+                let rejection = Rejection::new("NotFound", format!("x_{kind:03}"), "");
+                tally.reason(ReasonKind::Rejected, &rejection, None);
+            }
+        }
+        let report = ObjectReport {
+            name: object.into(),
+            ..ObjectReport::default()
+        };
+        (tally.reasons(object), report)
+    }
+
+    #[test]
+    fn a_round_names_the_twenty_most_frequent_reasons_and_says_of_each_object_how_many_more_there_are() {
+        let (mut all, mut reports) = (Vec::new(), Vec::new());
+        for (object, kinds) in [("companies", 1), ("contacts", 15), ("deals", 15)] {
+            let (reasons, report) = reported(object, kinds);
+            all.extend(reasons);
+            reports.push(report);
+            most_frequent(&mut all, &mut reports);
+        }
+        assert_eq!(all.len(), REASONS);
+        let more: Vec<_> = reports.iter().map(|report| report.more_reasons).collect();
+        let named: i64 = all.iter().map(|reason| reason.count).sum();
+        assert_eq!(more.iter().map(|more| more.kinds).sum::<i64>() + 20, 31, "{more:?}");
+        assert_eq!(
+            more.iter().map(|more| more.count).sum::<i64>() + named,
+            1 + 2 * 120,
+            "{more:?}"
+        );
+        assert_eq!(
+            (more[0].kinds, more[0].count),
+            (1, 1),
+            "the rare one of the first object is told"
+        );
+    }
+
+    #[test]
+    fn more_reasons_than_there_is_room_for_are_counted_together() {
+        let mut tally = Tally::default();
+        for code in ["Unreadable", "NotFound"] {
+            for field in 0..2 * KINDS {
+                let rejection = Rejection::new(code, format!("x_{field}"), "");
+                tally.reason(ReasonKind::Noted, &rejection, None);
+            }
+        }
+        for code in 0..3 * KINDS {
+            tally.reason(ReasonKind::Failed, &Rejection::new(format!("Code{code}"), "", ""), None);
+        }
+        let reasons = tally.reasons("contacts");
+        assert_eq!(
+            reasons.iter().map(|reason| reason.count).sum::<i64>(),
+            7 * i64::try_from(KINDS).unwrap()
+        );
+        assert!(reasons.len() <= 2 * KINDS + 4, "{}", reasons.len());
+        assert!(
+            reasons
+                .iter()
+                .any(|reason| (reason.code.as_str(), reason.field.as_str()) == ("Unreadable", ANY))
         );
     }
 }

@@ -8,13 +8,16 @@ use super::{
     Job,
     destination::{Destination, Lock},
     error::StepError,
-    index::{Index, Kind},
-    lookups::Known,
+    index::{Index, IndexError, Kind, decode},
     outcome::Results,
+    stock::Stock,
     tally::Tally,
 };
 use crate::{
-    api::{counts::Verification, phase_run::ReasonKind},
+    api::{
+        counts::Verification,
+        phase_run::{FailureReason, ReasonKind},
+    },
     mapping::{LineFields, Object, TargetField},
     model::{Line, OdooValue, Rejection, SourceKey},
     odoo::{
@@ -90,7 +93,7 @@ pub async fn object(
     index: &mut Index,
     results: &mut Results,
     lock: &Lock,
-    mark: i64,
+    stock: &Stock,
 ) -> Result<Verified, StepError> {
     let mut verified = Verified::default();
     let total = i64::try_from(index.count(Kind::Wanted, &object.name)?).unwrap_or(i64::MAX);
@@ -108,14 +111,18 @@ pub async fn object(
         let Some(last) = page.last() else { break };
         after = Some(last.0.clone());
         done += i64::try_from(page.len()).unwrap_or(0);
-        let wanted: BTreeMap<i64, Wanted> = page.iter().filter_map(|(id, bytes)| decode(id, bytes)).collect();
+        let wanted: BTreeMap<i64, Wanted> = page
+            .iter()
+            .map(|(id, bytes)| wanted(id, bytes))
+            .collect::<Result<_, _>>()?;
         compare_page(look, &wanted, &mut verified).await?;
         for (key, told) in verified.told.drain(..) {
             results.note(&key, &told).await?;
         }
         progress(job, object, done, total);
     }
-    verified.counts.extra_in_destination = extra(index, object, mark)?;
+    every_record_was_judged(&object.name, &verified.counts, total)?;
+    verified.counts.extra_in_destination = extra(index, object, stock)?;
     sweep_orphans(destination, module, object, lock, &mut verified).await?;
     let counts = &mut verified.counts;
     counts.verified = counts.mismatched == 0
@@ -126,9 +133,31 @@ pub async fn object(
     Ok(verified)
 }
 
-fn decode(id: &[u8], bytes: &[u8]) -> Option<(i64, Wanted)> {
-    let id = i64::from_be_bytes(id.try_into().ok()?);
-    Some((id, serde_json::from_slice(bytes).ok()?))
+fn wanted(id: &[u8], bytes: &[u8]) -> Result<(i64, Wanted), IndexError> {
+    let id = id.try_into().map_err(|_| IndexError::Entry(Kind::Wanted, "read"))?;
+    Ok((i64::from_be_bytes(id), decode(Kind::Wanted, bytes)?))
+}
+
+/// The proof holds only if each record that was to be read back is in exactly one count.
+fn every_record_was_judged(object: &str, counts: &Verification, wanted: i64) -> Result<(), StepError> {
+    let Verification {
+        matching,
+        mismatched,
+        missing_in_destination,
+        edited_by_user,
+        in_flight,
+        extra_in_destination: _,
+        orphans: _,
+        verified: _,
+    } = counts;
+    let judged = matching + mismatched + missing_in_destination + edited_by_user + in_flight;
+    if judged == wanted {
+        return Ok(());
+    }
+    Err(StepError::permanent(
+        FailureReason::Verification,
+        format!("{object}: {wanted} records were to be read back, but {judged} were judged: nothing is proved"),
+    ))
 }
 
 fn progress(job: &Job, object: &Object, done: i64, total: i64) {
@@ -353,7 +382,7 @@ fn judge_lines(
 
 /// External ids of the object that appeared in this run and that neither the ledger nor this pass knows. (Older ones are
 /// records that the source no longer has.)
-fn extra(index: &mut Index, object: &Object, mark: i64) -> Result<i64, StepError> {
+fn extra(index: &mut Index, object: &Object, stock: &Stock) -> Result<i64, StepError> {
     let mut after: Option<Vec<u8>> = None;
     let mut count = 0;
     loop {
@@ -361,7 +390,7 @@ fn extra(index: &mut Index, object: &Object, mark: i64) -> Result<i64, StepError
         let Some(last) = page.last() else { return Ok(count) };
         after = Some(last.0.clone());
         for (name, bytes) in &page {
-            let there = serde_json::from_slice::<Known>(bytes).is_ok_and(|known| known.data_id > mark);
+            let there = stock.is_in_ledger(decode(Kind::Identity, bytes)?);
             if there && !index.has(Kind::Name, &object.name, name)? {
                 count += 1;
             }
@@ -398,4 +427,46 @@ async fn sweep_orphans(
     );
     verified.counts.orphans = i64::try_from(swept.left.len()).unwrap_or(i64::MAX);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_that_does_not_decode_is_an_error_and_no_record_less() {
+        let good = Wanted {
+            key: SourceKey("7".into()),
+            values: vec![("name".into(), OdooValue::Text("Ana".into()))],
+            checks: Vec::new(),
+            kept: 0,
+        };
+        let bytes = serde_json::to_vec(&good).unwrap();
+        assert_eq!(wanted(&9_i64.to_be_bytes(), &bytes).unwrap(), (9, good));
+        assert!(wanted(&9_i64.to_be_bytes(), &bytes[1..]).is_err());
+        assert!(wanted(&9_i64.to_be_bytes(), b"").is_err());
+        assert!(wanted(b"9", &bytes).is_err());
+        // a number that JSON has no word for must not pass for one that was read back
+        let odd = [("amount", OdooValue::Float(f64::NAN))];
+        assert!(decode::<Vec<(String, OdooValue)>>(Kind::Wanted, &serde_json::to_vec(&odd).unwrap()).is_err());
+    }
+
+    #[test]
+    fn a_record_in_no_count_or_in_two_breaks_the_proof() {
+        let counts = Verification {
+            matching: 5,
+            mismatched: 1,
+            missing_in_destination: 1,
+            edited_by_user: 2,
+            in_flight: 1,
+            extra_in_destination: 4,
+            orphans: 4,
+            verified: false,
+        };
+        assert_eq!(every_record_was_judged("contacts", &counts, 10), Ok(()));
+        for wanted in [9, 11] {
+            let error = every_record_was_judged("contacts", &counts, wanted).unwrap_err();
+            assert_eq!(error.reason, FailureReason::Verification, "{error}");
+        }
+    }
 }

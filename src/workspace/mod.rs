@@ -112,6 +112,26 @@ impl WorkspaceError {
     }
 }
 
+/// Whether an error lasts until a person acts: the disk is full or read-only, or what is on it is not ours to write.
+#[must_use]
+pub fn lasts(error: &(dyn std::error::Error + 'static)) -> bool {
+    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let io = error.downcast_ref::<io::Error>();
+        let kind = io.map(io::Error::kind);
+        if let Some(PermissionDenied | QuotaExceeded | ReadOnlyFilesystem | StorageFull) = kind {
+            return true;
+        }
+        // what an `io::Error` was made of is not its source
+        cause = match io.and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    false
+}
+
 /// Whose workspace it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,4 +1,5 @@
-//! Results for people: `results/<object>/{succeeded,failed,rejected,unprocessed,noted}.csv`.
+//! Results for people: `results/<object>/{succeeded,failed,rejected,unprocessed,noted}.csv`, and `reasons.csv`, which
+//! counts what the last four say why.
 //!
 //! Rows are keyed by source key, never by position. The files are made to be opened in a spreadsheet, and a value from
 //! the source must not become a formula there: a cell that begins with `=`, `+`, `-`, `@`, a tab, a line end or an
@@ -14,10 +15,11 @@ use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt;
 
 use super::{Outcome, Workspace, WorkspaceError};
-use crate::api::phase_run::File;
+use crate::api::phase_run::{File, RejectReason};
 use crate::model::digest::hex;
 
 const COLUMNS: [&str; 7] = ["key", "external_id", "id", "outcome", "code", "field", "message"];
+const REASON_COLUMNS: [&str; 5] = ["outcome", "code", "field", "count", "example"];
 /// Rows are written on in lots of this many bytes.
 const LOT: usize = 64 << 10;
 /// What the store may hold back of a file: the least size of a part in S3.
@@ -119,6 +121,36 @@ impl Workspace {
         ResultsWriter {
             files: ResultKind::ALL.map(|kind| ResultFile::new(self, dir.clone().join(kind.file_name()))),
         }
+    }
+}
+
+impl Workspace {
+    /// Writes why records of an object were left out or arrived differently, in the order given.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub async fn put_reasons(&self, object: &str, reasons: &[RejectReason]) -> Result<File, WorkspaceError> {
+        let path = format!("results/{object}/reasons.csv");
+        let mut rows = csv::Writer::from_writer(Vec::new());
+        let mut written = rows.write_record(REASON_COLUMNS);
+        for RejectReason {
+            object: _,
+            kind,
+            code,
+            field,
+            count,
+            example,
+        } in reasons
+        {
+            let cells =
+                [&format!("{kind:?}"), code, field, &count.to_string(), example].map(|cell| shield(cell).into_owned());
+            written = written.and_then(|()| rows.write_record(cells));
+        }
+        written.map_err(|error| WorkspaceError::io(&path, error))?;
+        let bytes = rows
+            .into_inner()
+            .map_err(|error| WorkspaceError::io(&path, error.into_error()))?;
+        self.put_file(&path, bytes).await
     }
 }
 

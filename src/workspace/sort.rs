@@ -10,7 +10,7 @@ use futures::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Line, WorkspaceError};
+use super::WorkspaceError;
 
 /// What one line costs in memory beside its text.
 const OVERHEAD: usize = 64;
@@ -20,14 +20,15 @@ const OVERHEAD: usize = 64;
 ///
 /// # Errors
 /// The first error of `lines`, or that of the scratch folder.
-pub async fn sort_lines<K, S>(
+pub async fn sort_lines<K, L, S>(
     lines: S,
     scratch: &Path,
     memory: usize,
-) -> Result<BoxStream<'static, Result<Line, WorkspaceError>>, WorkspaceError>
+) -> Result<BoxStream<'static, Result<L, WorkspaceError>>, WorkspaceError>
 where
     K: Ord + Serialize + DeserializeOwned + Send + 'static,
-    S: Stream<Item = Result<(K, Line), WorkspaceError>> + Send,
+    L: Serialize + DeserializeOwned + Send + 'static,
+    S: Stream<Item = Result<(K, L), WorkspaceError>> + Send,
 {
     let place = scratch.display().to_string();
     let failed = move |error| WorkspaceError::io(&place, error);
@@ -60,7 +61,7 @@ impl<K: Ord + Serialize + DeserializeOwned> Sorter<K> {
         }
     }
 
-    fn push(&mut self, key: K, line: &Line) -> io::Result<()> {
+    fn push<L: Serialize>(&mut self, key: K, line: &L) -> io::Result<()> {
         let json = serde_json::to_vec(&(&key, line))?;
         self.held += json.len() + OVERHEAD;
         self.lines.push((key, json));
@@ -84,7 +85,7 @@ impl<K: Ord + Serialize + DeserializeOwned> Sorter<K> {
         Ok(())
     }
 
-    fn finish(mut self) -> io::Result<Merge<K>> {
+    fn finish<L: DeserializeOwned>(mut self) -> io::Result<Merge<K, L>> {
         self.lines.sort_by(|a, b| a.0.cmp(&b.0));
         let mut runs: Vec<Run> = self
             .spilled
@@ -129,38 +130,38 @@ impl Run {
 }
 
 /// The first line of a run. Runs are in the order the lines came, so that equal keys are too.
-struct Head<K> {
+struct Head<K, L> {
     key: K,
     run: usize,
-    line: Line,
+    line: L,
 }
 
-impl<K: Ord> Ord for Head<K> {
+impl<K: Ord, L> Ord for Head<K, L> {
     fn cmp(&self, other: &Self) -> Ordering {
         self.key.cmp(&other.key).then(self.run.cmp(&other.run))
     }
 }
 
-impl<K: Ord> PartialOrd for Head<K> {
+impl<K: Ord, L> PartialOrd for Head<K, L> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl<K: Ord> PartialEq for Head<K> {
+impl<K: Ord, L> PartialEq for Head<K, L> {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other).is_eq()
     }
 }
 
-impl<K: Ord> Eq for Head<K> {}
+impl<K: Ord, L> Eq for Head<K, L> {}
 
-struct Merge<K> {
+struct Merge<K, L> {
     runs: Vec<Run>,
-    heads: BinaryHeap<Reverse<Head<K>>>,
+    heads: BinaryHeap<Reverse<Head<K, L>>>,
 }
 
-impl<K: Ord + DeserializeOwned> Merge<K> {
+impl<K: Ord + DeserializeOwned, L: DeserializeOwned> Merge<K, L> {
     fn advance(&mut self, run: usize) -> io::Result<()> {
         if let Some(json) = self.runs[run].next()? {
             let (key, line) = serde_json::from_slice(&json)?;
@@ -170,8 +171,8 @@ impl<K: Ord + DeserializeOwned> Merge<K> {
     }
 }
 
-impl<K: Ord + DeserializeOwned> Iterator for Merge<K> {
-    type Item = io::Result<Line>;
+impl<K: Ord + DeserializeOwned, L: DeserializeOwned> Iterator for Merge<K, L> {
+    type Item = io::Result<L>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let Reverse(Head { run, line, .. }) = self.heads.pop()?;

@@ -372,6 +372,26 @@ async fn results_are_put_whole_and_carry_no_formula() {
 }
 
 #[tokio::test]
+async fn reasons_are_counted_in_a_file_of_their_own() {
+    let workspace = in_memory();
+    let reason = crate::api::phase_run::RejectReason {
+        object: "contacts".into(),
+        kind: crate::api::phase_run::ReasonKind::Noted,
+        code: "FractionCut".into(),
+        field: "x_at".into(),
+        count: 12,
+        example: "=7".into(),
+    };
+    let file = workspace.put_reasons("contacts", &[reason]).await.unwrap();
+    assert_eq!(file.path, "results/contacts/reasons.csv");
+    let bytes = workspace.get(&Path::from(file.path.as_str())).await.unwrap().unwrap();
+    assert_eq!(
+        String::from_utf8(bytes).unwrap(),
+        "outcome,code,field,count,example\nNoted,FractionCut,x_at,12,'=7\n"
+    );
+}
+
+#[tokio::test]
 async fn large_results_are_written_in_parts() {
     let workspace = in_memory();
     let mut results = workspace.results("contacts");

@@ -242,7 +242,7 @@ fn a_run_goes_its_whole_life_and_run_again_changes_nothing() {
     assert_eq!(code, 0, "{text}");
     assert!(text.starts_with("Records go to an Odoo in memory"), "{text}");
     assert!(
-        text.contains("VERIFIED") && text.contains("report.md") && text.contains("without admission control"),
+        text.contains("verified") && text.contains("report.md") && text.contains("without admission control"),
         "{text}"
     );
     assert_eq!((place.sum("created"), place.sum("rejected")), (62, 1));

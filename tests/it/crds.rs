@@ -75,6 +75,13 @@ fn everything_is_documented_bounded_and_said_in_one_way() {
 }
 
 #[test]
+fn a_report_has_room_for_every_file_of_a_hundred_objects() {
+    let room = schema("phaseruns.yaml")["properties"]["status"]["properties"]["files"]["maxItems"].as_u64();
+    let files = crmferry::workspace::ResultKind::ALL.len() + 1; // and reasons.csv
+    assert!(room.unwrap() >= 100 * files as u64, "{room:?}");
+}
+
+#[test]
 fn a_migration_is_born_with_a_status_that_no_tool_takes_for_finished() {
     let status = &schema("migrations.yaml")["properties"]["status"]["default"];
     assert_eq!(*status, json!({"observedGeneration": -1, "phase": "Pending"}));

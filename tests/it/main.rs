@@ -10,4 +10,5 @@ mod language;
 mod odoo_parity;
 mod odoo_records;
 mod reports;
+mod room;
 mod steps;

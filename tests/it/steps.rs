@@ -3,27 +3,24 @@
 use std::{
     fmt::Write as _,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
-use async_trait::async_trait;
 use crmferry::{
     api::{
-        MappingSpec, MappingSpecSpec, Migration, PhaseRunSpec, PhaseRunStatus,
+        MappingSpecSpec, Migration, PhaseRunSpec, PhaseRunStatus,
         migration::{Gate, GateState, MigrationSpec},
         phase_run::{ObjectReport, Orders, Outcome, Step},
     },
     lifecycle::{Exit, book},
     odoo::memory::Memory,
-    worker::{
-        self, Start,
-        destination::Door,
-        home::{Home, HomeError, Published},
-    },
+    worker::{self, Start, destination::Door},
     workspace::Workspace,
 };
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
+
+use crate::room::Room;
 
 /// A Migration without a cluster.
 pub(crate) struct Bench {
@@ -34,26 +31,7 @@ pub(crate) struct Bench {
     plan: Option<String>,
     attempt: i64,
     pub(crate) run: i64,
-}
-
-struct Room {
-    migration: Migration,
-    mapping: MappingSpecSpec,
-    status: Mutex<PhaseRunStatus>,
-}
-
-#[async_trait]
-impl Home for Room {
-    async fn migration(&self) -> Result<Migration, HomeError> {
-        Ok(self.migration.clone())
-    }
-    async fn mapping_spec(&self, name: &str) -> Result<Option<MappingSpec>, HomeError> {
-        Ok(Some(MappingSpec::new(name, self.mapping.clone())))
-    }
-    async fn publish(&self, status: &PhaseRunStatus) -> Result<Published, HomeError> {
-        *self.status.lock().unwrap() = status.clone();
-        Ok(Published::Accepted)
-    }
+    orders: Orders,
 }
 
 impl Bench {
@@ -76,6 +54,7 @@ impl Bench {
             plan: None,
             attempt: 0,
             run: 1,
+            orders: Orders::default(),
         }
     }
 
@@ -109,11 +88,7 @@ impl Bench {
         until: CancellationToken,
     ) -> (Exit, PhaseRunStatus) {
         self.attempt += 1;
-        let room = Arc::new(Room {
-            migration: self.migration.clone(),
-            mapping: self.mapping.clone(),
-            status: Mutex::new(PhaseRunStatus::default()),
-        });
+        let room = Arc::new(Room::new(self.migration.clone(), self.mapping.clone()));
         let scratch = tempfile::tempdir().unwrap();
         let exit = worker::run(Start {
             home: room.clone(),
@@ -126,7 +101,7 @@ impl Bench {
                 attempt: self.attempt,
                 plan_digest: self.plan.clone(),
                 image: String::new(),
-                orders: Orders::default(),
+                orders: self.orders,
             },
             workspace: Workspace::local(self.root.path(), "default", "acme").unwrap(),
             door: Door::Memory(self.memory.clone()),
@@ -136,7 +111,7 @@ impl Bench {
             place: "test".into(),
         })
         .await;
-        let status = room.status.lock().unwrap().clone();
+        let status = room.status();
         if let Some(plan) = &status.plan {
             self.plan = Some(plan.digest.clone());
         }
@@ -227,11 +202,7 @@ const CONTACTS: &str = r#"{
 #[tokio::test]
 async fn a_worker_that_is_told_to_stop_keeps_its_place_and_the_next_counts_every_record_once() {
     let mut bench = Bench::new(serde_json::from_str(CONTACTS).unwrap());
-    let mut rows = String::from("id,name,email\n");
-    for id in 0..3_000 {
-        writeln!(rows, "{id},Person {id},p{id}@example.com").unwrap();
-    }
-    bench.export("contact.csv", &rows);
+    bench.export("contact.csv", &contacts(3_000));
     for step in [Step::Discover, Step::Extract, Step::Rehearse, Step::Schema] {
         bench.done(step, None).await;
     }
@@ -242,6 +213,58 @@ async fn a_worker_that_is_told_to_stop_keeps_its_place_and_the_next_counts_every
     let status = bench.done(Step::Load, Some("contacts")).await;
     sound(&status.objects);
     assert_eq!(status.objects[0].book.created, 3_000);
+}
+
+/// Contacts with ids from 0.
+fn contacts(count: usize) -> String {
+    let mut rows = String::from("id,name,email\n");
+    for id in 0..count {
+        writeln!(rows, "{id},Person {id},p{id}@example.com").unwrap();
+    }
+    rows
+}
+
+#[tokio::test]
+async fn what_the_source_no_longer_has_is_counted_in_a_round_and_still_when_the_ledger_is_made_anew() {
+    let mut bench = Bench::new(serde_json::from_str(CONTACTS).unwrap());
+    bench.export("contact.csv", &contacts(40));
+    sound(&bench.all().await);
+
+    bench.export("contact.csv", &contacts(39));
+    let round = bench.done(Step::Delta, None).await.objects;
+    sound(&round);
+    let counts = |book: crmferry::api::Book| (book.read, book.deleted, book.present, book.removed);
+    assert_eq!(counts(round[0].book), (39, 1, 40, 0));
+
+    bench.export("contact.csv", &contacts(30));
+    bench.orders.rebuild = true;
+    bench.done(Step::Extract, None).await;
+    bench.orders.rebuild = false;
+    for _ in 0..2 {
+        let again = bench.done(Step::Load, Some("contacts")).await.objects;
+        sound(&again);
+        assert_eq!(counts(again[0].book), (30, 10, 40, 0));
+    }
+
+    bench.run = 2;
+    let next = bench.all().await;
+    sound(&next);
+    assert_eq!((counts(next[0].book), next[0].book.unchanged), ((30, 10, 40, 0), 30));
+}
+
+#[tokio::test]
+async fn a_record_without_a_key_is_listed_by_its_place_in_the_export_in_whatever_order_it_is_read() {
+    let mut mapping: serde_json::Value = serde_json::from_str(CONTACTS).unwrap();
+    mapping["objects"][0]["source"]["orderBy"] = json!("name");
+    let mut bench = Bench::new(mapping);
+    bench.export("contact.csv", "id,name,email\n1,Zoe,\n,Rui,\n3,Ana,\n,Bea,\n");
+    for step in [Step::Discover, Step::Extract, Step::Rehearse] {
+        bench.done(step, None).await;
+    }
+    let rejected = std::fs::read_to_string(bench.folder().join("results/contacts/rejected.csv")).unwrap();
+    for place in ["record 2 of contact", "record 4 of contact"] {
+        assert!(rejected.contains(place), "{rejected}");
+    }
 }
 
 #[tokio::test]

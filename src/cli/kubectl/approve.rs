@@ -16,7 +16,10 @@ use crate::{
     },
     lifecycle::verbs,
     model::Digest,
-    report::status::{View, books_table, clean},
+    report::{
+        books,
+        status::{View, clean},
+    },
 };
 
 /// How long the operator may take to see an approval.
@@ -249,7 +252,7 @@ fn summary(gate: &Gate, text: &str) -> Result<String, Error> {
     for line in lines {
         writeln!(shown, "{line}").expect("writing to a String cannot fail");
     }
-    shown.push_str(&books_table(&objects, view));
+    shown.push_str(&books::text(&objects, view.colour));
     Ok(shown)
 }
 

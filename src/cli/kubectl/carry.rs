@@ -193,6 +193,10 @@ async fn with_pod<T>(
         .creation_timestamp
         .map_or_else(Timestamp::now, |time| time.0);
     let elapsed = SignedDuration::try_from(clock.elapsed()).unwrap_or_default();
+    let outcome = outcome.map_err(|error| match &error {
+        Error::Refused(said) => pod::outdated(said, &image).map_or(error, Error::Refused),
+        _ => error,
+    });
     Ok((outcome?, created.saturating_add(elapsed).unwrap_or(created)))
 }
 

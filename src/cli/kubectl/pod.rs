@@ -6,8 +6,7 @@ use k8s_openapi::{
     api::{
         apps::v1::Deployment,
         core::v1::{
-            Capabilities, Container, PersistentVolumeClaimVolumeSource, Pod, PodSecurityContext, PodSpec,
-            ResourceRequirements, SeccompProfile, SecurityContext, Volume, VolumeMount,
+            Container, PersistentVolumeClaimVolumeSource, Pod, PodSpec, ResourceRequirements, Volume, VolumeMount,
         },
     },
     apimachinery::pkg::api::resource::Quantity,
@@ -18,7 +17,7 @@ use super::error::Error;
 use crate::{
     api::{LABEL_MIGRATION, MANAGED_BY, Migration, WORKSPACE_DIR},
     lifecycle::Trouble,
-    operator::WorkerSettings,
+    operator::{WorkerSettings, not_root, without_rights},
 };
 
 /// Our program in the image, as `deploy/Dockerfile` has it: `exec` knows no entry point.
@@ -105,13 +104,7 @@ pub(super) fn build(migration: &Migration, verb: &str, image: &str, known: &Know
             image_pull_secrets: Some(settings.image_pull_secrets).filter(|secrets| !secrets.is_empty()),
             node_selector: Some(settings.node_selector).filter(|selector| !selector.is_empty()),
             tolerations: Some(settings.tolerations).filter(|tolerations| !tolerations.is_empty()),
-            security_context: Some(PodSecurityContext {
-                run_as_non_root: Some(true),
-                fs_group: settings.fs_group,
-                fs_group_change_policy: settings.fs_group.map(|_| "OnRootMismatch".into()),
-                seccomp_profile: Some(runtime_default()),
-                ..PodSecurityContext::default()
-            }),
+            security_context: Some(not_root(settings.fs_group)),
             containers: vec![container(image, settings.image_pull_policy)],
             volumes: Some(vec![Volume {
                 name: "workspace".into(),
@@ -151,30 +144,13 @@ fn container(image: &str, pull_policy: Option<String>) -> Container {
             limits: quantities("1", "128Mi"),
             claims: None,
         }),
-        security_context: Some(SecurityContext {
-            allow_privilege_escalation: Some(false),
-            read_only_root_filesystem: Some(true),
-            run_as_non_root: Some(true),
-            capabilities: Some(Capabilities {
-                drop: Some(vec!["ALL".into()]),
-                add: None,
-            }),
-            seccomp_profile: Some(runtime_default()),
-            ..SecurityContext::default()
-        }),
+        security_context: Some(without_rights()),
         volume_mounts: Some(vec![VolumeMount {
             name: "workspace".into(),
             mount_path: WORKSPACE_DIR.into(),
             ..VolumeMount::default()
         }]),
         ..Container::default()
-    }
-}
-
-fn runtime_default() -> SeccompProfile {
-    SeccompProfile {
-        type_: "RuntimeDefault".into(),
-        localhost_profile: None,
     }
 }
 
@@ -203,6 +179,10 @@ pub(super) fn standing(pod: &Pod) -> Standing {
                 status.message.clone(),
                 terminated.and_then(|ended| ended.reason.clone()),
                 terminated.and_then(|ended| ended.message.clone()),
+                // as the parser of arguments ends: it has no other way to tell, unless the log is read
+                terminated
+                    .filter(|ended| ended.exit_code == 2)
+                    .map(|_| "unrecognized subcommand pod-idle".to_owned()),
             ];
             let told: Vec<String> = told.into_iter().flatten().collect();
             let why = if told.is_empty() {
@@ -214,6 +194,19 @@ pub(super) fn standing(pod: &Pod) -> Standing {
         }
         _ => Standing::Starting,
     }
+}
+
+/// What it means that our program in the image does not understand what is asked of it, or is not there.
+pub(super) fn outdated(said: &str, image: &str) -> Option<String> {
+    let unknown = ["unrecognized subcommand", "unexpected argument", "StartError"];
+    unknown.iter().any(|words| said.contains(words)).then(|| {
+        format!(
+            "the image {image} does not understand this kubectl-crmferry ({}): it is of another version; use the plugin \
+             of the image's version, or give --image with an image of this one ({})",
+            env!("CARGO_PKG_VERSION"),
+            said.lines().next().unwrap_or_default()
+        )
+    })
 }
 
 /// Whether waiting longer cannot help.
@@ -370,6 +363,31 @@ mod tests {
             standing(&pod(json!({"phase": "Succeeded"}))),
             Standing::Over("Succeeded".into())
         );
+    }
+
+    #[test]
+    fn an_image_of_another_version_is_named_with_what_to_do() {
+        let mut ended = json!({"name": "t", "image": "i", "imageID": "", "ready": false, "restartCount": 0});
+        ended["state"] = json!({"terminated": {"exitCode": 2, "reason": "Error"}});
+        let pod: Pod =
+            serde_json::from_value(json!({"status": {"phase": "Failed", "containerStatuses": [ended]}})).unwrap();
+        let Standing::Over(why) = standing(&pod) else {
+            panic!("it is over")
+        };
+        let clap = "error: unrecognized subcommand 'pod-receive'\n\nUsage: crmferry [OPTIONS]";
+        for said in [
+            why.as_str(),
+            clap,
+            "error: unexpected argument '--all' found",
+            "StartError: no such file",
+        ] {
+            let told = outdated(said, "crmferry:0.0.9").unwrap();
+            assert!(
+                told.contains("crmferry:0.0.9") && told.contains("--image") && !told.contains('\n'),
+                "{told}"
+            );
+        }
+        assert_eq!(outdated("exports/ is not a folder", "crmferry:0.0.9"), None);
     }
 
     #[test]

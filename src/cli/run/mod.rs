@@ -364,7 +364,7 @@ impl Session {
         let mut text = format!(
             "\nGate {}: what is approved is this.\n\n{}",
             gate.name,
-            books::text(&status.objects)
+            books::text(&status.objects, false)
         );
         for finding in &status.findings {
             let _ = writeln!(text, "{}", super::error::finding_line(finding));
@@ -395,20 +395,19 @@ impl Session {
         let status = self.executor.status();
         let mut text = String::from("\n");
         if !report.objects.is_empty() {
-            text += &books::text(&report.objects);
+            text += &books::text(&report.objects, false);
         }
         for (title, kinds) in whole::REASONS {
-            text += &told(
-                title,
-                report.reasons.iter().filter(|reason| kinds.contains(&reason.kind)),
-            );
+            let reasons = report.reasons.iter().filter(|reason| kinds.contains(&reason.kind));
+            text += &told(title, reasons.map(whole::sentence));
         }
+        text += &told(whole::UNNAMED, report.more_reasons.iter().map(whole::unnamed));
         let at = |name: &str| self.executor.folder().path(name).display().to_string();
         if self.executor.folder().path("results").exists() {
             let _ = writeln!(
                 text,
                 "\nRecord by record  {}",
-                at("results/<object>/{succeeded,failed,rejected,noted,unprocessed}.csv")
+                at("results/<object>/{succeeded,failed,rejected,noted,unprocessed,reasons}.csv")
             );
         }
         let _ = write!(text, "Report            {}\n\n", at("report.md"));
@@ -434,7 +433,7 @@ impl Session {
     fn verdict(&self, exit: Exit, status: &MigrationStatus) -> String {
         let waits = |text: &mut String| {
             for wait in &status.waiting_for {
-                let _ = writeln!(text, "  {}: {}", wait.what, wait.message);
+                let _ = writeln!(text, "  {}: {}", wait.what, self.typed(&wait.message));
                 if !wait.command.is_empty() {
                     let _ = writeln!(text, "    {}", self.typed(&wait.command));
                 }
@@ -470,10 +469,9 @@ fn user() -> String {
     said("id", "-un")
 }
 
-/// What a program of the operating system says.
-/// The most frequent reasons under their heading; nothing where there are none.
-fn told<'a>(title: &str, reasons: impl Iterator<Item = &'a whole::Reason>) -> String {
-    let sentences: Vec<String> = reasons.map(whole::sentence).collect();
+/// The first sentences under their heading; nothing where there are none.
+fn told(title: &str, sentences: impl Iterator<Item = String>) -> String {
+    let sentences: Vec<String> = sentences.collect();
     if sentences.is_empty() {
         return String::new();
     }
@@ -482,11 +480,12 @@ fn told<'a>(title: &str, reasons: impl Iterator<Item = &'a whole::Reason>) -> St
         text.extend(["  ", sentence, "\n"]);
     }
     if let Some(more) = sentences.len().checked_sub(TOP_REASONS).filter(|more| *more > 0) {
-        text.extend(["  and ", &more.to_string(), " more reasons\n"]);
+        text.extend(["  and ", &more.to_string(), " more, in the report\n"]);
     }
     text
 }
 
+/// What a program of the operating system says.
 fn said(program: &str, option: &str) -> String {
     let asked = std::process::Command::new(program).arg(option).output();
     let answered = asked.ok().filter(|output| output.status.success());

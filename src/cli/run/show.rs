@@ -223,6 +223,7 @@ fn loaded(report: &ObjectReport) -> String {
         ("updated", book.updated),
         ("unchanged", book.unchanged),
         ("failed", book.failed),
+        ("deleted", book.deleted),
     ];
     let told: Vec<String> = counts
         .iter()
@@ -256,6 +257,7 @@ mod tests {
                 verified: true,
                 ..Verification::default()
             }),
+            ..ObjectReport::default()
         };
         assert_eq!(loaded(&report), "5 read, 1 rejected, 4 created; read back");
     }

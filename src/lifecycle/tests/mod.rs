@@ -240,6 +240,7 @@ pub(super) fn good_report(step: Step, object: Option<&str>) -> PhaseRunStatus {
                 name: (*name).into(),
                 book: good_book(),
                 verification: (step != Step::Rehearse).then(good_read_back),
+                ..ObjectReport::default()
             })
             .collect(),
         plan: (step == Step::Discover).then(|| PlanReport {

@@ -371,6 +371,30 @@ fn a_missing_export_waits_with_the_command_to_push_and_a_push_looks_at_once() {
 }
 
 #[test]
+fn a_source_that_shrank_names_the_push_and_what_to_do_where_it_is_meant() {
+    for (laptop, push, meant) in [
+        (
+            false,
+            "kubectl crmferry push DIR migration/acme -n crm",
+            "kubectl crmferry retry migration/acme from-extract -n crm",
+        ),
+        (
+            true,
+            "crmferry run <manifest> --exports DIR",
+            "crmferry run <manifest> --retry from-extract",
+        ),
+    ] {
+        let mut story = Story::in_phase(Phase::Extracting);
+        story.observed.laptop = laptop;
+        let report = bad_report(Outcome::Failed, FailureReason::SourceShrunk);
+        story.sees(JobSeen::Failed(Some(20)), Some(report)).pass(10);
+        assert_eq!(condition(story.status(), "Stalled"), ("True", "SourceShrunk"));
+        assert_eq!(story.waits_for("SourceShrunk"), push);
+        assert!(story.status().waiting_for[0].message.ends_with(meant));
+    }
+}
+
+#[test]
 fn an_error_finding_stalls_discovery_and_a_retry_looks_again() {
     let mut story = Story::in_phase(Phase::Discovering);
     let mut report = good_report(Step::Discover, None);

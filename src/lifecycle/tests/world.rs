@@ -402,6 +402,11 @@ impl World {
         annotate(&mut self.migration, REQUEST, format!("{verb} {}", self.nonce));
     }
 
+    fn push(&mut self) {
+        let now = at(self.second).to_string();
+        annotate(&mut self.migration, PUSHED, now);
+    }
+
     fn approve(&mut self, gate: &str, right: bool) {
         let digest = self
             .status()
@@ -485,10 +490,7 @@ impl World {
                     },
                 };
             }
-            Event::Push => {
-                let now = at(self.second).to_string();
-                annotate(&mut self.migration, PUSHED, now);
-            }
+            Event::Push => self.push(),
         }
     }
 
@@ -527,6 +529,7 @@ impl World {
                 ["kubectl", "crmferry", "retry", _, "from-extract", ..] => self.ask("retry from-extract"),
                 ["kubectl", "crmferry", "retry", ..] => self.ask("retry"),
                 ["kubectl", "crmferry", "unlock", ..] => self.ask("unlock"),
+                ["kubectl", "crmferry", "push", ..] => self.push(),
                 _ => {}
             }
         }

@@ -19,6 +19,7 @@ pub(super) struct Run<'a> {
     pub(super) environment: &'a Environment,
     scope: &'a Scope<'a>,
     budget: Cell<usize>,
+    note: Cell<Option<&'static str>>,
 }
 
 impl<'a> Run<'a> {
@@ -27,7 +28,18 @@ impl<'a> Run<'a> {
             environment,
             scope,
             budget: Cell::new(BUDGET),
+            note: Cell::new(None),
         }
+    }
+
+    /// Notes that a value was not kept as it is.
+    pub(super) fn note(&self, code: &'static str) {
+        self.note.set(Some(code));
+    }
+
+    /// What was noted.
+    pub(super) fn noted(&self) -> Option<&'static str> {
+        self.note.get()
     }
 
     pub(super) fn spend(&self, cost: usize) -> Result<(), String> {

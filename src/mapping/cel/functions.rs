@@ -220,9 +220,11 @@ fn number<'a>(run: &Run<'a>, args: Vec<Val<'a>>) -> Evaluated<'a> {
         return Ok(Val::Null);
     };
     let number = read::number(&run.environment.formats, &value);
-    number
-        .map(Val::Double)
-        .map_err(|_| "the value is not a number".to_owned())
+    let number = number.map_err(|_| "the value is not a number".to_owned())?;
+    if !number.exact {
+        run.note(read::DIGITS_CUT);
+    }
+    Ok(Val::Double(number.value))
 }
 
 /// As text, `YYYY-MM-DD`.
@@ -242,6 +244,9 @@ fn datetime<'a>(run: &Run<'a>, args: Vec<Val<'a>>) -> Evaluated<'a> {
     };
     let instant = read::datetime(&run.environment.formats, &value);
     let instant = instant.map_err(|_| "the value is no date or time by ISO 8601 or formats.dates".to_owned())?;
+    if read::has_leap_second(&value) {
+        run.note(read::LEAP_SECOND);
+    }
     Ok(Val::text(format!("{}Z", instant.to_zoned(TimeZone::UTC).datetime())))
 }
 

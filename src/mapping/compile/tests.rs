@@ -385,6 +385,35 @@ fn what_the_source_has_is_compared_with_what_the_spec_reads() {
 }
 
 #[test]
+fn a_file_without_a_header_is_named_and_its_first_record_is_not() {
+    let spec = people(
+        "source: {object: contact}\nkey: [id]\ndestination: {model: res.partner}\nfields:\n- {to: name, from: nam}",
+    );
+    let record = ["17", "Ana Souza", "ana@acme.com.br", "name"];
+    let compiled = compiled_with(&spec, &[("contact", &record, json!([]))]);
+    let told = said(&compiled.findings);
+    assert!(
+        told.iter().any(|said| said.starts_with("Warning NoHeader objects[people].source.object: exports/contact.csv seems to have no header: 2 of the 4 names")),
+        "{told:#?}"
+    );
+    assert!(
+        told.iter().all(|said| !said.contains("Ana") && !said.contains("ana@")),
+        "{told:#?}"
+    );
+
+    let odd = compiled_with(
+        &spec,
+        &[("contact", &["id", "nam", "2025", "fax", "bob@acme.com"], json!([]))],
+    );
+    assert_eq!(
+        said(&odd.findings),
+        [
+            "Warning UnmappedSource objects[people]: fields of contact that nothing maps or ignores: fax, 2 that look like data"
+        ]
+    );
+}
+
+#[test]
 fn samples_are_tried_and_only_counted() {
     let spec = people(
         "source: {object: contact}\nkey: [id]\ndestination: {model: res.partner}\nfields:\n- {to: name, from: name}\n\

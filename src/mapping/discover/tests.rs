@@ -100,6 +100,7 @@ fn compiled(lines: &str, fields: &[&str], records: &[Value]) -> Compiled {
         observe(&mut custom, &formats(), sample);
     }
     let shape = SourceShape {
+        place: String::new(),
         fields: fields.iter().map(|field| (*field).to_owned()).collect(),
         samples,
         custom,

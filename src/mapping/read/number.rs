@@ -1,10 +1,10 @@
 //! Numbers written as text.
 
-use crate::api::mapping_spec::Decimal;
+use crate::{api::mapping_spec::Decimal, model::number::holds};
 
-/// The number that text says; `None` where it says none. Groups of three digits may be set apart by the other mark or
+/// The number that text says, and whether it has all of its digits; `None` where it says none. Groups of three digits may be set apart by the other mark or
 /// by spaces.
-pub(super) fn parse(text: &str, decimal: Decimal) -> Option<f64> {
+pub(super) fn parse(text: &str, decimal: Decimal) -> Option<(f64, bool)> {
     let text = text.trim();
     let (sign, digits) = match text.strip_prefix('-') {
         Some(rest) => ("-", rest),
@@ -14,9 +14,7 @@ pub(super) fn parse(text: &str, decimal: Decimal) -> Option<f64> {
         return None;
     }
     if digits.contains(['e', 'E']) {
-        return exponent(digits)
-            .then(|| format!("{sign}{digits}").parse().ok())
-            .flatten();
+        return exponent(digits).then(|| read(&format!("{sign}{digits}"))).flatten();
     }
     let (whole, fraction) = match mark(digits, decimal) {
         Some(mark) => digits.rsplit_once(mark)?,
@@ -29,8 +27,13 @@ pub(super) fn parse(text: &str, decimal: Decimal) -> Option<f64> {
         ungrouped(whole)?
     };
     (all_digits(&whole) && all_digits(fraction))
-        .then(|| format!("{sign}{whole}.{fraction}").parse().ok())
+        .then(|| read(&format!("{sign}{whole}.{fraction}")))
         .flatten()
+}
+
+fn read(text: &str) -> Option<(f64, bool)> {
+    let number: f64 = text.parse().ok()?;
+    Some((number, holds(number, text)))
 }
 
 /// Whether it is a number with an exponent, as machines write it: no groups, a point.

@@ -141,6 +141,19 @@ fn numbers_have_either_mark_and_the_formats_decide_what_is_ambiguous() {
             }
         }
     }
+    let digits = |value: Value| read("float", &[], &plain(), &value).unwrap().note.map(|note| note.code);
+    for exact in [
+        json!("9007199254740992"),
+        json!(0.1),
+        json!("1.234,50"),
+        json!(9_007_199_254_740_992_i64),
+    ] {
+        assert_eq!(digits(exact.clone()), None, "{exact}");
+    }
+    for inexact in [json!("12345678901234567890,12"), json!(9_007_199_254_740_993_i64)] {
+        assert_eq!(digits(inexact.clone()), Some("DigitsCut"), "{inexact}");
+    }
+    reads("integer", &plain(), &json!("1.00000000000000000001"), None);
     reads("float", &plain(), &json!(7), Some(OdooValue::Float(7.0)));
     reads("float", &plain(), &json!(false), None);
 }
@@ -225,6 +238,19 @@ fn a_fraction_of_a_second_is_cut_and_noted() {
     assert_eq!(cut.value, OdooValue::DateTime("2026-01-15 12:34:56".to_owned()));
     assert_eq!(cut.note.unwrap().code, "FractionCut");
     assert_eq!(read("2026-01-15T12:34:56.000Z").note, None);
+    for leap in ["2016-12-31T23:59:60Z", "2016-12-31 23:59:60.5Z", "20161231T235960Z"] {
+        let read = read(leap);
+        assert_eq!(read.value, OdooValue::DateTime("2016-12-31 23:59:59".to_owned()));
+        assert_eq!(read.note.unwrap().code, "LeapSecond", "{leap}");
+    }
+    for plain in [
+        "2026-01-15T12:60:00Z",
+        "2026-01-15T12:34:59.60Z",
+        "2026-01-15T12:34:56+00:60",
+        "1960-01-15T12:34:06Z",
+    ] {
+        assert!(!has_leap_second(&json!(plain)), "{plain}");
+    }
     let old = read("1960-01-15T12:34:56.9Z");
     assert_eq!(old.value, OdooValue::DateTime("1960-01-15 12:34:56".to_owned()));
 }
@@ -302,6 +328,6 @@ proptest! {
         let decimals = text.split('.').nth(1).map_or(0, str::len);
         prop_assume!(decimals != 3);
         let formats = formats("UTC", Decimal::Point, &[]);
-        prop_assert_eq!(super::number(&formats, &json!(text)).ok(), Some(number));
+        prop_assert_eq!(super::number(&formats, &json!(text)).ok().map(|read| read.value), Some(number));
     }
 }

@@ -44,6 +44,23 @@ pub(super) fn parse(text: &str, formats: &Formats) -> Option<Moment> {
     })
 }
 
+/// Whether text that reads as a time has the second 60: `23:59:60`, or `T235960`.
+pub(super) fn has_leap_second(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let digits = |from: usize, to: usize| {
+        bytes
+            .get(from..to)
+            .is_some_and(|part| part.iter().all(u8::is_ascii_digit))
+    };
+    text.match_indices("60").any(|(at, _)| {
+        let ends = !bytes.get(at + 2).is_some_and(u8::is_ascii_digit);
+        let mark = |back: usize| at.checked_sub(back).map(|place| bytes[place]);
+        let apart = mark(1).is_some_and(|m| !m.is_ascii_digit() && mark(4) == Some(m)) && digits(at - 3, at - 1);
+        let together = matches!(mark(5), Some(b'T' | b't')) && digits(at - 4, at);
+        ends && (apart || together)
+    })
+}
+
 /// The first instant of a day.
 pub(super) fn midnight(day: Date, zone: &TimeZone) -> Option<jiff::Timestamp> {
     zone.to_ambiguous_timestamp(day.to_datetime(Time::midnight()))

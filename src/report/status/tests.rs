@@ -169,12 +169,34 @@ fn a_line_says_where_it_is_and_what_it_waits_for() {
 #[test]
 fn reasons_come_from_the_phase_run_that_counted_last_and_the_most_frequent_first() {
     let migration = migration(&loading());
-    let reasons = top_reasons(migration.status.as_ref().unwrap(), &runs());
+    let (reasons, more) = top_reasons(migration.status.as_ref().unwrap(), &runs());
     let told: Vec<_> = reasons
         .iter()
         .map(|reason| (reason.code.as_str(), reason.count))
         .collect();
     assert_eq!(told, [("NotFound", 100), ("TooLong", 20), ("BrokenLine", 12)]);
+    assert!(more.is_none());
+}
+
+#[test]
+fn reasons_that_do_not_fit_on_the_screen_or_into_the_phase_run_are_told_by_their_number() {
+    let migration = migration(&loading());
+    let mut runs = runs();
+    let status = runs[0].status.as_mut().unwrap();
+    status.objects =
+        serde_json::from_value(json!([{"name": "contacts", "moreReasons": {"kinds": 3, "count": 7}}])).unwrap();
+    for field in 0..8 {
+        let mut reason = status.reasons[0].clone();
+        (reason.field, reason.count) = (format!("x_{field}"), 2);
+        status.reasons.push(reason);
+    }
+    let (reasons, more) = top_reasons(migration.status.as_ref().unwrap(), &runs);
+    assert_eq!((reasons.len(), more), (8, MoreReasons { kinds: 6, count: 13 }));
+    let screen = screen(&migration, &runs, view(false));
+    assert!(
+        screen.contains("   13  for 6 further reasons and notes: results/<object>/reasons.csv"),
+        "{screen}"
+    );
 }
 
 #[test]

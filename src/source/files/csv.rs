@@ -235,8 +235,9 @@ impl Header {
             }
             if let Some(first) = names.iter().position(|other| other == name) {
                 let number = number + 1;
+                // what stands there may be a record, and the message goes where no person's data may
                 return Err(format!(
-                    "fields {} and {number} of the header are both named {name:?}",
+                    "fields {} and {number} of the header have the same name; is the first line a header?",
                     first + 1
                 ));
             }

@@ -10,7 +10,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 
 use super::window::{CELL_MAX, RECORD_MAX, STEP, Window, line_end};
 use super::{Step, broken};
-use crate::model::{Record, Value};
+use crate::model::{Record, Value, number::is_same_number};
 use crate::source::Item;
 
 /// A JSON Lines file being read.
@@ -195,7 +195,7 @@ fn is_altered(number: &str) -> bool {
     }
     match serde_json::from_str::<serde_json::Number>(number) {
         Err(_) => is_number(number),
-        Ok(read) => digits(number) != digits(&read.to_string()),
+        Ok(read) => !is_same_number(number, &read.to_string()),
     }
 }
 
@@ -207,24 +207,6 @@ fn is_number(text: &str) -> bool {
         .split_once('.')
         .is_none_or(|(_, after)| after.starts_with(|next: char| next.is_ascii_digit()));
     canonical && dotted && unsigned.starts_with(|first: char| first.is_ascii_digit()) && text.parse::<f64>().is_ok()
-}
-
-/// Sign, digits without zeros at either end, and the power of ten of the first digit: equal for equal numbers.
-fn digits(number: &str) -> Option<(bool, String, i64)> {
-    let (negative, number) = number.strip_prefix('-').map_or((false, number), |rest| (true, rest));
-    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let all = format!("{whole}{fraction}");
-    let significant = all.trim_start_matches('0');
-    let zeros = i64::try_from(all.len() - significant.len()).ok()?;
-    let power = exponent
-        .parse::<i64>()
-        .ok()?
-        .checked_add(i64::try_from(whole.len()).ok()? - zeros)?;
-    let significant = significant.trim_end_matches('0');
-    // zero has no first digit
-    let power = if significant.is_empty() { 0 } else { power };
-    Some((negative, significant.to_owned(), power))
 }
 
 /// Reads a JSON value as [`Value`] does, but refuses what that would lose.

@@ -162,7 +162,7 @@ fn a_header_that_cannot_be_used_is_said_in_a_sentence() {
         ),
         (
             b"a,b,a \n1,2,3\n",
-            "UNUSABLE fields 1 and 3 of the header are both named \"a\"",
+            "UNUSABLE fields 1 and 3 of the header have the same name; is the first line a header?",
         ),
         (
             b"",
