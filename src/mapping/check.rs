@@ -7,11 +7,13 @@ use super::{
     compile::{Compiler, Draft},
     evaluate::{Source, Target},
     findings::hint,
+    join,
     object::covers,
     path::Path,
+    standing::exclude_each_other,
 };
 use crate::{
-    api::mapping_spec::{Fidelity, OnNew, Platform},
+    api::mapping_spec::{Fidelity, Field, OnNew, Platform},
     model::{Value, record::looks_like_data},
 };
 
@@ -43,6 +45,7 @@ pub(super) fn all(compiler: &mut Compiler<'_>, drafts: &[Draft<'_>]) {
     for draft in drafts {
         matching(compiler, draft);
         names_of_source(compiler, draft);
+        join::check_source(compiler, draft);
         traps(compiler, draft);
         unused_lets(compiler, draft);
     }
@@ -61,6 +64,8 @@ fn documents(compiler: &mut Compiler<'_>, drafts: &[Draft<'_>]) {
         let spec = draft.spec;
         for (word, said) in [
             ("match", spec.match_on.is_some()),
+            ("dedupe", spec.dedupe.is_some()),
+            ("discover", spec.discover.is_some()),
             ("onNew", spec.on_new.is_some()),
             ("onConflict", spec.on_conflict.is_some()),
             ("onSourceDelete", spec.on_source_delete.is_some()),
@@ -72,6 +77,15 @@ fn documents(compiler: &mut Compiler<'_>, drafts: &[Draft<'_>]) {
                     .error("TypeMismatch", &format!("{}.{word}", draft.path), message);
             }
         }
+        let create = spec.destination.as_ref().and_then(|to| to.create.as_ref());
+        if create.is_some_and(|create| create.access.is_some() || create.menu.is_some()) {
+            let message = format!(
+                "access and menu are those of a custom model, and {} becomes a document",
+                spec.name
+            );
+            let path = format!("{}.destination.create", draft.path);
+            compiler.findings.error("TypeMismatch", &path, message);
+        }
         if let Some(other) = written.insert(document, &spec.name) {
             let message = format!("{other} writes the document {document} already: call it another");
             let path = format!("{}.destination.document", draft.path);
@@ -82,13 +96,23 @@ fn documents(compiler: &mut Compiler<'_>, drafts: &[Draft<'_>]) {
 
 fn matching(compiler: &mut Compiler<'_>, draft: &Draft<'_>) {
     let Some(object) = &draft.object else { return };
-    for field in object.match_on.iter().flatten() {
-        if !draft.spec.fields.iter().flatten().any(|entry| entry.to == *field) {
-            let near = hint(field, object.targets.iter().map(|target| target.name.as_str()));
-            let message = format!("match names {field}, which is not mapped{near}");
-            compiler
-                .findings
-                .error("MatchUnmapped", &format!("{}.match", draft.path), message);
+    for (word, entries) in [("match", &object.match_on), ("dedupe", &object.dedupe)] {
+        for field in entries.iter().flatten() {
+            let written = |entry: &&Field| entry.check != Some(true);
+            if !draft
+                .spec
+                .fields
+                .iter()
+                .flatten()
+                .filter(written)
+                .any(|entry| entry.to == *field)
+            {
+                let near = hint(field, object.targets.iter().map(|target| target.name.as_str()));
+                let message = format!("{word} names {field}, which is not mapped{near}");
+                compiler
+                    .findings
+                    .error("MatchUnmapped", &format!("{}.{word}", draft.path), message);
+            }
         }
     }
 }
@@ -122,24 +146,32 @@ fn names_of_source(compiler: &mut Compiler<'_>, draft: &Draft<'_>) {
         );
         return;
     };
-    for name in draft
-        .lets
-        .keys()
-        .filter(|name| shape.fields.iter().any(|field| field == *name))
-    {
-        let message = format!("the let {name} hides a source field of that name: call it another");
-        compiler
-            .findings
-            .error("HiddenField", &format!("{}.let.{name}", draft.path), message);
+    let lets = draft.lets.keys().map(|name| ("let", *name, format!("let.{name}")));
+    let joins = joined(draft).map(|name| ("join", name, format!("source.join[{name}]")));
+    for (what, name, place) in lets.chain(joins) {
+        if shape.fields.iter().any(|field| field == name) {
+            let message = format!("the {what} {name} hides a source field of that name: call it another");
+            compiler
+                .findings
+                .error("HiddenField", &format!("{}.{place}", draft.path), message);
+        }
     }
     for (place, fields) in &draft.sources {
         unknown_fields(compiler, draft, shape, place, fields);
     }
 }
 
+/// Names of the lists that joins put on the record.
+fn joined<'a>(draft: &Draft<'a>) -> impl Iterator<Item = &'a str> {
+    let joins = draft.spec.source.as_ref().and_then(|source| source.join.as_deref());
+    joins.unwrap_or_default().iter().map(|join| join.name.as_str())
+}
+
 /// A path or expression none of whose fields the source has.
 fn unknown_fields(compiler: &mut Compiler<'_>, draft: &Draft<'_>, shape: &SourceShape, place: &str, fields: &[String]) {
-    let known = |name: &String| draft.lets.contains_key(name.as_str()) || shape.fields.contains(name);
+    let known = |name: &String| {
+        draft.lets.contains_key(name.as_str()) || shape.fields.contains(name) || joined(draft).any(|join| join == name)
+    };
     let Some(first) = fields.first().filter(|_| !fields.iter().any(known)) else {
         return;
     };
@@ -167,6 +199,11 @@ fn unmapped(compiler: &mut Compiler<'_>, drafts: &[Draft<'_>]) {
             .flat_map(|draft| &draft.used)
             .map(String::as_str)
             .collect();
+        let of_joins = drafts
+            .iter()
+            .flat_map(|draft| &draft.joined)
+            .filter(|(object, ..)| object == name);
+        used.extend(of_joins.flat_map(|(.., fields)| fields).map(String::as_str));
         let by = looked_up_by(drafts, &readers);
         used.extend(by.iter().map(String::as_str));
         let ignored: Vec<&String> = readers
@@ -263,7 +300,10 @@ fn order(compiler: &mut Compiler<'_>, drafts: &[Draft<'_>]) {
             let (Some(a), Some(b)) = (place(&one.spec.name), place(&other.spec.name)) else {
                 continue;
             };
-            let shared = !one.model.is_empty() && one.model == other.model && (matches(one) || matches(other));
+            let shared = !one.model.is_empty()
+                && one.model == other.model
+                && (matches(one) || matches(other))
+                && !exclude_each_other(compiler.spec, &one.spec.name, &other.spec.name);
             if !shared || compiler.graph.reaches(a, b) || compiler.graph.reaches(b, a) {
                 continue;
             }

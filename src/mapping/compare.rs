@@ -22,6 +22,8 @@ pub fn normal(ttype: &str, field: &str, value: &OdooValue) -> Option<String> {
             let links: Vec<String> = sorted.into_iter().map(link).collect();
             Some(links.join(",")).filter(|links| !links.is_empty())
         }
+        // no match goes by lines
+        OdooValue::Lines(_) => None,
     }
 }
 

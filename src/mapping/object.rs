@@ -5,10 +5,11 @@ use std::{collections::BTreeSet, fmt, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CustomField, LookupSpec, LookupTarget, Lookups, Mapped, OnNew, Outcome, Step, TargetField,
+    CustomField, CustomModel, LineFields, LookupSpec, LookupTarget, Lookups, Mapped, OnNew, Outcome, Step, TargetField,
     cel::{Environment, Expression},
     evaluate::{Evaluation, Stop, Target},
     findings::shortened,
+    join::Join,
     path::Path,
     read::{Formats, canonical_text, read},
     scope::{Each, Scope},
@@ -50,10 +51,18 @@ pub struct Object {
     pub on_new: OnNew,
     /// Destination fields that recognise a record already in Odoo; tried in order.
     pub match_on: Vec<Vec<String>>,
+    /// Destination fields on which records agree that are one; each entry by itself.
+    pub dedupe: Vec<Vec<String>>,
     /// Every destination field it may write, once each.
     pub targets: Vec<TargetField>,
+    /// Fields that are not written, only compared at read-back.
+    pub checks: Vec<TargetField>,
+    /// The one2many fields among them.
+    pub lines: Vec<LineFields>,
     /// Every lookup it does; the place is its number.
     pub lookups: Vec<LookupSpec>,
+    /// The custom model it creates.
+    pub custom_model: Option<CustomModel>,
     /// Custom fields it creates.
     pub custom_fields: Vec<CustomField>,
     pub(super) plan: Arc<Plan>,
@@ -127,6 +136,7 @@ pub(super) struct Plan {
     pub object: String,
     pub env: Arc<Environment>,
     pub formats: Arc<Formats>,
+    pub joins: Vec<Join>,
     pub each: Option<Path>,
     /// In the order they need each other.
     pub lets: Vec<(String, Expression)>,
@@ -191,6 +201,7 @@ impl Seen {
                 parent: &element.parent,
                 index: element.index,
             }),
+            line: None,
         }
     }
 }
@@ -204,6 +215,18 @@ pub enum Order {
     Text(String),
     /// No value.
     Nothing,
+}
+
+impl Order {
+    /// Bytes that sort as the places do.
+    #[must_use]
+    pub fn sorting_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Number(bits) => [&[0][..], &(bits.cast_unsigned() ^ (1 << 63)).to_be_bytes()].concat(),
+            Self::Text(text) => [&[1][..], text.as_bytes(), &[0]].concat(),
+            Self::Nothing => vec![2],
+        }
+    }
 }
 
 impl Item {
@@ -235,6 +258,7 @@ impl Object {
             record,
             lets: &lets,
             each: None,
+            line: None,
         };
         let value = path.resolve(&scope);
         if is_empty(Some(&value)) {
@@ -302,7 +326,7 @@ impl Object {
                 Err(message) => return self.failed(&seen, "where", filter, &message),
             }
         }
-        match self.key(&seen) {
+        match self.key(&seen.scope()) {
             Ok(key) => Step::Item(Item { key, seen }),
             Err(part) => Step::Rejected {
                 key: None,
@@ -318,26 +342,14 @@ impl Object {
             shortened(expression.source(), 200)
         );
         Step::Rejected {
-            key: self.key(seen).ok(),
+            key: self.key(&seen.scope()).ok(),
             rejection: Rejection::new("Expression", field, message),
         }
     }
 
     /// The key, or the part that is empty.
-    fn key(&self, seen: &Seen) -> Result<SourceKey, &str> {
-        let scope = seen.scope();
-        let mut text = String::new();
-        for (place, part) in self.plan.key.iter().enumerate() {
-            let value = part.path.resolve(&scope);
-            if is_empty(Some(&value)) {
-                return Err(&part.text);
-            }
-            if place > 0 {
-                text.push_str("__");
-            }
-            text.push_str(&key_text(&value, part.canonical).0);
-        }
-        Ok(SourceKey(text))
+    pub(super) fn key(&self, scope: &Scope<'_>) -> Result<SourceKey, &str> {
+        key_of(&self.plan.key, scope)
     }
 
     /// Where it goes.
@@ -365,13 +377,14 @@ impl Object {
         self.plan.every_field_but.is_none().then(named)
     }
 
-    /// The fields of a record that a document without fields takes.
+    /// The fields of a record that a document without fields takes: those of the source, joined rows are not.
     pub fn fields_of<'a>(&'a self, record: &'a Record) -> impl Iterator<Item = &'a str> {
         let ignored = self.plan.every_field_but.as_deref().unwrap_or_default();
         let names = record.keys().map(String::as_str);
         let element = self.has_each() && !record.contains_key(ELEMENT);
+        let joined = |name: &str| self.plan.joins.iter().any(|join| join.name == name);
         names
-            .filter(move |name| !ignored.iter().any(|pattern| covers(pattern, name)))
+            .filter(move |name| !joined(name) && !ignored.iter().any(|pattern| covers(pattern, name)))
             .chain(element.then_some(ELEMENT))
     }
 
@@ -391,6 +404,7 @@ impl Object {
         }
         Outcome::Mapped(Mapped {
             values,
+            checks: Vec::new(),
             notes: seen.notes.clone(),
         })
     }
@@ -402,12 +416,18 @@ impl Object {
             return self.every_field(&item.seen);
         }
         let scope = item.seen.scope();
-        let mut evaluation = Evaluation::new(&self.plan, &scope, lookups);
+        let mut evaluation = Evaluation::new(&self.plan, &scope, lookups, &item.key);
         evaluation.notes.clone_from(&item.seen.notes);
         let mut values = Vec::with_capacity(self.plan.targets.len());
+        let mut checks = Vec::new();
         for target in &self.plan.targets {
             match evaluation.target(target) {
-                Ok(Some(value)) => values.push((target.name.clone(), value)),
+                Ok(Some(value)) if target.check => checks.push((target.name.clone(), value)),
+                Ok(Some(value)) => {
+                    let companion = evaluation.companion(target, &value);
+                    values.push((target.name.clone(), value));
+                    values.extend(companion);
+                }
                 Ok(None) => {}
                 Err(Stop::Rejected(rejection)) => return Outcome::Rejected(rejection),
                 Err(Stop::Later) => return Outcome::Later,
@@ -415,8 +435,15 @@ impl Object {
         }
         Outcome::Mapped(Mapped {
             values,
+            checks,
             notes: evaluation.notes,
         })
+    }
+
+    /// Every field that the read-back looks at.
+    #[must_use]
+    pub fn read_back(&self) -> Vec<TargetField> {
+        [self.targets.as_slice(), &self.checks].concat()
     }
 
     /// Whether its records refer to records of its own.
@@ -474,6 +501,22 @@ pub(super) fn covers(pattern: &str, field: &str) -> bool {
     pattern
         .strip_suffix('*')
         .map_or(pattern == field, |stem| field.starts_with(stem))
+}
+
+/// The key that parts give, or the part that is empty.
+pub(super) fn key_of<'a>(parts: &'a [KeyPart], scope: &Scope<'_>) -> Result<SourceKey, &'a str> {
+    let mut text = String::new();
+    for (place, part) in parts.iter().enumerate() {
+        let value = part.path.resolve(scope);
+        if is_empty(Some(&value)) {
+            return Err(&part.text);
+        }
+        if place > 0 {
+            text.push_str("__");
+        }
+        text.push_str(&key_text(&value, part.canonical).0);
+    }
+    Ok(SourceKey(text))
 }
 
 /// The canonical key of a value; what `key([…])` gave is one already.

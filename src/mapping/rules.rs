@@ -83,6 +83,7 @@ impl Shape {
             record: node,
             lets: &Record::new(),
             each: None,
+            line: None,
         };
         let value = path.resolve(&scope);
         (!is_empty(Some(&value))).then(|| value.into_owned())

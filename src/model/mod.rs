@@ -9,4 +9,4 @@ pub mod value;
 pub use digest::Digest;
 pub use ids::{ExternalId, OdooModel, SourceKey};
 pub use record::{Record, Rejection, Value};
-pub use value::{OdooValue, Reference};
+pub use value::{Line, OdooValue, Reference};

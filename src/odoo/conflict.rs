@@ -78,7 +78,9 @@ pub fn keep_theirs(
         let now = current.get(name).unwrap_or(&OdooValue::Empty);
         let last = written_last.get(name).map(String::as_str);
         let unknown_is_ours = written_last.is_empty() && !adopted;
-        if let OdooValue::Links(wanted) = wanted {
+        if matches!(wanted, OdooValue::Lines(_)) {
+            // line by line: `lines::merge`
+        } else if let OdooValue::Links(wanted) = wanted {
             merge.links(name, now, wanted, last, unknown_is_ours);
         } else if is_there(model, &field, wanted, now, last) {
             // nothing to do
@@ -188,7 +190,8 @@ fn ids(value: &OdooValue) -> BTreeSet<i64> {
         | OdooValue::Boolean(_)
         | OdooValue::Date(_)
         | OdooValue::DateTime(_)
-        | OdooValue::Link(_) => BTreeSet::new(),
+        | OdooValue::Link(_)
+        | OdooValue::Lines(_) => BTreeSet::new(),
     }
 }
 
@@ -205,7 +208,8 @@ fn is_blank(field: &TargetField, value: &OdooValue) -> bool {
         | OdooValue::Date(_)
         | OdooValue::DateTime(_)
         | OdooValue::Link(_)
-        | OdooValue::Links(_) => is_nothing(value),
+        | OdooValue::Links(_)
+        | OdooValue::Lines(_) => is_nothing(value),
     }
 }
 

@@ -13,17 +13,25 @@ use super::{
 };
 use crate::{
     api::{
-        mapping_spec::{Finding, MappingSpecSpec, Severity},
+        mapping_spec::{Finding, Lookup, MappingSpecSpec, Severity},
         migration::Profile,
         phase_run::{FailureReason, PlanReport, PlannedObject},
     },
     args,
     lifecycle::{size, verbs::Command},
-    mapping::{Compiled, Goes, Mapping, Merged, SourceShape, World, compile, merge},
+    mapping::{
+        Compiled, Goes, Mapping, Merged, SourceShape, World, compile,
+        discover::{self, DeclaredField},
+        merge,
+        read::Formats,
+    },
     model::Digest,
-    odoo::models::{self, Models},
+    odoo::{
+        custom_models,
+        models::{self, Models},
+    },
     report::scope,
-    source::{Item, Source, SourceObject},
+    source::{Item, Source, SourceError, SourceObject},
     workspace::Marker,
 };
 
@@ -41,7 +49,7 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
     let merged = mapping_spec(job).await?;
     let module = module(job, &merged);
     claim(job, &merged, &module).await?;
-    let source = look_at_source(job).await?;
+    let source = look_at_source(job, &merged).await?;
     let destination = job.destination().await?;
     let version = destination.rpc.version().await?;
     let odoo = format!("Odoo {version} {}", destination.spoken);
@@ -58,12 +66,14 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
     let Compiled {
         mut findings,
         mapping,
+        spec,
         compatibility,
         grade,
     } = compile::compile(&merged, world);
     findings.extend(untried(&version));
     if let Some(mapping) = &mapping {
-        findings.extend(rights(&destination, mapping).await?);
+        findings.extend(rights(&destination, mapping, &models).await?);
+        findings.extend(groups_and_menus(&destination, mapping).await?);
     }
     findings.sort_by(|a, b| (a.severity, &a.path, &a.code).cmp(&(b.severity, &b.path, &b.code)));
 
@@ -74,7 +84,8 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         external_id_module: module,
         mapping_digest: merged.digest.clone(),
         models: trimmed(&models, &merged.spec),
-        spec: merged.spec.clone(),
+        // with what was discovered: it is pinned with the rest
+        spec: spec.unwrap_or_else(|| merged.spec.clone()),
     };
     let counts = source.iter().map(|(name, seen)| (name.clone(), seen.records)).collect();
     let seconds = estimate(job, mapping.as_ref(), &counts);
@@ -173,12 +184,14 @@ async fn claim(job: &Job, merged: &Merged, module: &str) -> Result<(), StepError
 }
 
 /// What was seen of a source object.
-struct Seen {
-    shape: SourceShape,
-    records: i64,
+pub struct Seen {
+    /// Its fields, with samples.
+    pub shape: SourceShape,
+    /// How many records it has.
+    pub records: i64,
 }
 
-async fn look_at_source(job: &Job) -> Result<BTreeMap<String, Seen>, StepError> {
+async fn look_at_source(job: &Job, merged: &Merged) -> Result<BTreeMap<String, Seen>, StepError> {
     let source = extract::source(job)?;
     let objects = source.objects().await?;
     if objects.is_empty() {
@@ -199,14 +212,26 @@ async fn look_at_source(job: &Job) -> Result<BTreeMap<String, Seen>, StepError> 
             status.progress.object.clone_from(&name);
             status.progress.summary = format!("looks at {name}");
         });
-        seen.insert(name, look_at(&source, object).await?);
+        seen.insert(name, look_at(&source, object, Some(merged)).await?);
     }
     Ok(seen)
 }
 
-async fn look_at(source: &dyn Source, object: SourceObject) -> Result<Seen, StepError> {
+/// Looks at every record of a source object; what its custom fields hold only where an object of the spec discovers them.
+///
+/// # Errors
+/// When the source cannot be read.
+pub async fn look_at(source: &dyn Source, object: SourceObject, merged: Option<&Merged>) -> Result<Seen, SourceError> {
+    let formats = merged
+        .filter(|merged| discovers(&merged.spec, &object.name))
+        .and_then(|merged| {
+            let source = merged.spec.source.as_ref();
+            Formats::new(source.and_then(|source| source.formats.as_ref())).ok()
+        });
+    let custom = object.fields.iter().filter(|_| formats.is_some());
     let mut shape = SourceShape {
         place: object.place,
+        custom: custom.map(|name| DeclaredField::of_file(name)).collect(),
         fields: object.fields,
         samples: Vec::new(),
     };
@@ -214,13 +239,23 @@ async fn look_at(source: &dyn Source, object: SourceObject) -> Result<Seen, Step
     let mut items = source.read(&object.name).await?;
     while let Some(item) = items.next().await {
         records += 1;
-        if let Item::Record(record) = item?
-            && shape.samples.len() < SAMPLES
-        {
+        let Item::Record(record) = item? else { continue };
+        if let Some(formats) = &formats {
+            discover::observe(&mut shape.custom, formats, &record);
+        }
+        if shape.samples.len() < SAMPLES {
             shape.samples.push(record);
         }
     }
     Ok(Seen { shape, records })
+}
+
+/// Whether an object that reads this source object discovers custom fields.
+fn discovers(spec: &MappingSpecSpec, name: &str) -> bool {
+    spec.objects.iter().flatten().any(|object| {
+        let reads = object.source.as_ref().and_then(|source| source.object.as_deref()) == Some(name);
+        reads && object.discover.is_some()
+    })
 }
 
 /// The models that a spec names, and those its lookups go through.
@@ -234,25 +269,48 @@ fn named_models(spec: &MappingSpecSpec) -> BTreeSet<String> {
                 .and_then(|destination| destination.model.clone()),
         );
         for field in object.fields.iter().flatten() {
-            names.extend(field.lookup.as_ref().and_then(|lookup| lookup.model.clone()));
+            names.extend(field.create.as_ref().and_then(|create| create.relation.clone()));
         }
     }
+    names.extend(lookups(spec).filter_map(|lookup| lookup.model.clone()));
     names
+}
+
+/// Every lookup of a spec, those of lines too.
+fn lookups(spec: &MappingSpecSpec) -> impl Iterator<Item = &Lookup> {
+    let fields = spec
+        .objects
+        .iter()
+        .flatten()
+        .flat_map(|object| object.fields.iter().flatten());
+    fields.flat_map(|field| {
+        let lines = field.fields.iter().flatten().filter_map(|line| line.lookup.as_ref());
+        field.lookup.iter().chain(lines)
+    })
+}
+
+/// Models of the lines that a spec writes.
+fn line_models<'a>(spec: &'a MappingSpecSpec, found: &'a Models) -> impl Iterator<Item = String> + 'a {
+    spec.objects.iter().flatten().flat_map(move |object| {
+        let model = object
+            .destination
+            .as_ref()
+            .and_then(|to| to.model.as_deref())
+            .unwrap_or_default();
+        let lines = object.fields.iter().flatten().filter(|field| field.each.is_some());
+        lines.filter_map(move |field| found.field(model, &field.to)?.relation.clone())
+    })
 }
 
 async fn look_at_odoo(destination: &Destination, spec: &MappingSpecSpec) -> Result<Models, StepError> {
     let names = named_models(spec);
     let mut found = models::fetch(&*destination.rpc, names.iter().map(String::as_str)).await?;
     // dotted conditions of lookups look one relation further
-    let further: BTreeSet<String> = spec
-        .objects
-        .iter()
-        .flatten()
-        .flat_map(|object| object.fields.iter().flatten())
-        .filter_map(|field| field.lookup.as_ref())
+    let further: BTreeSet<String> = lookups(spec)
         .filter_map(|lookup| Some((lookup.model.as_deref()?, lookup.within.as_ref()?)))
         .flat_map(|(model, within)| within.keys().map(move |path| (model, path)))
         .filter_map(|(model, path)| found.field(model, path.split_once('.')?.0)?.relation.clone())
+        .chain(line_models(spec, &found))
         .filter(|model| !found.models.contains_key(model))
         .collect();
     if !further.is_empty() {
@@ -282,7 +340,7 @@ fn trimmed(models: &Models, spec: &MappingSpecSpec) -> Models {
 }
 
 /// Whether the migration user may do what the plan needs.
-async fn rights(destination: &Destination, mapping: &Mapping) -> Result<Vec<Finding>, StepError> {
+async fn rights(destination: &Destination, mapping: &Mapping, models: &Models) -> Result<Vec<Finding>, StepError> {
     let mut findings = Vec::new();
     let mut asked = BTreeSet::new();
     let mut needed: Vec<(String, &str)> = vec![
@@ -293,11 +351,28 @@ async fn rights(destination: &Destination, mapping: &Mapping) -> Result<Vec<Find
         needed.push(("ir.model.fields".into(), "create"));
     }
     for object in mapping.in_odoo() {
+        if let Some(model) = &object.custom_model {
+            needed.extend(["ir.model", "ir.model.access"].map(|model| (model.into(), "create")));
+            if model.menu.is_some() {
+                needed.extend(["ir.actions.act_window", "ir.ui.menu"].map(|model| (model.into(), "create")));
+            }
+            if !models.models.contains_key(&model.model.0) {
+                // whoever may make it may fill it
+                continue;
+            }
+        }
         let operations: &[&str] = match object.on_new {
             crate::api::mapping_spec::OnNew::Create => &["read", "create", "write"],
             crate::api::mapping_spec::OnNew::Reject => &["read", "write"],
         };
         needed.extend(operations.iter().map(|operation| (object.model.0.clone(), *operation)));
+        let of_lines = ["read", "create", "write", "unlink"];
+        needed.extend(
+            object
+                .lines
+                .iter()
+                .flat_map(|lines| of_lines.map(|operation| (lines.model.0.clone(), operation))),
+        );
     }
     for (model, operation) in needed {
         if !asked.insert((model.clone(), operation)) {
@@ -335,6 +410,31 @@ fn untried(version: &str) -> Option<Finding> {
             bounded(version, 60)
         ),
     })
+}
+
+/// Groups and menus that custom models name and that Odoo lacks.
+async fn groups_and_menus(destination: &Destination, mapping: &Mapping) -> Result<Vec<Finding>, StepError> {
+    let mut findings = Vec::new();
+    for object in &mapping.objects {
+        let Some(model) = &object.custom_model else { continue };
+        let groups: Vec<&str> = model.access.keys().map(String::as_str).collect();
+        let menus: Vec<&str> = model.menu.as_deref().into_iter().collect();
+        for (of, names, what) in [("res.groups", groups, "group of users"), ("ir.ui.menu", menus, "menu")] {
+            let found = custom_models::named(&*destination.rpc, of, names.iter().copied()).await?;
+            findings.extend(
+                names
+                    .iter()
+                    .filter(|name| !found.contains_key(**name))
+                    .map(|name| Finding {
+                        severity: Severity::Error,
+                        code: "UnknownObject".into(),
+                        path: format!("objects[{}].destination.create", object.name),
+                        message: format!("Odoo has no {what} {name}: name one by its external id, or leave it out"),
+                    }),
+            );
+        }
+    }
+    Ok(findings)
 }
 
 fn planned(mapping: Option<&Mapping>) -> Vec<PlannedObject> {

@@ -115,7 +115,7 @@ struct Writing<'a> {
 impl Writing<'_> {
     async fn pass(&mut self, manifest: &Manifest) -> Result<(), StepError> {
         let (job, object) = (self.job, self.object);
-        let mut reader = Reader::open(&job.workspace, manifest, object, &job.scratch, false).await?;
+        let mut reader = Reader::open(&job.workspace, manifest, object, &job.scratch, &mut self.index, false).await?;
         while let Some(met) = reader.next(&mut self.index).await? {
             for met in met {
                 if let Some(item) = outcome::sift(&mut self.tally, &mut self.results, met).await? {
@@ -230,7 +230,8 @@ fn text(value: &OdooValue) -> &str {
         | OdooValue::Float(_)
         | OdooValue::Boolean(_)
         | OdooValue::Link(_)
-        | OdooValue::Links(_) => "",
+        | OdooValue::Links(_)
+        | OdooValue::Lines(_) => "",
     }
 }
 

@@ -8,6 +8,7 @@ use super::{
     Job, document,
     error::StepError,
     index::{Index, Kind, decode, encode},
+    joins,
     loader::Loader,
     lookups::{self, Known},
     matches,
@@ -138,6 +139,7 @@ pub async fn object_into_odoo(
         stock: stock.clone(),
         shards: vec![Vec::new(); destination.connections],
         in_flight: JoinSet::new(),
+        folded: Vec::new(),
         total,
     };
     loader.pass(manifest).await?;
@@ -203,6 +205,7 @@ async fn prepare_lookups(
     }
     lookups::load_object_paths(index, &job.workspace, manifest, mapping, object).await?;
     lookups::load_models(index, rpc, &plan.models, object).await?;
+    lookups::load_takes(index, rpc, object).await?;
     if object.is_self_referring() {
         own_keys(job, index, object, manifest).await?;
     }
@@ -215,9 +218,13 @@ async fn prepare_lookups(
 /// When the snapshot or the scratch disk fails.
 pub async fn own_keys(job: &Job, index: &mut Index, object: &Object, manifest: &Manifest) -> Result<(), StepError> {
     use futures::StreamExt;
+    joins::load(index, &job.workspace, manifest, object).await?;
     let mut lines = job.workspace.read_object(manifest, &object.source_object);
     while let Some(line) = lines.next().await {
         let crate::workspace::Line::Record(record) = line? else {
+            continue;
+        };
+        let Ok(record) = joins::attach(index, object, record)? else {
             continue;
         };
         for step in object.items(&Arc::new(record)) {
@@ -276,20 +283,31 @@ fn gone(index: &mut Index, module: &str, object: &Object, stock: &Stock) -> Resu
             }
         }
     }
-    let (mut gone, mut after) = (Gone::default(), None::<Vec<u8>>);
-    loop {
-        let page = index.page(Kind::Identity, &object.name, after.as_deref(), PAGE)?;
-        let Some(last) = page.last() else { return Ok(gone) };
-        after = Some(last.0.clone());
-        for (name, bytes) in &page {
-            let known: Known = decode(Kind::Identity, bytes)?;
-            let told = !stock.is_in_ledger(known) || index.has(Kind::Name, &object.name, name)?;
-            if told && !index.has(Kind::Met, &object.name, name)? {
-                gone.all += 1;
-                gone.of_this_run += i64::from(known.data_id > stock.mark);
+    // several names may be of one record (`dedupe`): it is there as long as one of them is met, and it is one
+    let records = format!("{}|met", object.name);
+    let mut gone = Gone::default();
+    for met in [true, false] {
+        let mut after = None::<Vec<u8>>;
+        loop {
+            let page = index.page(Kind::Identity, &object.name, after.as_deref(), PAGE)?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.0.clone());
+            for (name, bytes) in &page {
+                let known: Known = decode(Kind::Identity, bytes)?;
+                let told = !stock.is_in_ledger(known) || index.has(Kind::Name, &object.name, name)?;
+                if !told || index.has(Kind::Met, &object.name, name)? != met {
+                    continue;
+                }
+                let record = known.id.unwrap_or_default().to_be_bytes();
+                let first = index.put_first(Kind::Done, &records, &record, Vec::new())?;
+                if !met {
+                    gone.all += 1;
+                    gone.of_this_run += i64::from(first && known.data_id > stock.mark);
+                }
             }
         }
     }
+    Ok(gone)
 }
 
 /// Digest of a record's mapped values: a record whose digest is the ledger's is not sent.

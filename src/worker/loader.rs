@@ -6,6 +6,7 @@ use tokio::task::JoinSet;
 
 use super::{
     Job,
+    dedupe::{self, Place},
     error::StepError,
     index::{Index, Kind, encode},
     load::{content_digest, ledger_entry},
@@ -13,16 +14,22 @@ use super::{
     matches::{self, Matched},
     outcome::{self, Results},
     reader::{Reader, postpone},
-    sender::{Done, End, Prepared, Sender, Todo},
+    sender::{Done, End, Prepared, Sender, Todo, stopped_by},
     stock::Stock,
     tally::{Fate, Tally, totals},
     verify,
 };
 use crate::{
     api::phase_run::{FailureReason, ObjectReport, ReasonKind},
-    mapping::{InOdoo, Item, Outcome},
+    mapping::{InOdoo, Item, Mapped, Outcome},
     model::{ExternalId, OdooValue, Rejection, SourceKey},
-    odoo::{conflict::field_digest, rpc::Rpc, upsert::Writer},
+    odoo::{
+        conflict::field_digest,
+        identity,
+        lines::{self, WrittenLines},
+        rpc::Rpc,
+        upsert::{Op, Write, Writer, Written},
+    },
     workspace::{Entry, Manifest, Outcome as Settled},
 };
 
@@ -45,7 +52,16 @@ pub(super) struct Loader<'a> {
     pub stock: Stock,
     pub shards: Vec<Vec<Prepared>>,
     pub in_flight: JoinSet<Result<Vec<Done>, StepError>>,
+    /// Records to be named after those they are folded into.
+    pub folded: Vec<Folded>,
     pub total: i64,
+}
+
+/// A record that is one with an earlier one.
+pub(super) struct Folded {
+    key: SourceKey,
+    first: SourceKey,
+    entry: String,
 }
 
 impl Loader<'_> {
@@ -65,14 +81,22 @@ impl Loader<'_> {
     /// One reading; says how many records were postponed.
     async fn reading(&mut self, manifest: &Manifest, again: bool, last_call: bool) -> Result<usize, StepError> {
         let object = self.object;
-        let mut reader = Reader::open(&self.job.workspace, manifest, &object, &self.job.scratch, again).await?;
+        let mut reader = Reader::open(
+            &self.job.workspace,
+            manifest,
+            &object,
+            &self.job.scratch,
+            &mut self.index,
+            again,
+        )
+        .await?;
         let mut postponed = 0;
         while let Some(met) = reader.next(&mut self.index).await? {
             for met in met {
                 let Some(item) = outcome::sift(&mut self.tally, &mut self.results, met).await? else {
                     continue;
                 };
-                postponed += usize::from(self.place(&item, last_call).await?);
+                postponed += usize::from(self.place(&item, again, last_call).await?);
             }
             self.progress("load");
         }
@@ -85,7 +109,7 @@ impl Loader<'_> {
     }
 
     /// Maps an item and decides what to do with it; says whether it was postponed.
-    async fn place(&mut self, item: &Item, last_call: bool) -> Result<bool, StepError> {
+    async fn place(&mut self, item: &Item, again: bool, last_call: bool) -> Result<bool, StepError> {
         let mut outcome = self.map(item, last_call)?;
         if matches!(outcome, Outcome::Later) && self.object.order_by.is_some() {
             // an earlier record is on its way: wait for it
@@ -99,14 +123,131 @@ impl Loader<'_> {
             }
             Outcome::Rejected(rejection) => self.reject(Some(&item.key), &rejection).await?,
             Outcome::Mapped(mapped) => {
-                for note in &mapped.notes {
-                    self.tally.reason(ReasonKind::Noted, note, Some(&item.key));
-                    self.results.note(&item.key, note).await?;
+                let place = dedupe::place(&self.index, self.module, &self.object, &item.key, &mapped.values, again)?;
+                if place == Place::Wait {
+                    postpone(&mut self.index, &self.object, &item.key)?;
+                    return Ok(true);
                 }
-                self.decide(item.key.clone(), mapped.values).await?;
+                for note in &mapped.notes {
+                    self.note(&item.key, note).await?;
+                }
+                match place {
+                    Place::Folded(first, entry) => return self.fold(&item.key, first, entry).await,
+                    Place::Stays(first, entry) => self.note(&item.key, &dedupe::note(&first, &entry, true)).await?,
+                    Place::Parted => self.part(&item.key).await?,
+                    Place::First | Place::Wait => {}
+                }
+                self.decide(item.key.clone(), mapped).await?;
             }
         }
         Ok(false)
+    }
+
+    async fn note(&mut self, key: &SourceKey, note: &Rejection) -> Result<(), StepError> {
+        self.tally.reason(ReasonKind::Noted, note, Some(key));
+        self.results.note(key, note).await
+    }
+
+    /// Leaves a record to be named after the one it is folded into, once that is in Odoo.
+    async fn fold(&mut self, key: &SourceKey, first: SourceKey, entry: String) -> Result<bool, StepError> {
+        self.folded.push(Folded {
+            key: key.clone(),
+            first,
+            entry,
+        });
+        if self.folded.len() >= BATCH {
+            self.send_all().await?;
+        }
+        Ok(false)
+    }
+
+    /// A record that was folded into another and is one of its own now gives that one's name up.
+    async fn part(&mut self, key: &SourceKey) -> Result<(), StepError> {
+        let name = ExternalId::of(self.module, &self.object.name, key).name;
+        if lookups::known(&self.index, &self.object.name, &name)?.is_none_or(|known| known.id.is_none()) {
+            return Ok(());
+        }
+        if !self.job.heart.may_send() {
+            return Err(StepError::stopped());
+        }
+        identity::forget(&*self.rpc, self.module, &name).await?;
+        Ok(lookups::forget(&mut self.index, &self.object.name, &name)?)
+    }
+
+    /// Gives records that are folded into others their external ids.
+    async fn name_folded(&mut self) -> Result<(), StepError> {
+        let mut writes = Vec::new();
+        let mut folded = Vec::new();
+        for fold in std::mem::take(&mut self.folded) {
+            let external_id = ExternalId::of(self.module, &self.object.name, &fold.key);
+            self.index
+                .put(Kind::Name, &self.object.name, external_id.name.as_bytes(), Vec::new())?;
+            let first = ExternalId::of(self.module, &self.object.name, &fold.first).name;
+            let id = lookups::known(&self.index, &self.object.name, &first)?.and_then(|known| known.id);
+            let Some(id) = id else {
+                let why = format!("the record {} that it is folded into is not in Odoo", fold.first);
+                self.reject(Some(&fold.key), &Rejection::new("NotFound", fold.entry.as_str(), why))
+                    .await?;
+                continue;
+            };
+            let known = lookups::known(&self.index, &self.object.name, &external_id.name)?;
+            if known.is_none_or(|known| known.id != Some(id)) {
+                writes.push(Write {
+                    key: fold.key.clone(),
+                    external_id: external_id.clone(),
+                    op: Op::Adopt {
+                        id,
+                        values: Vec::new(),
+                        lines: Vec::new(),
+                    },
+                });
+            }
+            folded.push((fold, external_id, id));
+        }
+        let heart = self.job.heart.clone();
+        let written = self.writer.write(writes, &move || heart.may_send()).await;
+        let written = written.map_err(|interrupted| stopped_by(&interrupted.stop))?;
+        let mut entries = Vec::new();
+        for (fold, external_id, id) in folded {
+            let failed = written.iter().find_map(|(key, written)| match written {
+                Written::Failed(why) if *key == fold.key => Some(why),
+                _ => None,
+            });
+            if let Some(why) = failed {
+                self.tally.count(Fate::Failed);
+                self.tally.reason(ReasonKind::Failed, why, Some(&fold.key));
+                self.results.failed(&fold.key, why).await?;
+                continue;
+            }
+            let known = Known {
+                id: Some(id),
+                data_id: i64::MAX,
+                noupdate: true,
+            };
+            lookups::note(&mut self.index, &self.object.name, &external_id.name, known)?;
+            self.tally.count(Fate::Deduplicated);
+            self.note(&fold.key, &dedupe::note(&fold.first, &fold.entry, false))
+                .await?;
+            self.results
+                .succeeded(&fold.key, &external_id, id, Fate::Deduplicated)
+                .await?;
+            let before = ledger_entry(&self.index, &self.object.name, &fold.key)?;
+            if before.is_some_and(|entry| entry.outcome == Settled::Deduplicated && entry.id == Some(id)) {
+                continue;
+            }
+            entries.push(Entry {
+                key: fold.key,
+                external_id: external_id.name,
+                id: Some(id),
+                outcome: Settled::Deduplicated,
+                digest: None,
+                fields: BTreeMap::new(),
+                links: BTreeMap::new(),
+                lines: BTreeMap::new(),
+                run: self.job.spec.run,
+            });
+        }
+        Ok(self.job.workspace.append_ledger(&self.object.name, &entries).await?)
     }
 
     fn map(&mut self, item: &Item, last_call: bool) -> Result<Outcome, StepError> {
@@ -125,17 +266,21 @@ impl Loader<'_> {
         }
     }
 
-    async fn decide(&mut self, key: SourceKey, values: Vec<(String, OdooValue)>) -> Result<(), StepError> {
+    async fn decide(&mut self, key: SourceKey, mapped: Mapped) -> Result<(), StepError> {
+        let Mapped { values, checks, .. } = mapped;
         let external_id = ExternalId::of(self.module, &self.object.name, &key);
         self.index
             .put(Kind::Name, &self.object.name, external_id.name.as_bytes(), Vec::new())?;
+        dedupe::remember(&mut self.index, &self.object, &key, &values)?;
         let digest = content_digest(&values)?;
         let known = lookups::known(&self.index, &self.object.name, &external_id.name)?;
         let entry = ledger_entry(&self.index, &self.object.name, &key)?;
         let todo = match known.and_then(|known| Some((known, known.id?))) {
             Some((known, id)) => match entry {
                 Some(entry) if entry.digest.as_deref() == Some(&digest) && entry.id == Some(id) => {
-                    return self.unchanged(&key, &external_id, id, known, &entry, &values).await;
+                    return self
+                        .unchanged(&external_id, (id, known), &entry, (&values, checks))
+                        .await;
                 }
                 entry => Todo::Compare { known, id, entry },
             },
@@ -167,6 +312,7 @@ impl Loader<'_> {
             external_id,
             digest,
             values,
+            checks,
             todo,
         });
         if self.shards[shard].len() >= BATCH {
@@ -177,19 +323,18 @@ impl Loader<'_> {
 
     async fn unchanged(
         &mut self,
-        key: &SourceKey,
         external_id: &ExternalId,
-        id: i64,
-        known: Known,
+        (id, known): (i64, Known),
         entry: &Entry,
-        values: &[(String, OdooValue)],
+        (values, checks): (&[(String, OdooValue)], Vec<(String, OdooValue)>),
     ) -> Result<(), StepError> {
+        let key = &entry.key;
         let fate = self.stock.fate(
             known,
             entry.run == self.job.spec.run && entry.outcome == Settled::Updated,
         );
         self.tally.count(fate);
-        self.want(key, id, values, &entry.fields)?;
+        self.want(key, id, (values, checks), &entry.fields)?;
         self.results.succeeded(key, external_id, id, fate).await?;
         Ok(())
     }
@@ -199,7 +344,7 @@ impl Loader<'_> {
         &mut self,
         key: &SourceKey,
         id: i64,
-        values: &[(String, OdooValue)],
+        (values, checks): (&[(String, OdooValue)], Vec<(String, OdooValue)>),
         ours: &BTreeMap<String, String>,
     ) -> Result<(), StepError> {
         let wanted = verify::Wanted {
@@ -209,6 +354,7 @@ impl Loader<'_> {
                 .filter(|(field, _)| ours.contains_key(field))
                 .cloned()
                 .collect(),
+            checks,
             kept: values.len() - values.iter().filter(|(field, _)| ours.contains_key(field)).count(),
         };
         self.index.put(
@@ -227,7 +373,7 @@ impl Loader<'_> {
         while let Some(done) = self.in_flight.join_next().await {
             self.settle(joined(done)?).await?;
         }
-        Ok(())
+        self.name_folded().await
     }
 
     /// Sends a shard's batch; one batch a connection is under way, so that the next is mapped meanwhile.
@@ -248,6 +394,8 @@ impl Loader<'_> {
             workspace: self.job.workspace.clone(),
             heart: self.job.heart.clone(),
             targets: self.object.targets.clone(),
+            lines: self.object.lines.clone(),
+            module: self.module.to_owned(),
             object: self.object.name.clone(),
             model: self.object.model.0.clone(),
             uid: self.uid,
@@ -286,6 +434,7 @@ impl Loader<'_> {
             digest: Some(done.prepared.digest.clone()),
             fields: ours(self.object, done),
             links: links(done),
+            lines: lines_written(&self.object, done),
             run: self.job.spec.run,
         })
     }
@@ -318,7 +467,8 @@ impl Loader<'_> {
             noupdate: matches!(done.end, End::Adopted(_)),
         };
         lookups::note(&mut self.index, &self.object.name, &prepared.external_id.name, known)?;
-        self.want(&prepared.key, id, &prepared.values, &ours(self.object, &done))?;
+        let ours = ours(self.object, &done);
+        self.want(&prepared.key, id, (&prepared.values, prepared.checks.clone()), &ours)?;
         self.results
             .succeeded(&prepared.key, &prepared.external_id, id, fate)
             .await?;
@@ -383,12 +533,25 @@ fn shard_of(values: &[(String, OdooValue)], model: &str, shards: usize) -> usize
 fn ours(object: InOdoo<'_>, done: &Done) -> BTreeMap<String, String> {
     let values = done.prepared.values.iter();
     values
-        .filter(|(field, value)| matches!(value, OdooValue::Links(_)) || !done.kept.contains(field))
+        .filter(|(field, value)| matches!(value, OdooValue::Links(_)) || !done.kept.fields.contains(field))
         .filter_map(|(field, value)| {
             let target = object.targets.iter().find(|target| target.name == *field)?;
             Some((field.clone(), field_digest(&object.model.0, target, value)))
         })
         .collect()
+}
+
+fn lines_written(object: &Object, done: &Done) -> WrittenLines {
+    let mut written = WrittenLines::new();
+    for (field, value) in &done.prepared.values {
+        if let OdooValue::Lines(wanted) = value
+            && let Some(lines) = object.lines.iter().find(|lines| lines.field == *field)
+            && (done.kept.fields.iter().all(|kept| kept != field) || !done.kept.lines.is_empty())
+        {
+            written.extend(lines::digests(lines, wanted, &done.kept.lines));
+        }
+    }
+    written
 }
 
 fn links(done: &Done) -> BTreeMap<String, Vec<i64>> {

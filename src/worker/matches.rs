@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     error::StepError,
     index::{Index, IndexError, Kind, decode, encode},
-    lookups::{Known, PAGE},
+    lookups::{self, Known, PAGE},
 };
 use crate::{
     args,
@@ -67,15 +67,9 @@ pub async fn load_candidates(
     fields.dedup();
     let mut after = 0;
     loop {
-        let answer = rpc
-            .call(
-                model,
-                "search_read",
-                args!({"domain": [["id", ">", after]], "fields": fields, "limit": PAGE, "order": "id",
-                       "context": {"active_test": false}}),
-            )
-            .await?;
-        let rows = answer.as_array().cloned().unwrap_or_default();
+        let args = args!({"domain": [["id", ">", after]], "fields": fields, "limit": PAGE, "order": "id",
+                          "context": {"active_test": false}});
+        let rows = lookups::rows(rpc, model, args).await?;
         let Some(last) = rows.last().and_then(|row| row["id"].as_i64()) else {
             return Ok(());
         };

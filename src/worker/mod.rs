@@ -4,6 +4,7 @@
 //! is a plain async function over [`Job`]; what it did is in the workspace and in Odoo, never in memory alone.
 
 pub mod cutover;
+pub mod dedupe;
 pub mod delta;
 pub mod destination;
 pub mod discover;
@@ -13,6 +14,7 @@ pub mod extract;
 pub mod heart;
 pub mod home;
 pub mod index;
+pub mod joins;
 pub mod load;
 mod loader;
 pub mod lookups;

@@ -6,9 +6,11 @@ use futures::StreamExt;
 
 use super::{
     Job,
+    dedupe::{self, Place},
     document::{self, Before},
     error::StepError,
     index::Index,
+    joins,
     load::{content_digest, ledger_entry, read_ledger},
     lookups::{self, Finder, Known},
     matches::{self, Matched},
@@ -79,10 +81,15 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
 /// When the snapshot cannot be read.
 pub async fn options(job: &Job, mapping: &Mapping, manifest: &Manifest) -> Result<Options, StepError> {
     let mut options = Options::new();
+    let mut index = Index::create(&job.scratch)?;
     for object in mapping.in_odoo().filter(|object| object.collects_options()) {
+        joins::load(&mut index, &job.workspace, manifest, &object).await?;
         let mut lines = job.workspace.read_object(manifest, &object.source_object);
         while let Some(line) = lines.next().await {
             let Line::Record(record) = line? else { continue };
+            let Ok(record) = joins::attach(&index, &object, record)? else {
+                continue;
+            };
             for step in object.items(&Arc::new(record)) {
                 let Step::Item(item) = step else { continue };
                 let Outcome::Mapped(mapped) = object.map(&item, &AnyRecord) else {
@@ -123,6 +130,7 @@ impl Rehearsal<'_> {
             let module = &self.plan.external_id_module;
             lookups::load_identities(&mut self.index, rpc, module, object).await?;
             lookups::load_models(&mut self.index, rpc, &self.plan.models, &object).await?;
+            lookups::load_takes(&mut self.index, rpc, &object).await?;
             let workspace = &self.job.workspace;
             lookups::load_object_paths(&mut self.index, workspace, manifest, self.mapping, &object).await?;
             read_ledger(self.job, &mut self.index, &object).await?;
@@ -171,12 +179,22 @@ impl Rehearsal<'_> {
         run: &mut Run,
         (again, last_call): (bool, bool),
     ) -> Result<usize, StepError> {
-        let mut reader = Reader::open(&self.job.workspace, manifest, object, &self.job.scratch, again).await?;
+        let mut reader = Reader::open(
+            &self.job.workspace,
+            manifest,
+            object,
+            &self.job.scratch,
+            &mut self.index,
+            again,
+        )
+        .await?;
         let mut postponed = 0;
         while let Some(met) = reader.next(&mut self.index).await? {
             for met in met {
                 match met {
-                    Met::Item(item) => postponed += usize::from(self.place(object, &item, run, last_call).await?),
+                    Met::Item(item) => {
+                        postponed += usize::from(self.place(object, &item, run, (again, last_call)).await?);
+                    }
                     Met::Filtered => run.tally.count(Fate::Filtered),
                     Met::Duplicate(..) => run.tally.count(Fate::Deduplicated),
                     Met::Rejected(key, rejection) => run.reject(key.as_ref(), &rejection).await?,
@@ -187,7 +205,13 @@ impl Rehearsal<'_> {
         Ok(postponed)
     }
 
-    async fn place(&mut self, object: &Object, item: &Item, run: &mut Run, last_call: bool) -> Result<bool, StepError> {
+    async fn place(
+        &mut self,
+        object: &Object,
+        item: &Item,
+        run: &mut Run,
+        (again, last_call): (bool, bool),
+    ) -> Result<bool, StepError> {
         let finder = Finder {
             module: &self.plan.external_id_module,
             object,
@@ -207,10 +231,30 @@ impl Rehearsal<'_> {
             }
             Outcome::Rejected(rejection) => run.reject(Some(&item.key), &rejection).await?,
             Outcome::Mapped(mapped) => {
-                for note in &mapped.notes {
-                    run.tally.reason(ReasonKind::Noted, note, Some(&item.key));
-                    run.results.note(&item.key, note).await?;
+                let module = &self.plan.external_id_module;
+                let place = dedupe::place(&self.index, module, object, &item.key, &mapped.values, again)?;
+                if place == Place::Wait {
+                    postpone(&mut self.index, object, &item.key)?;
+                    return Ok(true);
                 }
+                for note in &mapped.notes {
+                    run.note(&item.key, note).await?;
+                }
+                match place {
+                    Place::Folded(first, entry) => {
+                        run.note(&item.key, &dedupe::note(&first, &entry, false)).await?;
+                        run.tally.count(Fate::Deduplicated);
+                        self.lead_to(object, &item.key, &first)?;
+                        return Ok(false);
+                    }
+                    Place::Stays(first, entry) => run.note(&item.key, &dedupe::note(&first, &entry, true)).await?,
+                    Place::Parted => {
+                        let name = ExternalId::of(module, &object.name, &item.key).name;
+                        lookups::forget(&mut self.index, &object.name, &name)?;
+                    }
+                    Place::First | Place::Wait => {}
+                }
+                dedupe::remember(&mut self.index, object, &item.key, &mapped.values)?;
                 match object.goes() {
                     Goes::InOdoo(object) => self.predict(object, &item.key, &mapped.values, run).await?,
                     Goes::Document(_) => {
@@ -276,6 +320,14 @@ impl Rehearsal<'_> {
         Ok(())
     }
 
+    /// Lookups by the key of a folded record find what it is folded into.
+    fn lead_to(&mut self, object: &Object, key: &SourceKey, first: &SourceKey) -> Result<(), StepError> {
+        let of = |key| ExternalId::of(&self.plan.external_id_module, &object.name, key);
+        let (external, first) = (of(key), of(first));
+        let id = lookups::known(&self.index, &object.name, &first.name)?.and_then(|known| known.id);
+        self.note(object, &external, id, true)
+    }
+
     fn note(
         &mut self,
         object: &Object,
@@ -302,6 +354,11 @@ struct Run {
 impl Run {
     async fn reject(&mut self, key: Option<&SourceKey>, rejection: &Rejection) -> Result<(), StepError> {
         outcome::reject(&mut self.tally, &mut self.results, key, rejection).await
+    }
+
+    async fn note(&mut self, key: &SourceKey, note: &Rejection) -> Result<(), StepError> {
+        self.tally.reason(ReasonKind::Noted, note, Some(key));
+        self.results.note(key, note).await
     }
 
     fn progress(&self, job: &Job, object: &Object) {

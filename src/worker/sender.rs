@@ -8,10 +8,11 @@ use super::{
     lookups::Known,
 };
 use crate::{
-    mapping::TargetField,
+    mapping::{LineFields, TargetField},
     model::{ExternalId, OdooModel, OdooValue, Record, Rejection, SourceKey},
     odoo::{
         conflict::{Merge, beside, keep_theirs},
+        lines::{self, FoundLine, LineOp, WrittenLines},
         rpc::Rpc,
         upsert::{Op, Stop, Write, Writer, Written},
         verify::{ReadRecord, read_back},
@@ -26,6 +27,8 @@ pub(super) struct Prepared {
     pub external_id: ExternalId,
     pub digest: String,
     pub values: Vec<(String, OdooValue)>,
+    /// What is only compared.
+    pub checks: Vec<(String, OdooValue)>,
     pub todo: Todo,
 }
 
@@ -45,8 +48,21 @@ pub(super) enum Todo {
 pub(super) struct Done {
     pub prepared: Prepared,
     pub end: End,
-    /// Fields that a person keeps.
-    pub kept: Vec<String>,
+    pub kept: Kept,
+}
+
+/// What a person keeps.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Kept {
+    pub fields: Vec<String>,
+    /// Lines, by the name of their external id, and fields of them.
+    pub lines: Vec<(String, Option<String>)>,
+}
+
+/// Records as they are in Odoo, and their lines by field.
+struct Now {
+    records: BTreeMap<i64, ReadRecord>,
+    lines: BTreeMap<String, BTreeMap<i64, Vec<FoundLine>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -65,6 +81,8 @@ pub(super) struct Sender {
     pub workspace: Workspace,
     pub heart: Heart,
     pub targets: Vec<TargetField>,
+    pub lines: Vec<LineFields>,
+    pub module: String,
     pub object: String,
     pub model: String,
     pub uid: i64,
@@ -75,7 +93,7 @@ impl Sender {
         let current = self.current(&batch).await?;
         let mut undo = Vec::new();
         let mut writes = Vec::new();
-        let mut ends: BTreeMap<SourceKey, (End, Vec<String>)> = BTreeMap::new();
+        let mut ends: BTreeMap<SourceKey, (End, Kept)> = BTreeMap::new();
         for prepared in &batch {
             let (op, kept) = self.operation(prepared, &current, &mut undo);
             let id = match prepared.todo {
@@ -114,7 +132,7 @@ impl Sender {
             .collect())
     }
 
-    async fn current(&self, batch: &[Prepared]) -> Result<BTreeMap<i64, ReadRecord>, StepError> {
+    async fn current(&self, batch: &[Prepared]) -> Result<Now, StepError> {
         let ids: Vec<i64> = batch
             .iter()
             .filter_map(|prepared| match prepared.todo {
@@ -122,8 +140,12 @@ impl Sender {
                 Todo::Create => None,
             })
             .collect();
+        let mut now = Now {
+            records: BTreeMap::new(),
+            lines: BTreeMap::new(),
+        };
         if ids.is_empty() {
-            return Ok(BTreeMap::new());
+            return Ok(now);
         }
         let mut fields = self.targets.clone();
         for field in beside(&self.model) {
@@ -131,24 +153,24 @@ impl Sender {
                 fields.push(field);
             }
         }
-        Ok(read_back(&*self.rpc, &self.model, &fields, &ids).await?)
+        now.records = read_back(&*self.rpc, &self.model, &fields, &ids).await?;
+        for lines in &self.lines {
+            let found = lines::read(&*self.rpc, &self.module, lines, &now.records).await?;
+            now.lines.insert(lines.field.clone(), found);
+        }
+        Ok(now)
     }
 
     /// What to send for a record; nothing where Odoo has it already.
-    fn operation(
-        &self,
-        prepared: &Prepared,
-        current: &BTreeMap<i64, ReadRecord>,
-        undo: &mut Vec<Former>,
-    ) -> (Option<Op>, Vec<String>) {
+    fn operation(&self, prepared: &Prepared, current: &Now, undo: &mut Vec<Former>) -> (Option<Op>, Kept) {
         let (id, adopt) = match &prepared.todo {
-            Todo::Create => return (Some(Op::Create(prepared.values.clone())), Vec::new()),
+            Todo::Create => return (Some(Op::Create(prepared.values.clone())), Kept::default()),
             Todo::Adopt(id) => (*id, true),
             Todo::Compare { id, .. } => (*id, false),
         };
-        let Some(now) = current.get(&id) else {
+        let Some(now) = current.records.get(&id) else {
             // gone since the step began: the external id went with it
-            return (Some(Op::Create(prepared.values.clone())), Vec::new());
+            return (Some(Op::Create(prepared.values.clone())), Kept::default());
         };
         let (last, adopted) = written_last(prepared, now, self.uid);
         let merge = keep_theirs(
@@ -159,6 +181,12 @@ impl Sender {
             &last,
             adopted,
         );
+        let Merge { send, unlink, kept } = merge;
+        let mut kept = Kept {
+            fields: kept,
+            lines: Vec::new(),
+        };
+        let lines = self.line_ops(prepared, id, current, adopted, &mut kept);
         if adopt {
             undo.push(Former {
                 key: prepared.key.clone(),
@@ -166,20 +194,58 @@ impl Sender {
                 model: OdooModel(self.model.clone()),
                 fields: former(&now.values),
             });
-            return (Some(Op::Adopt { id, values: merge.send }), merge.kept);
-        }
-        if merge.send.is_empty() && merge.unlink.is_empty() {
-            return (None, merge.kept);
-        }
-        let Merge { send, unlink, kept } = merge;
-        (
-            Some(Op::Update {
+            let op = Op::Adopt {
                 id,
                 values: send,
-                unlink,
-            }),
-            kept,
-        )
+                lines,
+            };
+            return (Some(op), kept);
+        }
+        if send.is_empty() && unlink.is_empty() && lines.is_empty() {
+            return (None, kept);
+        }
+        let op = Op::Update {
+            id,
+            values: send,
+            unlink,
+            lines,
+        };
+        (Some(op), kept)
+    }
+
+    /// What to send of the lines of a record.
+    fn line_ops(
+        &self,
+        prepared: &Prepared,
+        id: i64,
+        current: &Now,
+        adopted: bool,
+        kept: &mut Kept,
+    ) -> Vec<(String, Vec<LineOp>)> {
+        let none = WrittenLines::new();
+        let last = match &prepared.todo {
+            Todo::Compare { entry: Some(entry), .. } => &entry.lines,
+            Todo::Compare { entry: None, .. } | Todo::Adopt(_) | Todo::Create => &none,
+        };
+        let mut all = Vec::new();
+        for (field, value) in &prepared.values {
+            let (OdooValue::Lines(wanted), Some(lines)) =
+                (value, self.lines.iter().find(|lines| lines.field == *field))
+            else {
+                continue;
+            };
+            let now = current.lines.get(field).and_then(|found| found.get(&id));
+            let now = now.map_or(&[][..], Vec::as_slice);
+            let merge = lines::merge(lines, now, wanted, last, (adopted, self.uid));
+            if merge.theirs || !merge.kept.is_empty() {
+                kept.fields.push(field.clone());
+            }
+            kept.lines.extend(merge.kept);
+            if !merge.ops.is_empty() {
+                all.push((field.clone(), merge.ops));
+            }
+        }
+        all
     }
 }
 
@@ -191,7 +257,7 @@ fn former(values: &BTreeMap<String, OdooValue>) -> Record {
     wire.collect()
 }
 
-fn stopped_by(stop: &Stop) -> StepError {
+pub(super) fn stopped_by(stop: &Stop) -> StepError {
     match stop {
         Stop::Fenced => StepError::stopped(),
         Stop::Rpc(error) => of_rpc(error),

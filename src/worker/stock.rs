@@ -1,5 +1,7 @@
 //! Stock: how many records of an object Odoo holds, before this run and now.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Job, error::StepError, lookups::Known, plan::Plan, tally::Fate};
@@ -99,8 +101,12 @@ impl Stock {
         book.present_before = self.present_before + gone.of_this_run;
         book.present = identity::count_present(rpc, module, &object.name, &object.model.0).await?;
         let old = identity::find_all(rpc, module, &object.name, &object.model.0).await?;
-        let still = old.iter().filter(|identity| identity.data_id <= self.mark).count();
-        book.removed = self.present_before - i64::try_from(still).unwrap_or(i64::MAX);
+        let still: BTreeSet<i64> = old
+            .iter()
+            .filter(|identity| identity.data_id <= self.mark)
+            .map(|identity| identity.res_id)
+            .collect();
+        book.removed = self.present_before - i64::try_from(still.len()).unwrap_or(i64::MAX);
         Ok(())
     }
 }

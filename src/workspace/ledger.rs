@@ -40,6 +40,9 @@ pub struct Entry {
     /// Many2many field to the ids linked by us.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub links: BTreeMap<String, Vec<i64>>,
+    /// External id of a line to what was last written there: field to short digest. No field: a person took it away.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lines: BTreeMap<String, BTreeMap<String, String>>,
     /// The run that wrote this entry.
     pub run: i64,
 }

@@ -23,19 +23,19 @@ use tokio_util::sync::CancellationToken;
 use crate::room::Room;
 
 /// A Migration without a cluster.
-struct Bench {
+pub(crate) struct Bench {
     root: tempfile::TempDir,
-    memory: Arc<Memory>,
+    pub(crate) memory: Arc<Memory>,
     migration: Migration,
     mapping: MappingSpecSpec,
     plan: Option<String>,
     attempt: i64,
-    run: i64,
+    pub(crate) run: i64,
     orders: Orders,
 }
 
 impl Bench {
-    fn new(mapping: serde_json::Value) -> Self {
+    pub(crate) fn new(mapping: serde_json::Value) -> Self {
         let spec: MigrationSpec = serde_json::from_value(json!({
             "mappingSpecRef": {"name": "pipz"},
             "source": {"account": "acme", "files": {"path": "exports/"}},
@@ -62,7 +62,7 @@ impl Bench {
         self.root.path().join("default/acme")
     }
 
-    fn export(&self, file: &str, text: &str) {
+    pub(crate) fn export(&self, file: &str, text: &str) {
         let folder = self.folder().join("exports");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join(file), text).unwrap();
@@ -118,7 +118,7 @@ impl Bench {
         (exit, status)
     }
 
-    async fn done(&mut self, step: Step, object: Option<&str>) -> PhaseRunStatus {
+    pub(crate) async fn done(&mut self, step: Step, object: Option<&str>) -> PhaseRunStatus {
         let (exit, status) = self.step(step, object).await;
         assert_eq!(
             (exit, status.outcome),
@@ -130,7 +130,7 @@ impl Bench {
     }
 
     /// Discovery to the last object; what each object's load reported.
-    async fn all(&mut self) -> Vec<ObjectReport> {
+    pub(crate) async fn all(&mut self) -> Vec<ObjectReport> {
         let plan = self.done(Step::Discover, None).await.plan.unwrap();
         self.done(Step::Extract, None).await;
         self.done(Step::Rehearse, None).await;
@@ -157,7 +157,7 @@ impl Bench {
     }
 }
 
-fn sound(reports: &[ObjectReport]) {
+pub(crate) fn sound(reports: &[ObjectReport]) {
     for report in reports {
         assert!(book::balances(&report.book) && report.book.balanced, "{report:#?}");
         assert!(

@@ -49,6 +49,7 @@ fn evaluate(source: &str) -> Result<Value, String> {
         record: &record,
         lets: &lets,
         each,
+        line: None,
     };
     let expression = environment.compile(source).map_err(|problem| problem.to_string())?;
     expression.evaluate(&environment, &scope)
@@ -88,6 +89,7 @@ fn variables_are_what_the_scope_has() {
         record: &record,
         lets: &lets,
         each: None,
+        line: None,
     };
     let item = environment.compile("item").unwrap();
     assert!(
@@ -205,6 +207,7 @@ fn a_null_condition_is_false() {
         record: &record,
         lets: &lets,
         each: None,
+        line: None,
     };
     let condition = |source: &str| environment.compile(source).unwrap().condition(&environment, &scope);
     assert_eq!(condition("record.missing"), Ok(false));
@@ -335,6 +338,7 @@ fn a_module_cannot_be_asked_for_before_an_odoo_was_seen() {
         record: &empty,
         lets: &empty,
         each: None,
+        line: None,
     };
     assert!(expression.condition(&environment, &scope).is_err());
 }

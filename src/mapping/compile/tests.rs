@@ -34,7 +34,23 @@ fn every_check_of_a_field_says_what_is_wrong_and_what_would_be_right() {
         ),
         (
             "{to: child_ids, from: a}",
-            "Error TypeMismatch @[child_ids]: child_ids is a one2many field, which a mapping cannot write",
+            "Error TypeMismatch @[child_ids]: child_ids is a one2many field: say each and fields, the lines it takes",
+        ),
+        (
+            "{to: child_ids, each: a, fields: [{to: name, from: line.a}]}",
+            "Error TypeMismatch @[child_ids]: the lines of child_ids are records of res.partner too: make them by an object of their own",
+        ),
+        (
+            "{to: email, each: a, fields: [{to: name, from: line.a}]}",
+            "Error TypeMismatch @[email]: email is a char field: lines go into a one2many",
+        ),
+        (
+            "{to: email, cel: line.a}",
+            "Error CelName @[email].cel: line is only there in lines of a one2many",
+        ),
+        (
+            "{to: x_a, from: a, check: true, create: {type: Char}}",
+            "Error Incomplete @[x_a].check: x_a is only compared: a field that is made must be written",
         ),
         (
             "{to: parent_id, from: a}",
@@ -57,6 +73,30 @@ fn every_check_of_a_field_says_what_is_wrong_and_what_would_be_right() {
             "Error TypeMismatch @[country_id].lookup: the field refers to res.country, and the lookup to res.partner.category",
         ),
         (
+            "{to: category_id, from: a, lookup: {model: res.users, by: login, take: partner_id}}",
+            "Error TypeMismatch @[category_id].lookup: the field refers to res.partner.category, and partner_id of it leads to res.partner",
+        ),
+        (
+            "{to: parent_id, from: a, lookup: {model: res.users, by: login, take: partner}}",
+            "Error UnknownField @[parent_id].lookup.take: res.users has no field partner; did you mean partner_id?",
+        ),
+        (
+            "{to: parent_id, from: a, lookup: {model: res.users, by: login, take: login}}",
+            "Error TypeMismatch @[parent_id].lookup.take: login of res.users is a char: take goes on through a many2one",
+        ),
+        (
+            "{to: parent_id, from: a, lookup: {object: people, take: parent_id}}",
+            "Error TypeMismatch @[parent_id].lookup.take: take goes on from records that are in Odoo before the object is loaded, and its own are not",
+        ),
+        (
+            "{to: parent_id, from: a, lookup: {kind: b}}",
+            "Error UnknownObject @[parent_id].lookup: no object that the field can refer to has kinds: say kinds on those whose records are meant",
+        ),
+        (
+            "{to: x_a, from: a, create: {type: Many2many, relation: res.country}}",
+            "Error TypeMismatch @[x_a]: x_a refers to res.country: say lookup, how the record is found",
+        ),
+        (
             "{to: country_id, from: a, lookup: {model: res.contry}}",
             "Error UnknownModel @[country_id].lookup: Odoo has no model res.contry; did you mean res.country?",
         ),
@@ -70,7 +110,7 @@ fn every_check_of_a_field_says_what_is_wrong_and_what_would_be_right() {
         ),
         (
             "{to: country_id, from: a, lookup: {}}",
-            "Error Incomplete @[country_id].lookup: a lookup has exactly one of object, model",
+            "Error Incomplete @[country_id].lookup: a lookup has exactly one of object, model, kind",
         ),
         (
             "{to: email, from: a, constant: b}",
@@ -578,6 +618,22 @@ fn what_a_document_cannot_have_is_refused() {
             "Error TypeMismatch objects[deals].match: match is about records of Odoo, and deals becomes a document",
         ),
         (
+            "dedupe: [a]",
+            "Error TypeMismatch objects[deals].dedupe: dedupe is about records of Odoo, and deals becomes a document",
+        ),
+        (
+            "discover: {prefix: x_}",
+            "Error TypeMismatch objects[deals].discover: discover is about records of Odoo, and deals becomes a document",
+        ),
+        (
+            "fields: [{to: a, from: a, check: true}]",
+            "Error TypeMismatch objects[deals].fields[a].check: a is a column of a document: there is nothing to compare",
+        ),
+        (
+            "fields: [{to: a, each: rows, fields: [{to: b, from: line.b}]}]",
+            "Error TypeMismatch objects[deals].fields[a]: a is a text field: lines go into a one2many",
+        ),
+        (
             "onNew: Reject",
             "Error TypeMismatch objects[deals].onNew: onNew is about records of Odoo, and deals becomes a document",
         ),
@@ -605,8 +661,11 @@ fn what_a_document_cannot_have_is_refused() {
             "{model: res.partner, document: deals}",
             "deals becomes one of destination.model, destination.document",
         ),
-        ("{model: res.partner, create: {label: x}}", "create is the document's"),
         ("{}", "or destination.document"),
+        (
+            "{document: deals, create: {menu: crm.crm_menu_root}}",
+            "access and menu are those of a custom model",
+        ),
     ] {
         let compiled = compiled(&paper(&format!(
             "source: {{object: deal}}\nkey: [id]\ndestination: {destination}"
@@ -614,7 +673,7 @@ fn what_a_document_cannot_have_is_refused() {
         let said = said(&compiled.findings);
         assert!(
             said.iter()
-                .any(|said| said.contains("Incomplete") && said.contains(wanted)),
+                .any(|said| said.starts_with("Error ") && said.contains(wanted)),
             "{said:#?}"
         );
     }
@@ -624,5 +683,123 @@ fn what_a_document_cannot_have_is_refused() {
     assert!(
         said.contains(&"Error FieldClash objects[more].destination.document: deals writes the document deals already: call it another".to_owned()),
         "{said:#?}"
+    );
+}
+
+#[test]
+fn what_takes_the_place_of_an_object_runs_only_then_and_lookups_go_to_it() {
+    let spec = pair(
+        ", {to: parent_id, from: p, lookup: {object: two}}",
+        "when: installed(\"crm\")\n  otherwise: three\n  fields: [{to: name, from: name}]\n\
+         - name: three\n  source: {object: company}\n  key: [id]\n  match: [name]\n  destination: {model: res.partner}\n  \
+         fields: [{to: name, from: name}]",
+    );
+    let names = |spec: &str, modules: &[&str]| {
+        let mut models = odoo();
+        models.modules = modules.iter().map(|module| (*module).to_owned()).collect();
+        let world = World {
+            models: &models,
+            odoo_known: true,
+            source: None,
+        };
+        let compiled = compile(&crate::mapping::testing::merged(spec), world);
+        let mapping = compiled.mapping.unwrap_or_else(|| panic!("{:#?}", compiled.findings));
+        let to = |object: &crate::mapping::Object| {
+            let lookups: Vec<String> = object.lookup_objects().into_iter().map(str::to_owned).collect();
+            format!("{} {}", object.name, lookups.join(","))
+        };
+        mapping.objects.iter().map(to).collect::<Vec<_>>()
+    };
+    // `one` and `three` both write res.partner, and `three` matches: they must be ordered, `two` and `three` not
+    assert_eq!(names(&spec, &["crm"]), ["two ", "one two"]);
+    assert_eq!(names(&spec, &[]), ["three ", "one three"]);
+    let both: Vec<String> = compiled(&spec)
+        .mapping
+        .unwrap()
+        .objects
+        .iter()
+        .map(|object| object.name.clone())
+        .collect();
+    assert_eq!(both, ["two", "three", "one"], "both outcomes are compiled");
+}
+
+#[test]
+fn a_lookup_into_what_a_document_takes_the_place_of_is_left_out() {
+    let paper = "when: installed(\"crm\")\n  otherwise: paper\n  kinds: [Two]\n  fields: [{to: name, from: name}]\n\
+                 - name: paper\n  source: {object: company}\n  key: [id]\n  destination: {document: companies}";
+    let spec = pair(
+        ", {to: parent_id, from: p, lookup: {object: two}}, {to: parent_id, part: kind, from: p, lookup: {kind: k}}",
+        &format!(
+            "{paper}\n- name: three\n  source: {{object: company}}\n  key: [id]\n  kinds: [Three]\n  destination: {{model: res.partner}}\n  fields: [{{to: name, from: name}}]"
+        ),
+    );
+    for (modules, lookups) in [(&["crm"][..], &["three", "two"][..]), (&[][..], &["three"][..])] {
+        let mut models = odoo();
+        models.modules = modules.iter().map(|module| (*module).to_owned()).collect();
+        let world = World {
+            models: &models,
+            odoo_known: true,
+            source: None,
+        };
+        let compiled = compile(&crate::mapping::testing::merged(&spec), world);
+        let mapping = compiled.mapping.unwrap_or_else(|| panic!("{:#?}", compiled.findings));
+        let found: Vec<&str> = mapping.object("one").unwrap().lookup_objects().into_iter().collect();
+        assert_eq!(found, lookups);
+        let told = "Info StandsDown objects[one].fields[parent_id].lookup: two stands down, and what takes its place becomes the document companies, not records: this entry is left out";
+        assert_eq!(
+            said(&compiled.findings).iter().any(|said| said == told),
+            modules.is_empty()
+        );
+    }
+}
+
+#[test]
+fn an_otherwise_that_cannot_be_is_told() {
+    for (two, wanted) in [
+        (
+            "when: installed(\"crm\")\n  otherwise: thre\n  fields: [{to: name, from: name}]",
+            "Error UnknownObject objects[two].otherwise: there is no object thre",
+        ),
+        (
+            "when: installed(\"crm\")\n  otherwise: two\n  fields: [{to: name, from: name}]",
+            "Error Cycle objects[two].otherwise: two would take its own place",
+        ),
+        (
+            "otherwise: one\n  fields: [{to: name, from: name}]",
+            "Info Unused objects[two].otherwise: two has no when and never stands down: one never runs",
+        ),
+    ] {
+        let all = said(&compiled(&pair("", two)).findings);
+        assert!(all.iter().any(|said| said.starts_with(wanted)), "{wanted}\n{all:#?}");
+    }
+}
+
+#[test]
+fn a_custom_model_is_known_before_it_is_made_with_its_fields_and_nothing_else() {
+    let lines = "source: {object: contact}\nkey: [id]\ndestination: {model: x_pipz_campaign, create: {label: Campaigns, access: {base.group_user: Read}}}\n\
+                 fields:\n- {to: x_name, from: name}\n- {to: x_sent, from: sent, create: {type: Integer, label: Sent}}";
+    let object = object(&people(lines));
+    let model = object.custom_model.unwrap();
+    assert_eq!((model.label.as_str(), model.access.len()), ("Campaigns", 1));
+    assert_eq!(object.custom_fields.len(), 1);
+    let all = said(
+        &compiled(&people(&lines.replace(
+            "x_sent, from: sent, create: {type: Integer, label: Sent}",
+            "x_sent, from: sent",
+        )))
+        .findings,
+    );
+    assert_eq!(
+        all,
+        [
+            "Error UnknownField objects[people].fields[x_sent]: x_pipz_campaign has no field x_sent; create: {type: …} makes it"
+        ]
+    );
+    let all = said(&compiled(&people(&lines.replace("x_pipz_campaign", "pipz.campaign"))).findings);
+    assert!(
+        all[0].starts_with(
+            "Error FieldClash objects[people].destination.create: pipz.campaign is no name for a custom model"
+        ),
+        "{all:#?}"
     );
 }

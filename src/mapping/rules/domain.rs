@@ -26,6 +26,8 @@ struct Words {
     /// What tells its records from those of other objects with its model: fields, and the constants in them.
     own: Vec<(Through, Value)>,
     fields: Vec<Through>,
+    /// It has no records in this run.
+    stands_down: bool,
 }
 
 /// A field of an object, as the way from a name of the source to a condition in Odoo.
@@ -55,12 +57,13 @@ enum Domain {
 }
 
 impl Domains {
-    pub fn new(spec: &MappingSpecSpec, models: &Models) -> Self {
+    /// `standing`: the objects that take part in this run.
+    pub fn new(spec: &MappingSpecSpec, models: &Models, standing: &BTreeMap<&str, bool>) -> Self {
         let objects = spec.objects.iter().flatten();
         let of = |object: &Object| {
             let model = object.destination.as_ref()?.model.as_deref()?;
-            let through = |name, field| Through::new(name, field, model, spec, models);
-            let fields = object.fields.iter().flatten();
+            let through = |name, field| Through::new(name, field, model, &Names { spec, models, standing });
+            let fields = object.fields.iter().flatten().filter(is_written);
             let named = |field: &Field| field.from.as_deref().and_then(first_name);
             let own = |field| {
                 let constant = own_constant(object, field, model, spec)?;
@@ -69,6 +72,7 @@ impl Domains {
             Some(Words {
                 own: fields.clone().filter_map(own).collect(),
                 fields: fields.filter_map(|field| through(named(field)?, field)).collect(),
+                stands_down: standing.get(object.name.as_str()) == Some(&false),
             })
         };
         Self(objects.map(|object| (object.name.clone(), of(object))).collect())
@@ -86,6 +90,9 @@ impl Domains {
         };
         let Some(tree) = tree else { return Ok(Value::Null) };
         let mut missing = Vec::new();
+        if words.stands_down {
+            missing.push(format!("{object} stands down"));
+        }
         let saying = Saying { words, formats };
         let own = saying.own(&mut missing);
         let said = saying.rule(&Rule::of(tree, 0), &mut missing);
@@ -95,8 +102,8 @@ impl Domains {
 }
 
 impl Through {
-    fn new(name: String, field: &Field, model: &str, spec: &MappingSpecSpec, models: &Models) -> Option<Self> {
-        let ttype = ttype(field, model, models)?;
+    fn new(name: String, field: &Field, model: &str, names: &Names<'_>) -> Option<Self> {
+        let ttype = ttype(field, model, names.models)?;
         let refers = matches!(ttype.as_str(), "many2one" | "many2many");
         let mut through = Self {
             name,
@@ -112,7 +119,7 @@ impl Through {
                 .map(|_| format!("in {} an empty value became another", field.to)),
         };
         if refers {
-            match named_by(field, spec, models) {
+            match names.of(field) {
                 Some((name, ttype)) => {
                     through.path = format!("{}.{name}", field.to);
                     through.ttype = ttype;
@@ -140,29 +147,50 @@ fn own_constant(object: &Object, field: &Field, model: &str, spec: &MappingSpecS
     differs.then_some(constant)
 }
 
-/// The field by which a reference is found, of the model it refers to: the name of what it refers to.
-fn named_by(field: &Field, spec: &MappingSpecSpec, models: &Models) -> Option<(String, String)> {
-    let lookup = field.lookup.as_ref()?;
-    let plain = |name: &str, ttype: &str| {
-        matches!(ttype, "char" | "text" | "selection").then(|| (name.to_owned(), ttype.to_owned()))
-    };
-    if let Some(model) = &lookup.model {
-        let by = lookup.by.as_deref().unwrap_or("name");
-        return plain(by, &models.field(model, by)?.ttype);
+/// Where references are found.
+struct Names<'a> {
+    spec: &'a MappingSpecSpec,
+    models: &'a Models,
+    standing: &'a BTreeMap<&'a str, bool>,
+}
+
+impl Names<'_> {
+    /// The field by which a reference is found, of the model it refers to: the name of what it refers to.
+    fn of(&self, field: &Field) -> Option<(String, String)> {
+        let lookup = field.lookup.as_ref()?;
+        if lookup.take.is_some() || lookup.kind.is_some() {
+            // it leads on to another record, or to one of several models
+            return None;
+        }
+        let plain = |name: &str, ttype: &str| {
+            matches!(ttype, "char" | "text" | "selection").then(|| (name.to_owned(), ttype.to_owned()))
+        };
+        if let Some(model) = &lookup.model {
+            let by = lookup.by.as_deref().unwrap_or("name");
+            return plain(by, &self.models.field(model, by)?.ttype);
+        }
+        let object = lookup.object.as_ref()?;
+        let target = self.spec.objects.iter().flatten().find(|known| known.name == *object)?;
+        if target.otherwise.is_some() || self.standing.get(object.as_str()) == Some(&false) {
+            return None;
+        }
+        let by = match (&lookup.by, target.key.as_deref()) {
+            (Some(by), _) => first_name(by)?,
+            (None, Some([key])) => first_name(key)?,
+            (None, _) => return None,
+        };
+        let model = target.destination.as_ref()?.model.as_deref()?;
+        let fields = target.fields.iter().flatten().filter(is_written);
+        fields
+            .filter(|field| field.values.is_none() && field.default.is_none() && field.lookup.is_none())
+            .filter(|field| field.from.as_deref().and_then(first_name).as_ref() == Some(&by))
+            .find_map(|field| plain(&field.to, &ttype(field, model, self.models)?))
     }
-    let object = lookup.object.as_ref()?;
-    let target = spec.objects.iter().flatten().find(|known| known.name == *object)?;
-    let by = match (&lookup.by, target.key.as_deref()) {
-        (Some(by), _) => first_name(by)?,
-        (None, Some([key])) => first_name(key)?,
-        (None, _) => return None,
-    };
-    let model = target.destination.as_ref()?.model.as_deref()?;
-    let fields = target.fields.iter().flatten();
-    fields
-        .filter(|field| field.values.is_none() && field.default.is_none() && field.lookup.is_none())
-        .filter(|field| field.from.as_deref().and_then(first_name).as_ref() == Some(&by))
-        .find_map(|field| plain(&field.to, &ttype(field, model, models)?))
+}
+
+/// What is only compared is nothing that Odoo is known to hold.
+fn is_written(field: &&Field) -> bool {
+    field.check != Some(true)
 }
 
 fn first_name(path: &str) -> Option<String> {

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -161,7 +163,7 @@ objects:
 ",
     );
     let formats = Formats::new(spec.source.as_ref().unwrap().formats.as_ref()).unwrap();
-    (Domains::new(&spec, models::bundled()), formats)
+    (Domains::new(&spec, models::bundled(), &BTreeMap::new()), formats)
 }
 
 fn said(tree: &Value) -> Value {
@@ -418,7 +420,7 @@ objects:
   fields: [{to: city, from: city}, {to: type, constant: opportunity}]
 ",
     );
-    let domains = Domains::new(&spec, models::bundled());
+    let domains = Domains::new(&spec, models::bundled(), &BTreeMap::new());
     let formats = Formats::new(None).unwrap();
     let city = json!({"field": "city", "is": "in", "value": "Recife"});
     let any = json!({"op": "OR", "of": [city, city]});
@@ -445,6 +447,60 @@ objects:
         let said = domains.say(Some(tree), object, &formats).unwrap();
         assert_eq!(said["domain"], json!(wanted), "{object}");
     }
+}
+
+#[test]
+fn what_a_reference_leads_to_is_not_said_where_it_has_no_one_name() {
+    let spec = crate::mapping::testing::spec(
+        "
+source: {platform: Pipz}
+objects:
+- name: users
+  source: {object: user}
+  key: [email]
+  kinds: [User]
+  destination: {model: res.users}
+  fields: [{to: login, from: email}, {to: name, from: name, check: true}]
+- name: tags
+  otherwise: paper
+  source: {object: tag}
+  key: [name]
+  destination: {model: res.partner.category}
+  fields: [{to: name, from: name}]
+- name: paper
+  source: {object: tag}
+  key: [name]
+  destination: {document: tags}
+- name: contacts
+  source: {object: contact}
+  key: [id]
+  destination: {model: res.partner}
+  fields:
+  - {to: user_id, from: owner, lookup: {object: users}}
+  - {to: buyer_id, from: buyer, lookup: {kind: buyer_type}}
+  - {to: parent_id, from: manager, lookup: {object: users, take: partner_id}}
+  - {to: category_id, from: tags, lookup: {object: tags}}
+  - {to: function, from: job, check: true}
+",
+    );
+    let formats = Formats::new(None).unwrap();
+    let said = |standing: &[(&str, bool)], field: &str| {
+        let domains = Domains::new(&spec, models::bundled(), &standing.iter().copied().collect());
+        let tree = json!({"field": field, "is": "equals", "value": "x"});
+        let said = domains.say(Some(&tree), "contacts", &formats).unwrap();
+        match said["domain"].as_str() {
+            Some(domain) => domain.to_owned(),
+            None => said["missing"][0].as_str().unwrap().to_owned(),
+        }
+    };
+    let nameless = |field: &str, to: &str| format!("{field} equals x: no field of Odoo has what {to} is looked up by");
+    assert_eq!(said(&[], "owner"), "[('user_id.login', '=', \"x\")]");
+    assert_eq!(said(&[("users", false)], "owner"), nameless("owner", "user_id"));
+    assert_eq!(said(&[("contacts", false)], "owner"), "contacts stands down");
+    for (field, to) in [("buyer", "buyer_id"), ("manager", "parent_id"), ("tags", "category_id")] {
+        assert_eq!(said(&[], field), nameless(field, to));
+    }
+    assert_eq!(said(&[], "job"), "job equals x: no field is mapped from job");
 }
 
 #[test]
