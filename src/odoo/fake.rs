@@ -118,6 +118,7 @@ fn create(tables: &mut Tables, model: &str, args: &Args) -> Result<Json, RpcErro
     for record in &records {
         match record.get("name").and_then(Json::as_str) {
             Some("bad") => return Err(refused("bad is bad")),
+            Some("dangling") => return Err(gone("record does not exist")),
             Some("poison") => return Err(lost()),
             _ => {}
         }
@@ -155,10 +156,7 @@ fn write<'a>(
         if values.get("name") == Some(&json!("bad")) {
             return Err(refused("bad is bad"));
         }
-        let before = table
-            .get(&id)
-            .cloned()
-            .ok_or_else(|| missing("record does not exist"))?;
+        let before = table.get(&id).cloned().ok_or_else(|| gone("record does not exist"))?;
         table.insert(id, before.into_iter().chain(values.clone()).collect());
     }
     Ok(json!(true))
@@ -167,7 +165,7 @@ fn write<'a>(
 fn unlink(tables: &mut Tables, model: &str, ids: &[i64]) -> Result<Json, RpcError> {
     for id in ids {
         let table = tables.entry(model.to_owned()).or_default();
-        let record = table.remove(id).ok_or_else(|| missing("record does not exist"))?;
+        let record = table.remove(id).ok_or_else(|| gone("record does not exist"))?;
         if record.get("kept") == Some(&json!(true)) {
             table.insert(*id, record);
             return Err(refused("it is used"));
@@ -221,6 +219,12 @@ fn holds(term: &Json, record: &Map<String, Json>) -> bool {
 
 fn missing(message: &str) -> RpcError {
     RpcError::NotFound {
+        message: message.to_owned(),
+    }
+}
+
+fn gone(message: &str) -> RpcError {
+    RpcError::Missing {
         message: message.to_owned(),
     }
 }

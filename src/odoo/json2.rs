@@ -81,6 +81,7 @@ fn of_odoo(status: u16, name: &str, message: String, headers: &HeaderMap, now: T
     match status {
         401 => RpcError::Unauthorized,
         403 => RpcError::Forbidden { message },
+        404 if name.ends_with(".MissingError") => RpcError::Missing { message },
         404 => RpcError::NotFound { message },
         409 => RpcError::Conflict,
         429 => RpcError::Throttled {

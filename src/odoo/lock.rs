@@ -267,7 +267,7 @@ async fn unlink(rpc: &dyn Rpc, id: i64) -> Result<(), RpcError> {
 fn gone(answer: Result<Json, RpcError>) -> Result<bool, RpcError> {
     match answer {
         Ok(_) => Ok(true),
-        Err(RpcError::NotFound { .. }) => Ok(false),
+        Err(RpcError::Missing { .. }) => Ok(false),
         Err(error) => Err(error),
     }
 }

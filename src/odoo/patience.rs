@@ -30,6 +30,7 @@ pub(super) fn wait_if_unsent(error: &RpcError, tries: u32) -> Option<Duration> {
         RpcError::Unauthorized
         | RpcError::Forbidden { .. }
         | RpcError::NotFound { .. }
+        | RpcError::Missing { .. }
         | RpcError::Rejected { .. }
         | RpcError::Throttled { .. }
         | RpcError::Unknown { .. } => None,

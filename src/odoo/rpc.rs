@@ -31,7 +31,13 @@ pub enum RpcError {
         /// Odoo's sentence.
         message: String,
     },
-    /// 404: no such API, database, model, method or record.
+    /// 404 `MissingError`: a record that the call names, or that a value refers to, is not there; nothing was committed.
+    #[error("Odoo misses a record: {message}")]
+    Missing {
+        /// Odoo's sentence.
+        message: String,
+    },
+    /// 404: no such API, database, model or method.
     #[error("Odoo does not know it: {message}")]
     NotFound {
         /// What is unknown.

@@ -170,7 +170,7 @@ async fn unlink(rpc: &dyn Rpc, model: &str, ids: &[i64]) -> Result<Vec<i64>, Rpc
         for ids in calls {
             match patience::call(rpc, model, "unlink", args!({"ids": ids})).await {
                 Ok(_) => {}
-                Err(RpcError::Rejected { .. } | RpcError::NotFound { .. }) => refused = true,
+                Err(RpcError::Rejected { .. } | RpcError::Missing { .. }) => refused = true,
                 Err(error) => return Err(error),
             }
         }

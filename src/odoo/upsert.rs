@@ -142,8 +142,8 @@ struct Session<'a> {
 enum Verdict {
     /// The data is refused.
     Refused,
-    /// A record is gone, or the method is not there.
-    Missing,
+    /// The method is not there.
+    NoMethod,
     /// Nothing was carried out; try again after this long.
     Wait(Duration),
     /// Unknown until read back.
@@ -154,8 +154,8 @@ enum Verdict {
 
 fn verdict(error: &RpcError, way: Way, waits: u32) -> Verdict {
     match error {
-        RpcError::Rejected { .. } => Verdict::Refused,
-        RpcError::NotFound { .. } if way == Way::Update => Verdict::Missing,
+        RpcError::Rejected { .. } | RpcError::Missing { .. } => Verdict::Refused,
+        RpcError::NotFound { .. } if way == Way::Update => Verdict::NoMethod,
         RpcError::Unknown { .. } => Verdict::Unknown,
         RpcError::Unauthorized
         | RpcError::Forbidden { .. }
@@ -171,6 +171,7 @@ fn rejection(error: &RpcError) -> Rejection {
         RpcError::Rejected { name, message } => {
             Rejection::new(name.rsplit('.').next().unwrap_or_default(), "", message.as_str())
         }
+        RpcError::Missing { message } => Rejection::new("MissingError", "", message.as_str()),
         other => Rejection::new("NotWritten", "", other.to_string()),
     }
 }
@@ -264,7 +265,8 @@ impl Writer {
             };
             match verdict(&error, way, session.waits) {
                 Verdict::Refused => session.refused(&mut groups, group, part, &error),
-                Verdict::Missing => self.missing(&mut groups, group, part, error, session).await?,
+                Verdict::NoMethod if self.single.swap(true, Ordering::Relaxed) => return Err(error.into()),
+                Verdict::NoMethod => groups.again(group),
                 Verdict::Wait(wait) => {
                     session.waits += 1;
                     tokio::time::sleep(wait).await;
@@ -356,33 +358,6 @@ impl Writer {
             context.insert("_import_current_module".to_owned(), Json::from(self.module.as_str()));
         }
         Ok((rows, context))
-    }
-
-    /// "Not found" in an update: records that are gone fail, and the rest goes again; if all are there it is the method.
-    async fn missing(
-        &self,
-        groups: &mut Groups,
-        group: Group,
-        rows: &[Row],
-        error: RpcError,
-        session: &mut Session<'_>,
-    ) -> Result<(), Stop> {
-        let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
-        let there = identity::existing(&*self.rpc, &self.model.0, &ids).await?;
-        if ids.iter().all(|id| there.contains(id)) {
-            if self.single.swap(true, Ordering::Relaxed) {
-                return Err(error.into());
-            }
-            groups.again(group);
-        } else {
-            // halves down to the rows that are gone
-            let gone = RpcError::Rejected {
-                name: "MissingError".to_owned(),
-                message: "the record does not exist any more".to_owned(),
-            };
-            session.refused(groups, group, rows, &gone);
-        }
-        Ok(())
     }
 
     /// After a call without an answer, once the server answers again: the records that are there for all that.

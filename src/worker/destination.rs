@@ -82,7 +82,7 @@ impl Rpc for Watched {
         let result = self.limited.call(model, method, args).await;
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = match &result {
             // refused data is a matter of records, not of the server
-            Ok(_) | Err(RpcError::Rejected { .. } | RpcError::NotFound { .. }) => None,
+            Ok(_) | Err(RpcError::Rejected { .. } | RpcError::Missing { .. } | RpcError::NotFound { .. }) => None,
             Err(error) => Some(error.clone()),
         };
         result

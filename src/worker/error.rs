@@ -93,6 +93,10 @@ pub fn of_rpc(error: &RpcError) -> StepError {
                 "Odoo does not know what was asked for (404): {message}; check url and database, and that the server is an Odoo"
             ),
         ),
+        RpcError::Missing { .. } => StepError::retry(
+            Reason::DestinationUnavailable,
+            "a record that was there a moment ago is gone from Odoo: somebody else removes records; it is tried again",
+        ),
         RpcError::Rejected { name, .. } => StepError::permanent(
             Reason::Internal,
             format!("Odoo refused a call that carries no record ({name}): see the worker's log"),

@@ -434,7 +434,7 @@ impl Loader<'_> {
             digest: Some(done.prepared.digest.clone()),
             fields: ours(self.object, done),
             links: links(done),
-            lines: lines_written(&self.object, done),
+            lines: lines_written(self.object, done),
             run: self.job.spec.run,
         })
     }
@@ -541,7 +541,7 @@ fn ours(object: InOdoo<'_>, done: &Done) -> BTreeMap<String, String> {
         .collect()
 }
 
-fn lines_written(object: &Object, done: &Done) -> WrittenLines {
+fn lines_written(object: InOdoo<'_>, done: &Done) -> WrittenLines {
     let mut written = WrittenLines::new();
     for (field, value) in &done.prepared.values {
         if let OdooValue::Lines(wanted) = value

@@ -151,6 +151,7 @@ async fn finds(rpc: Arc<dyn Rpc>) {
         label: name.to_owned(),
         help: String::new(),
         options: std::collections::BTreeMap::new(),
+        relation: None,
     };
     let custom = [
         field("day", FieldType::Date),

@@ -50,6 +50,7 @@ impl Run<'_> {
             // Sentences differ in detail; what a caller decides by must not.
             Err(RpcError::Rejected { name, .. }) => format!("Rejected {name}"),
             Err(RpcError::NotFound { .. }) => "NotFound".to_owned(),
+            Err(RpcError::Missing { .. }) => "Missing".to_owned(),
             Err(RpcError::Forbidden { .. }) => "Forbidden".to_owned(),
             Err(other) => other.to_string(),
         };

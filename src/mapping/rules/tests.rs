@@ -477,7 +477,7 @@ objects:
   destination: {model: res.partner}
   fields:
   - {to: user_id, from: owner, lookup: {object: users}}
-  - {to: buyer_id, from: buyer, lookup: {kind: buyer_type}}
+  - {to: parent_id, part: buyer, from: buyer, lookup: {kind: buyer_type}}
   - {to: parent_id, from: manager, lookup: {object: users, take: partner_id}}
   - {to: category_id, from: tags, lookup: {object: tags}}
   - {to: function, from: job, check: true}
@@ -497,7 +497,11 @@ objects:
     assert_eq!(said(&[], "owner"), "[('user_id.login', '=', \"x\")]");
     assert_eq!(said(&[("users", false)], "owner"), nameless("owner", "user_id"));
     assert_eq!(said(&[("contacts", false)], "owner"), "contacts stands down");
-    for (field, to) in [("buyer", "buyer_id"), ("manager", "parent_id"), ("tags", "category_id")] {
+    for (field, to) in [
+        ("buyer", "parent_id"),
+        ("manager", "parent_id"),
+        ("tags", "category_id"),
+    ] {
         assert_eq!(said(&[], field), nameless(field, to));
     }
     assert_eq!(said(&[], "job"), "job equals x: no field is mapped from job");

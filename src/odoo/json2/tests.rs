@@ -66,7 +66,7 @@ fn an_answer_is_classified_by_status_and_by_who_phrased_it() {
             404,
             headers(&[]),
             odoo("odoo.exceptions.MissingError", "gone"),
-            RpcError::NotFound { message: "gone".into() },
+            RpcError::Missing { message: "gone".into() },
         ),
         (
             409,

@@ -175,7 +175,7 @@ impl Misfit {
 impl From<RpcError> for Misfit {
     fn from(error: RpcError) -> Self {
         Self::plain(match error {
-            RpcError::Rejected { message, .. } | RpcError::NotFound { message } => message
+            RpcError::Rejected { message, .. } | RpcError::Missing { message } => message
                 .trim_start_matches("The operation cannot be completed: ")
                 .to_owned(),
             other => other.to_string(),

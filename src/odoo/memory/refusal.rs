@@ -38,9 +38,9 @@ pub(super) const fn not_found(message: String) -> RpcError {
 
 /// 404: a record.
 pub(super) fn missing(model: &str, id: i64) -> RpcError {
-    not_found(format!(
-        "Record does not exist or has been deleted. (Record: {model}({id},), User: 2)"
-    ))
+    RpcError::Missing {
+        message: format!("Record does not exist or has been deleted. (Record: {model}({id},), User: 2)"),
+    }
 }
 
 /// 422: a record that others hold on to, or a reference to none.

@@ -205,6 +205,15 @@ async fn different_changes_travel_together_and_rows_that_are_gone_fail() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_row_that_refers_to_a_record_that_is_gone_fails_alone() {
+    let odoo = Arc::new(Fake::default());
+    let batch = vec![create("1", "a"), create("2", "dangling"), create("3", "c")];
+    let done = run(&odoo, batch).await.unwrap();
+    let wanted = [("1", "created"), ("2", "failed"), ("3", "created")];
+    assert_eq!(outcomes(&done), BTreeMap::from(wanted));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_adopted_record_gets_values_and_a_name_that_says_so_or_neither() {
     let odoo = Arc::new(Fake::default());
     let ids: Vec<i64> = ["a", "b"]

@@ -22,8 +22,10 @@ pub(super) fn error(code: i64, text: &str, model: &str, method: &str) -> RpcErro
 /// A sentence for people: refused data, mostly. The others can be told by their words alone.
 fn warning(text: &str, model: &str) -> RpcError {
     let message = bounded(text);
-    if text.starts_with("Record does not exist or has been deleted.") || text == format!("Object {model} doesn't exist")
-    {
+    if text.starts_with("Record does not exist or has been deleted.") {
+        return RpcError::Missing { message };
+    }
+    if text == format!("Object {model} doesn't exist") {
         return RpcError::NotFound { message };
     }
     if text == "Cannot grab a lock on records" || is_conflict("", text) {

@@ -97,7 +97,13 @@ fn a_fault_means_what_its_code_and_its_words_say() {
                 message: "Private methods (such as 'res.partner._write') cannot be called remotely.".into(),
             },
         ),
-        (2, gone.to_owned(), not_found(&gone.replace('\n', " "))),
+        (
+            2,
+            gone.to_owned(),
+            RpcError::Missing {
+                message: gone.replace('\n', " "),
+            },
+        ),
         (
             2,
             "Object res.partner doesn't exist".to_owned(),
