@@ -92,6 +92,7 @@ pub struct Files {
     #[serde(default = "default_files_path")]
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$"))]
     #[x_kube(validation = Rule::new("!self.contains('..')").message("the path may not contain '..'"))]
+    #[x_kube(validation = Rule::new(format!("!self.matches('^({})(/|$)')", super::RUNS_OWN.join("|"))).message("runs keep files of their own in that folder: choose another, such as exports/"))]
     pub path: String,
 }
 
@@ -204,15 +205,15 @@ pub struct Claim {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Accept {
-    /// Records the mapping may reject.
+    /// Records the mapping may reject: a count, such as `10`, or a share of what the object read, such as `"10%"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Bound>")]
     pub rejected: Option<IntOrString>,
-    /// Records Odoo may refuse.
+    /// Records Odoo may refuse: a count, such as `10`, or a share of what the object read, such as `"10%"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Bound>")]
     pub failed: Option<IntOrString>,
-    /// Records that may differ at read-back.
+    /// Records that may differ at read-back: a count, such as `10`, or a share of what the object read, such as `"10%"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Bound>")]
     pub mismatched: Option<IntOrString>,
@@ -230,15 +231,15 @@ pub struct AcceptObject {
     /// Object of the mapping.
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
-    /// Records the mapping may reject.
+    /// Records the mapping may reject: a count, such as `10`, or a share of what the object read, such as `"10%"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Bound>")]
     pub rejected: Option<IntOrString>,
-    /// Records Odoo may refuse.
+    /// Records Odoo may refuse: a count, such as `10`, or a share of what the object read, such as `"10%"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Bound>")]
     pub failed: Option<IntOrString>,
-    /// Records that may differ at read-back.
+    /// Records that may differ at read-back: a count, such as `10`, or a share of what the object read, such as `"10%"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Bound>")]
     pub mismatched: Option<IntOrString>,
@@ -646,7 +647,7 @@ pub struct Gate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub approved_by: Option<String>,
-    /// Why it is stale or unguarded.
+    /// Why it is stale or unguarded, or was sealed anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub message: Option<String>,

@@ -46,6 +46,27 @@ pub const MANAGED_BY: &str = "crmferry";
 /// The policy whose refusal proves that approvals are guarded.
 pub const APPROVAL_POLICY: &str = "crmferry-approval";
 
+/// Folders and files of a workspace that are a run's own, in a cluster or on a laptop: exports lie in none of them.
+pub const RUNS_OWN: [&str; 17] = [
+    "approvals",
+    "evidence",
+    "handover",
+    "ledger",
+    "loaded.json",
+    "migration.json",
+    "odoo.json.zst",
+    "phaseruns",
+    "plan",
+    "rehearsal",
+    "report.json",
+    "report.md",
+    "results",
+    "snapshot",
+    "status.json",
+    "stock",
+    "undo",
+];
+
 /// Key of the sealed evidence in its ConfigMap.
 pub const EVIDENCE_KEY: &str = "evidence";
 /// Where a worker's pod has its workspace.

@@ -285,7 +285,8 @@ pub struct RejectReason {
     /// Records with it.
     #[schemars(range(min = 0))]
     pub count: i64,
-    /// Source key of one such record: keys are ids, never personal data beyond them.
+    /// Source key of one such record; empty where the object's keys are values (a name, an address) rather than ids: then
+    /// `results/<object>/` has it.
     #[serde(default)]
     #[schemars(length(max = 128))]
     pub example: String,

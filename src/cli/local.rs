@@ -253,13 +253,28 @@ impl Folder {
         }
     }
 
-    /// The sealed evidence of a gate, byte for byte; `None` where it is not what was sealed.
+    /// The evidence of a gate, byte for byte as it lies there now.
     ///
     /// # Errors
     /// When it cannot be read.
     pub fn evidence(&self, gate: &Gate) -> Result<Option<Vec<u8>>, Error> {
-        let found = self.bytes(&evidence_path(&gate.name, &gate.sealed.to_string()))?;
-        Ok(found.filter(|bytes| Digest::of(bytes).as_str() == gate.evidence_digest))
+        self.bytes(&evidence_path(&gate.name, &gate.sealed.to_string()))
+    }
+
+    /// The uid in evidence that is still what a status names: whose folder it is, where `migration.json` is gone. Before a
+    /// gate there is none, and before a gate nothing was written to Odoo.
+    ///
+    /// # Errors
+    /// When evidence cannot be read.
+    pub fn sealed_uid(&self, status: &MigrationStatus) -> Result<Option<String>, Error> {
+        for gate in &status.gates {
+            let found = self.evidence(gate)?.unwrap_or_default();
+            if Digest::of(&found).as_str() == gate.evidence_digest {
+                let evidence: serde_json::Value = serde_json::from_slice(&found).unwrap_or_default();
+                return Ok(evidence["migration"]["uid"].as_str().map(Into::into));
+            }
+        }
+        Ok(None)
     }
 
     /// The approval of a gate's evidence.
@@ -438,12 +453,30 @@ mod tests {
     }
 
     #[test]
-    fn evidence_that_was_tampered_with_is_none() {
+    fn whose_folder_it_is_can_be_read_from_sealed_evidence_and_from_no_other() {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::new(dir.path());
+        let json = r#"{"migration":{"uid":"u1"}}"#;
+        let status = |digest: &str| MigrationStatus {
+            gates: vec![gate(digest)],
+            ..MigrationStatus::default()
+        };
+        let sealed = status(Digest::of(json.as_bytes()).as_str());
+        assert_eq!(folder.sealed_uid(&sealed).unwrap(), None);
+        folder.seal("mapping", "1", json).unwrap();
+        assert_eq!(folder.sealed_uid(&sealed).unwrap().as_deref(), Some("u1"));
+        assert_eq!(folder.sealed_uid(&status(Digest::of(b"x").as_str())).unwrap(), None);
+    }
+
+    #[test]
+    fn evidence_is_read_as_it_lies_there_whatever_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::new(dir.path());
+        let gate = gate(Digest::of(b"{}").as_str());
+        assert_eq!(folder.evidence(&gate).unwrap(), None);
         folder.seal("mapping", "1", "{}").unwrap();
         fs::write(folder.path("evidence/mapping-1.json"), "{ }").unwrap();
-        assert_eq!(folder.evidence(&gate(Digest::of(b"{}").as_str())).unwrap(), None);
+        assert_eq!(folder.evidence(&gate).unwrap().as_deref(), Some(b"{ }".as_slice()));
     }
 
     #[test]

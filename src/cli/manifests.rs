@@ -50,6 +50,7 @@ pub fn read(paths: &[PathBuf]) -> Result<Manifests, Error> {
     if findings.is_empty() && manifests.mappings.is_empty() && manifests.migrations.is_empty() {
         findings.push(error(
             "Syntax",
+            "",
             "there is no MappingSpec and no Migration in what was given".into(),
         ));
     }
@@ -111,11 +112,13 @@ fn is_dns_name(name: &str) -> bool {
         && !name.contains("..")
 }
 
-fn error(code: &str, message: String) -> Finding {
+/// Something that is wrong with a manifest.
+#[must_use]
+pub fn error(code: &str, path: &str, message: String) -> Finding {
     Finding {
         severity: Severity::Error,
         code: code.into(),
-        path: String::new(),
+        path: path.into(),
         message,
     }
 }
@@ -140,7 +143,7 @@ impl Manifests {
         bad.map(|name| {
             let message =
                 format!("{name:?} is no name: lower-case letters, digits, '-' and '.', a letter or digit at both ends");
-            error("Syntax", message)
+            error("Syntax", "metadata", message)
         })
         .collect()
     }
@@ -165,7 +168,7 @@ impl Manifests {
         names.sort();
         let pairs = names.windows(2).filter(|pair| pair[0] == pair[1]);
         pairs
-            .map(|pair| error("Twice", format!("{} {} is there twice", pair[0].0, pair[0].2)))
+            .map(|pair| error("Twice", "", format!("{} {} is there twice", pair[0].0, pair[0].2)))
             .collect()
     }
 

@@ -216,6 +216,54 @@ mod tests {
     }
 
     #[test]
+    fn every_remedy_of_a_laptop_can_be_typed_and_changes_something() {
+        use crate::{
+            api::{Phase, phase_run::FailureReason},
+            lifecycle::verbs::{self, Target},
+        };
+        let target = Target {
+            name: "acme",
+            namespace: "crm",
+            laptop: true,
+        };
+        let schema = serde_json::to_value(schemars::schema_for!(FailureReason)).unwrap();
+        let reasons = schema["oneOf"].as_array().unwrap().iter();
+        let reasons: Vec<&str> = reasons.filter_map(|reason| reason["const"].as_str()).collect();
+        assert!(reasons.len() > 20, "{schema}");
+        let typed = |command: &str| {
+            let files = ["a.yaml".into(), "b.yaml".into()];
+            let invocation = "crmferry run -f a.yaml -f b.yaml --workspace ws";
+            let line = run::typed(command, invocation, &files);
+            match Arguments::try_parse_from(line.split_whitespace()).map(|arguments| arguments.command) {
+                Ok(command) => command,
+                Err(error) => panic!("{line}: {error}"),
+            }
+        };
+        for reason in reasons.into_iter().chain(["Retries"]) {
+            for (phase, extracted) in [
+                (Phase::Discovering, false),
+                (Phase::Extracting, true),
+                (Phase::AwaitingMapping, true),
+            ] {
+                let (_, command) = verbs::remedy(reason, phase, extracted, target);
+                let Command::Run(args) = typed(&verbs::command(command, target)) else {
+                    panic!("{reason} in {phase:?} changes nothing");
+                };
+                let asked = args.request.retry.is_some() || args.request.cancel || args.request.replan;
+                assert!(asked || args.exports.is_some(), "{reason} in {phase:?} changes nothing");
+                assert!(
+                    reason != "SourceUnavailable" || args.exports.is_some(),
+                    "a mended export is to be read"
+                );
+            }
+        }
+        let given = verbs::command(verbs::Command::GiveMapping, target);
+        assert!(matches!(typed(&given), Command::Run(args) if args.files.len() == 3));
+        let shown = verbs::command(verbs::Command::DescribeMapping("m"), target);
+        assert!(matches!(typed(&shown), Command::Validate(args) if args.files.len() == 2));
+    }
+
+    #[test]
     fn the_exit_codes_that_help_tells_are_those_there_are() {
         use error::Exit::{AwaitingApproval, Completed, Failed, Invalid, Stalled, Stopped, Usage};
         for exit in [Completed, Failed, Usage, AwaitingApproval, Stalled, Invalid, Stopped] {

@@ -17,6 +17,9 @@ use crate::api::{
     phase_run::Step,
 };
 
+/// Time between two looks at the evidence of a gate that waits.
+const EVIDENCE_WATCH: SignedDuration = SignedDuration::from_secs(30);
+
 /// A gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -47,16 +50,18 @@ impl Kind {
     }
 }
 
-/// Whether the executor has to ask if approvals are guarded before it calls `next`: while a gate is Waiting, Approved or
-/// Unguarded.
+/// The gate that is open to approvals: before it calls `next`, an executor asks whether they are guarded, and reads the
+/// evidence again.
 #[must_use]
-pub fn asks_for_guard(gates: &[Gate]) -> bool {
-    gates.iter().any(|gate| {
-        matches!(
-            gate.state,
-            GateState::Waiting | GateState::Approved | GateState::Unguarded
-        )
-    })
+pub fn open(gates: &[Gate]) -> Option<&Gate> {
+    gates.iter().find(|gate| is_open(gate))
+}
+
+const fn is_open(gate: &Gate) -> bool {
+    match gate.state {
+        GateState::Waiting | GateState::Approved | GateState::Unguarded => true,
+        GateState::Stale | GateState::Passed => false,
+    }
 }
 
 impl Pass<'_> {
@@ -77,9 +82,25 @@ impl Pass<'_> {
         }
     }
 
-    /// Whether a gate may be carried out now: approved, and certainly guarded.
+    /// Whether a gate may be carried out now: approved, certainly guarded, and on evidence that was seen to be there.
     pub fn may_pass(&self, kind: Kind) -> bool {
-        self.guarded() == Some(true) && self.gate(kind).is_some_and(|gate| gate.state == GateState::Approved)
+        let approved = self.gate(kind).filter(|gate| gate.state == GateState::Approved);
+        self.guarded() == Some(true) && approved.is_some_and(|gate| self.fault_of(gate) == Some(Ok(())))
+    }
+
+    /// What is wrong with the evidence that a gate names, as it was found; `None` where nobody looked at it.
+    fn fault_of(&self, gate: &Gate) -> Option<Result<(), &'static str>> {
+        let found = self
+            .seen
+            .evidence
+            .as_ref()
+            .filter(|found| found.name == gate.evidence)?;
+        Some(match &found.digest {
+            None => Err("is gone"),
+            Some(digest) if *digest != gate.evidence_digest => Err("is not what was sealed"),
+            Some(_) if !found.sealed => Err("can be changed, or is another's"),
+            Some(_) => Ok(()),
+        })
     }
 
     /// A gate was carried out.
@@ -121,6 +142,10 @@ impl Pass<'_> {
         if self.may_seal(kind) {
             self.seal(kind);
         }
+        // nothing tells us when evidence goes
+        if !self.seen.laptop && self.gate(kind).is_some_and(is_open) {
+            self.look_in(EVIDENCE_WATCH);
+        }
     }
 
     /// Why sealed evidence holds no longer, and whether only another round can make it hold again.
@@ -134,6 +159,14 @@ impl Pass<'_> {
                 "the spec, the plan or the worker changed since it was sealed".into(),
                 false,
             ));
+        }
+        if let Some(Err(fault)) = self.fault_of(gate) {
+            let place = if self.seen.laptop {
+                format!("evidence/{}-{}.json", gate.name, gate.sealed)
+            } else {
+                format!("configmap/{}", gate.evidence)
+            };
+            return Some((format!("{place} {fault}"), false));
         }
         if self.status.phase == Phase::CuttingOver {
             return None;
@@ -196,7 +229,10 @@ impl Pass<'_> {
         }
         match (guarded, by) {
             (Some(true), by) => {
-                gate.message = None;
+                // why it was sealed anew stays said
+                if gate.state == GateState::Unguarded {
+                    gate.message = None;
+                }
                 gate.state = if by.is_some() {
                     GateState::Approved
                 } else {
@@ -268,6 +304,14 @@ impl Pass<'_> {
         let name = names::evidence_name(self.name(), kind.name(), number);
         let sealed = evidence::seal(kind.name(), number, &self.seen.migration, &self.status);
         let unguarded = self.guarded() == Some(false);
+        // the first evidence of a run replaces none
+        let replaced = before.as_ref().filter(|gate| !gate.evidence.is_empty());
+        let cause = replaced.and_then(|gate| gate.message.as_deref());
+        let message = if unguarded {
+            Some(format!("no policy {} guards approvals", crate::api::APPROVAL_POLICY))
+        } else {
+            cause.map(|cause| size::cut(format!("sealed anew: {cause}"), 1024))
+        };
         let gate = Gate {
             name: kind.name().into(),
             state: if unguarded {
@@ -280,7 +324,7 @@ impl Pass<'_> {
             sealed: number,
             since: Some(Time(self.now)),
             approved_by: None,
-            message: unguarded.then(|| format!("no policy {} guards approvals", crate::api::APPROVAL_POLICY)),
+            message,
             void: before.and_then(|gate| gate.void),
             basis: evidence::basis(&self.seen.migration, &self.status),
             round: self.round_number(),
@@ -300,7 +344,7 @@ impl Pass<'_> {
     /// What a gate waits for, as a word for conditions; `None` where it is approved.
     pub fn gate_waits(&mut self, kind: Kind) -> Option<(&'static str, String)> {
         let gate = self.gate(kind)?.clone();
-        let open = !matches!(gate.state, GateState::Stale | GateState::Passed);
+        let open = is_open(&gate);
         // nothing tells us when the guard comes back
         if open && self.guarded() != Some(true) {
             self.look_in(SignedDuration::from_secs(5));
@@ -311,8 +355,9 @@ impl Pass<'_> {
         }
         match gate.state {
             GateState::Waiting => {
+                let anew = gate.message.map_or_else(String::new, |anew| format!("{anew}; "));
                 let message = format!(
-                    "gate {}: approve {}, to be read in {}",
+                    "gate {}: {anew}approve {}, to be read in {}",
                     gate.name, gate.evidence_digest, gate.evidence
                 );
                 self.wait("Approval", message.clone(), Command::Approve(kind.name()));

@@ -44,6 +44,9 @@ pub struct Observed {
     /// Waiting, Approved or Unguarded; `None` where none is, or the question could not be answered: then no gate is
     /// passed. On a laptop it is not looked at.
     pub guarded: Option<bool>,
+    /// The evidence that the gate which is open to approvals names, read in every pass that begins with one; `None` where
+    /// none is. A gate is passed on evidence alone that was seen to be there.
+    pub evidence: Option<EvidenceSeen>,
     /// Image a new run pins for its workers; empty on a laptop.
     pub worker_image: String,
     /// Version of the program that decides.
@@ -53,6 +56,17 @@ pub struct Observed {
     /// Names of evidence found to exist with other content (an operator that was killed between storing and writing
     /// status, and a spec that changed then): they are passed over. Empty but for that.
     pub taken: Vec<String>,
+}
+
+/// Sealed evidence as it is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EvidenceSeen {
+    /// The name that the gate gives it.
+    pub name: String,
+    /// Digest of exactly the bytes that are there; `None` where there are none.
+    pub digest: Option<String>,
+    /// It is this Migration's, and nobody can change it any more.
+    pub sealed: bool,
 }
 
 /// The MappingSpec as seen.

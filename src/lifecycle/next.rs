@@ -177,7 +177,7 @@ impl Pass<'_> {
     fn await_mapping_spec(&mut self) -> Mood {
         let name = &self.seen.migration.spec.mapping_spec_ref.name;
         let message = format!("there is no MappingSpec {name}");
-        self.wait("MappingSpec", message.clone(), Command::DescribeMapping(name));
+        self.wait("MappingSpec", message.clone(), Command::GiveMapping);
         Mood::awaiting("AwaitingMappingSpec", message)
     }
 

@@ -73,15 +73,15 @@ impl<'a> Pass<'a> {
     }
 
     pub fn command(&self, command: Command<'_>) -> String {
-        let namespace = self.seen.migration.metadata.namespace.as_deref().unwrap_or_default();
-        verbs::command(
-            command,
-            Target {
-                name: self.name(),
-                namespace,
-                laptop: self.seen.laptop,
-            },
-        )
+        verbs::command(command, self.target())
+    }
+
+    fn target(&self) -> Target<'a> {
+        Target {
+            name: self.name(),
+            namespace: self.seen.migration.metadata.namespace.as_deref().unwrap_or_default(),
+            laptop: self.seen.laptop,
+        }
     }
 
     pub fn annotation(&self, key: &str) -> Option<&'a str> {
@@ -127,27 +127,8 @@ impl<'a> Pass<'a> {
     /// A person has to act: names the fault and the commands that may help.
     pub fn stalled(&mut self, reason: &str, message: impl Into<String>) -> Mood {
         let message = message.into();
-        let from_extract = Command::Request("retry from-extract");
-        // Behind the gate `mapping` there is no attempt: only the source can bring other books.
-        let again = if self.status.phase == Phase::AwaitingMapping {
-            from_extract
-        } else {
-            Command::Request("retry")
-        };
-        let (remedy, command) = if reason == attempt::word(FailureReason::Acceptance) {
-            (
-                "accept more (edit spec.accept), mend and retry, or cancel".into(),
-                again,
-            )
-        } else if reason == attempt::word(FailureReason::SourceShrunk) {
-            let meant = self.command(from_extract);
-            (
-                format!("push the whole export, or, where it is meant: {meant}"),
-                Command::Push,
-            )
-        } else {
-            ("mend it and retry, or cancel".to_owned(), again)
-        };
+        let extracted = self.status.plan.is_some() && self.status.phase >= Phase::Extracting;
+        let (remedy, command) = verbs::remedy(reason, self.status.phase, extracted, self.target());
         self.wait(reason, format!("{message}; {remedy}"), command);
         Mood::stalled(reason, message)
     }

@@ -1,5 +1,8 @@
 //! What people ask for: the annotation `crmferry.io/request`, the approvals, and the commands that write them.
 
+use super::attempt::word;
+use crate::api::{Phase, phase_run::FailureReason};
+
 /// A verb, as asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verb {
@@ -82,6 +85,8 @@ pub enum Command<'a> {
     Resume,
     /// Changes the spec.
     Edit,
+    /// Brings a MappingSpec that is not there.
+    GiveMapping,
     /// Shows what is wrong with the MappingSpec of this name.
     DescribeMapping(&'a str),
     /// Shows whether the policy that guards approvals is bound.
@@ -102,6 +107,7 @@ pub fn command(command: Command<'_>, target: Target<'_>) -> String {
             Command::Request("rerun") => "crmferry run <manifest>".into(),
             Command::Request(verb) => format!("crmferry run <manifest> --{verb}"),
             Command::Push => "crmferry run <manifest> --exports DIR".into(),
+            Command::GiveMapping => "crmferry run <manifest> -f FILE".into(),
             Command::Resume | Command::Edit => "edit the manifest, then: crmferry run <manifest>".into(),
             Command::DescribeMapping(_) => "crmferry validate <manifest>".into(),
             Command::ShowGuard => String::new(),
@@ -116,6 +122,7 @@ pub fn command(command: Command<'_>, target: Target<'_>) -> String {
         Command::Push => format!("kubectl crmferry push DIR migration/{name} -n {namespace}"),
         Command::Resume => format!("kubectl crmferry resume migration/{name} -n {namespace}"),
         Command::Edit => format!("kubectl edit migration/{name} -n {namespace}"),
+        Command::GiveMapping => format!("kubectl apply -f FILE -n {namespace}"),
         Command::DescribeMapping(mapping) => format!("kubectl describe mappingspec/{mapping} -n {namespace}"),
         Command::ShowGuard => {
             format!(
@@ -124,6 +131,49 @@ pub fn command(command: Command<'_>, target: Target<'_>) -> String {
             )
         }
     }
+}
+
+/// What helps against a reason that stalls a phase, in words and as a command. `extracted`: there are a plan and a snapshot
+/// to begin anew from.
+#[must_use]
+pub fn remedy(reason: &str, phase: Phase, extracted: bool, target: Target<'_>) -> (String, Command<'static>) {
+    let from_extract = Command::Request("retry from-extract");
+    // Behind the gate `mapping` there is no attempt: only the source can bring other books.
+    let again = if phase == Phase::AwaitingMapping {
+        from_extract
+    } else {
+        Command::Request("retry")
+    };
+    let is = |wanted| reason == word(wanted);
+    let (remedy, command) = if is(FailureReason::Acceptance) {
+        ("accept more (edit spec.accept), mend and retry, or cancel", again)
+    } else if is(FailureReason::SourceShrunk) {
+        let meant = self::command(from_extract, target);
+        let remedy = format!("push the whole export, or, where it is meant: {meant}");
+        return (remedy, Command::Push);
+    } else if is(FailureReason::SourceUnavailable) {
+        ("push a good export, or cancel", Command::Push)
+    } else if is(FailureReason::WorkspaceLost) && extracted {
+        (
+            "push the exports first if they are gone too; everything is made anew from them",
+            from_extract,
+        )
+    } else if is(FailureReason::PlanMissing) {
+        ("make the plan again, or cancel", Command::Request("replan"))
+    } else if is(FailureReason::DestinationNotFound) {
+        (
+            "cancel, mend spec.destination, and begin again",
+            Command::Request("cancel"),
+        )
+    } else if is(FailureReason::WorkspaceForeign) {
+        (
+            "cancel, and begin again in a workspace of its own",
+            Command::Request("cancel"),
+        )
+    } else {
+        ("mend it and retry, or cancel: then the spec can be mended too", again)
+    };
+    (remedy.to_owned(), command)
 }
 
 #[cfg(test)]

@@ -5,7 +5,10 @@ use std::sync::LazyLock;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
-use kube::CustomResourceExt;
+use kube::{
+    CustomResourceExt,
+    core::cel::{CompiledSchema, Validator, compile_schema},
+};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -63,12 +66,21 @@ fn finding(code: &str, path: &str, message: String) -> Finding {
     super::findings::bounded(Severity::Error, code, path, message)
 }
 
-static MAPPING_SPEC: LazyLock<Option<JSONSchemaProps>> = LazyLock::new(schema::<MappingSpec>);
-static MIGRATION: LazyLock<Option<JSONSchemaProps>> = LazyLock::new(schema::<Migration>);
+/// What a CRD asks of its objects.
+struct Asked {
+    schema: JSONSchemaProps,
+    /// The rules in it (`x-kubernetes-validations`), run as the API server runs them.
+    rules: CompiledSchema,
+}
 
-fn schema<K: CustomResourceExt>() -> Option<JSONSchemaProps> {
+static MAPPING_SPEC: LazyLock<Option<Asked>> = LazyLock::new(asked::<MappingSpec>);
+static MIGRATION: LazyLock<Option<Asked>> = LazyLock::new(asked::<Migration>);
+
+fn asked<K: CustomResourceExt>() -> Option<Asked> {
     let version = K::crd().spec.versions.into_iter().next()?;
-    version.schema?.open_api_v3_schema
+    let schema = version.schema?.open_api_v3_schema?;
+    let rules = compile_schema(&serde_json::to_value(&schema).ok()?);
+    Some(Asked { schema, rules })
 }
 
 struct Reading<'a> {
@@ -92,7 +104,7 @@ impl Reading<'_> {
             return None;
         }
         let (api_version, ours) = (text("apiVersion"), format!("{GROUP}/{VERSION}"));
-        let schema = match kind.as_str() {
+        let asked = match kind.as_str() {
             "MappingSpec" => &*MAPPING_SPEC,
             "Migration" => &*MIGRATION,
             _ if api_version.split('/').next() == Some(GROUP) => {
@@ -130,8 +142,11 @@ impl Reading<'_> {
         }
         self.prefix = if kind == "MappingSpec" { "spec." } else { "" };
         let before = self.findings.len();
-        if let Some(schema) = schema {
+        if let Some(Asked { schema, rules }) = asked {
             self.root(node, schema);
+            if self.findings.len() == before {
+                self.rules(node, rules);
+            }
         }
         if self.findings.len() > before || name.is_empty() || api_version != ours {
             return None;
@@ -141,6 +156,20 @@ impl Reading<'_> {
         } else {
             self.typed(node)
                 .map(|migration| Document::Migration(Box::new(migration)))
+        }
+    }
+
+    /// The rules that go beyond a schema; only what fits its schema is put to them. What a change may not do is asked where
+    /// there is something to change.
+    fn rules(&mut self, node: &Node, rules: &CompiledSchema) {
+        for broken in Validator::new()
+            .validate_compiled(rules, &node.to_json(), None)
+            .err()
+            .into_iter()
+            .flatten()
+        {
+            let line = node.below(&broken.field_path).line;
+            self.say("Syntax", &broken.field_path, line, &broken.message);
         }
     }
 

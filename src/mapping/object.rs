@@ -157,6 +157,16 @@ pub(super) struct KeyPart {
     pub canonical: bool,
 }
 
+/// Whether a part of a key names an id, by the last name of each of its alternatives.
+fn is_id(part: &str) -> bool {
+    const NAMES: [&str; 6] = ["id", "uuid", "guid", "code", "key", "number"];
+    const ENDS: [&str; 5] = ["_id", "Id", "_uuid", "Uuid", "_guid"];
+    part.split('|').all(|path| {
+        let name = path.trim().rsplit('.').next().unwrap_or_default();
+        NAMES.contains(&name.to_ascii_lowercase().as_str()) || ENDS.iter().any(|end| name.ends_with(end))
+    })
+}
+
 impl fmt::Debug for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Plan")
@@ -444,6 +454,12 @@ impl Object {
     #[must_use]
     pub fn read_back(&self) -> Vec<TargetField> {
         [self.targets.as_slice(), &self.checks].concat()
+    }
+
+    /// Whether its keys are ids, rather than values of the records themselves: a name, an address.
+    #[must_use]
+    pub fn has_ids_for_keys(&self) -> bool {
+        self.plan.key.iter().all(|part| is_id(&part.text))
     }
 
     /// Whether its records refer to records of its own.

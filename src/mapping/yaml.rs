@@ -51,6 +51,24 @@ impl Node {
         entries.iter().find(|(k, _)| k.text == key).map(|(_, node)| node)
     }
 
+    /// What lies at a path such as `spec.objects[0].name`, as far as it is there.
+    pub fn below(&self, path: &str) -> &Self {
+        let mut found = self;
+        for step in path.split(['.', '[']).filter(|step| !step.is_empty()) {
+            let next = match &found.shape {
+                Shape::List(items) => step
+                    .trim_end_matches(']')
+                    .parse::<usize>()
+                    .ok()
+                    .and_then(|place| items.get(place)),
+                _ => found.get(step),
+            };
+            let Some(next) = next else { break };
+            found = next;
+        }
+        found
+    }
+
     /// The text, where this is one.
     pub fn text(&self) -> Option<&str> {
         match &self.shape {

@@ -37,8 +37,8 @@ pub(super) enum Written {
     Stale,
 }
 
-/// Stores what is to be approved, before the status names it. Gives the names that are taken by other evidence: a pass
-/// sealed it and ended before it could say so.
+/// Stores what is to be approved, before the status names it. Gives the names that are taken by other evidence (a pass
+/// sealed it and ended before it could say so) or by what somebody else put there.
 pub(super) async fn seal(migration: &Migration, effects: &[Effect], context: &Context) -> Result<Vec<String>, Error> {
     let mut taken = Vec::new();
     for effect in effects {
@@ -46,8 +46,13 @@ pub(super) async fn seal(migration: &Migration, effects: &[Effect], context: &Co
             continue;
         };
         let wanted = build::evidence(migration, name, json)?;
-        let found = create(migration, &wanted, "ConfigMap", context).await?;
-        if found.is_some_and(|found| found.data != wanted.data) {
+        let stands = match create(migration, &wanted, "ConfigMap", context).await {
+            Ok(None) => true,
+            Ok(Some(found)) => found.data == wanted.data && observe::is_sealed(&found, migration),
+            Err(Error::Foreign { .. }) => false,
+            Err(error) => return Err(error),
+        };
+        if !stands {
             taken.push(name.clone());
         }
     }
@@ -419,9 +424,15 @@ mod tests {
 
     #[tokio::test]
     async fn evidence_that_is_sealed_already_is_success_and_a_name_that_other_evidence_has_is_given_back() {
+        let passed_over = vec!["acme-evidence-mapping-1".to_owned()];
+        let (mut open, mut foreign) = (evidence("{}"), evidence("{}"));
+        open["immutable"] = json!(false);
+        foreign["metadata"]["ownerReferences"] = json!([]);
         for (found, wanted) in [
-            ("{}", vec![]),
-            (r#"{"run":0}"#, vec!["acme-evidence-mapping-1".to_owned()]),
+            (evidence("{}"), vec![]),
+            (evidence(r#"{"run":0}"#), passed_over.clone()),
+            (open, passed_over.clone()),
+            (foreign, passed_over),
         ] {
             let script = vec![
                 on(
@@ -430,7 +441,7 @@ mod tests {
                     409,
                     failure(409, "AlreadyExists"),
                 ),
-                on(Method::GET, EVIDENCE, 200, evidence(found)),
+                on(Method::GET, EVIDENCE, 200, found),
             ];
             let taken = against(script, async |context| seal(&loading(), &sealing(), &context).await).await;
             assert_eq!(taken.unwrap(), wanted);

@@ -13,7 +13,10 @@ use kube::{
 use serde_json::json;
 
 use super::{Context, Error, observe::namespace};
-use crate::api::{APPROVAL_POLICY, APPROVAL_PREFIX, Migration, OPERATOR, migration::GateState};
+use crate::{
+    api::{APPROVAL_POLICY, APPROVAL_PREFIX, Migration, OPERATOR},
+    lifecycle::gate,
+};
 
 /// A name nobody has: an approval in it must be refused.
 const NOBODY: &str = "crmferry:nobody";
@@ -85,11 +88,7 @@ impl Verdicts {
 }
 
 fn question(migration: &Migration) -> Option<Question> {
-    let gates = &migration.status.as_ref()?.gates;
-    let open = gates.iter().find(|gate| match gate.state {
-        GateState::Waiting | GateState::Approved | GateState::Unguarded => true,
-        GateState::Stale | GateState::Passed => false,
-    })?;
+    let open = gate::open(&migration.status.as_ref()?.gates)?;
     let approvals = migration
         .annotations()
         .iter()

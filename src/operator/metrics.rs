@@ -92,17 +92,15 @@ fn snapshot<'a>(migrations: impl Iterator<Item = &'a Migration>) -> Registry {
         let Some(status) = &migration.status else {
             continue;
         };
-        let of = |name| {
-            vec![
-                ("namespace", migration.namespace().unwrap_or_default()),
-                (name, migration.name_any()),
-            ]
-        };
-        let mut labels = of("name");
+        let of = vec![
+            ("namespace", migration.namespace().unwrap_or_default()),
+            ("migration", migration.name_any()),
+        ];
+        let mut labels = of.clone();
         labels.push(("phase", format!("{:?}", status.phase)));
         phases.get_or_create(&labels).set(1);
         for object in &status.objects {
-            let mut labels = of("migration");
+            let mut labels = of.clone();
             labels.push(("object", object.name.clone()));
             balanced.get_or_create(&labels).set(i64::from(object.book.balanced));
             for (kind, count) in counts(&object.book) {
@@ -181,7 +179,7 @@ mod tests {
             r#"crmferry_reconciles_total{kind="Migration",result="Ok"} 1"#,
             r#"crmferry_reconcile_duration_seconds_count{kind="Migration"} 1"#,
             r#"crmferry_phases_entered_total{phase="Loading"} 1"#,
-            r#"crmferry_phase{namespace="ferry",name="acme",phase="Loading"} 1"#,
+            r#"crmferry_phase{namespace="ferry",migration="acme",phase="Loading"} 1"#,
             r#"crmferry_records{namespace="ferry",migration="acme",object="contacts",kind="created"} 3"#,
             r#"crmferry_book_balanced{namespace="ferry",migration="acme",object="contacts"} 1"#,
         ] {

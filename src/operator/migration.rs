@@ -100,6 +100,7 @@ mod tests {
     const MAPPING: &str = "/apis/crmferry.io/v1alpha1/namespaces/ferry/mappingspecs/pipz";
     const PHASE_RUNS: &str = "/apis/crmferry.io/v1alpha1/namespaces/ferry/phaseruns";
     const JOBS: &str = "/apis/batch/v1/namespaces/ferry/jobs";
+    const EVIDENCE: &str = "/api/v1/namespaces/ferry/configmaps/acme-evidence-mapping-1";
     const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/ferry/events";
 
     fn read(status: &Value) -> Exchange {
@@ -198,7 +199,8 @@ mod tests {
     #[tokio::test]
     async fn while_a_gate_waits_the_guard_is_tried_without_effect() {
         let status = json!({"observedGeneration": 3, "phase": "AwaitingMapping", "run": 1, "gates": [
-            {"name": "mapping", "state": "Waiting", "evidenceDigest": "sha256:aa", "sealed": 1}]});
+            {"name": "mapping", "state": "Waiting", "evidenceDigest": "sha256:aa", "evidence": "acme-evidence-mapping-1",
+             "sealed": 1}]});
         let probe =
             "/apis/crmferry.io/v1alpha1/namespaces/ferry/migrations/acme?&dryRun=All&fieldManager=crmferry-operator";
         let refusal =
@@ -212,6 +214,7 @@ mod tests {
                     .unwrap();
                 assert!(approval.starts_with("sha256:aa by "));
             }),
+            on(Method::GET, EVIDENCE, 404, failure(404, "NotFound")),
             on(
                 Method::POST,
                 "/api/v1/namespaces/ferry/configmaps",

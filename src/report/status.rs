@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
 use super::{
@@ -12,7 +12,8 @@ use super::{
 };
 use crate::{
     api::{
-        Migration, MigrationStatus, Phase, PhaseRun,
+        Migration, MigrationStatus, Phase, PhaseRun, REQUEST,
+        mapping_spec::{Finding, Severity},
         migration::{Gate, GateState},
         phase_run::{MoreReasons, ReasonKind, RejectReason},
     },
@@ -30,6 +31,8 @@ pub struct View {
     pub laptop: bool,
 }
 
+/// A Job at work is looked at twice a minute: without news for so long, nobody looks.
+const SILENCE: SignedDuration = SignedDuration::from_mins(5);
 /// Reasons for rejects that are shown.
 const REASONS: usize = 8;
 /// Cells of the progress bar.
@@ -92,10 +95,33 @@ pub fn screen(migration: &Migration, runs: &[PhaseRun], view: View) -> String {
     let (top, more) = top_reasons(&status, runs);
     reasons(&mut page, &top, more);
     gates(&mut page, migration, &status.gates);
-    findings(&mut page, &status);
+    findings(&mut page, status.findings.iter());
     cutover(&mut page, &status);
     waiting(&mut page, migration, &status);
     last_request(&mut page, &status);
+    page.text
+}
+
+/// What an approver is to know beside the evidence: Errors and Warnings, and why records are left out.
+#[must_use]
+pub fn beside_evidence(status: &MigrationStatus, runs: &[PhaseRun], view: View) -> String {
+    let mut page = Page {
+        text: String::new(),
+        view,
+    };
+    let (top, more) = top_reasons(status, runs);
+    reasons(&mut page, &top, more);
+    findings(
+        &mut page,
+        status
+            .findings
+            .iter()
+            .filter(|finding| finding.severity != Severity::Info),
+    );
+    if !page.text.is_empty() {
+        page.line("");
+        page.line("Reasons and findings are those of the status; they are not part of the evidence.");
+    }
     page.text
 }
 
@@ -194,16 +220,47 @@ pub fn commands(migration: &Migration, laptop: bool) -> Vec<String> {
     commands
 }
 
+/// How it stands, in few words. What the operator has not seen yet may be because it does not run.
+fn mood(page: &Page, migration: &Migration, status: &MigrationStatus) -> (Ink, String) {
+    if let Some(reason) = condition(status, "Stalled") {
+        return (Ink::Red, format!("stalled: {reason}"));
+    }
+    if let Some(reason) = condition(status, "Ready") {
+        return (Ink::Green, format!("ready: {reason}"));
+    }
+    if status.observed_generation < 0 {
+        return (Ink::Dim, "not looked at by the operator yet".into());
+    }
+    if !page.view.laptop && is_ahead(migration, status) {
+        return (Ink::Yellow, "the operator has not seen the last change yet".into());
+    }
+    if !status.waiting_for.is_empty() {
+        return (Ink::Yellow, "waiting".into());
+    }
+    if status.phase == Phase::Cancelled {
+        return (Ink::Dim, "over".into());
+    }
+    let attempt = status.attempt.as_ref().filter(|attempt| attempt.ended.is_none());
+    let sign = attempt.map(|attempt| attempt.beat.as_ref().map_or(attempt.since.0, |beat| beat.seen.0));
+    if let Some(sign) = sign.filter(|sign| page.view.now.duration_since(*sign) > SILENCE) {
+        return (Ink::Yellow, format!("no sign of life for {}", page.since(sign)));
+    }
+    (Ink::Green, "at work".into())
+}
+
+/// Whether spec or request changed after the operator's last look.
+fn is_ahead(migration: &Migration, status: &MigrationStatus) -> bool {
+    let answered = status.last_request.as_ref().map(|answer| &answer.request);
+    let asked = migration.annotations().get(REQUEST);
+    migration
+        .metadata
+        .generation
+        .is_some_and(|now| now > status.observed_generation)
+        || asked.is_some_and(|asked| Some(asked) != answered)
+}
+
 fn header(page: &mut Page, migration: &Migration, status: &MigrationStatus) {
-    let stalled = condition(status, "Stalled");
-    let ready = condition(status, "Ready");
-    let (ink, mood) = match (&stalled, &ready) {
-        (Some(reason), _) => (Ink::Red, format!("stalled: {reason}")),
-        (None, Some(reason)) => (Ink::Green, format!("ready: {reason}")),
-        (None, None) if !status.waiting_for.is_empty() => (Ink::Yellow, "waiting".into()),
-        (None, None) if status.observed_generation < 0 => (Ink::Dim, "not looked at by the operator yet".into()),
-        (None, None) => (Ink::Green, "at work".into()),
-    };
+    let (ink, mood) = mood(page, migration, status);
     let mood = page.ink(ink, &clean(&mood));
     let suspended = if migration.spec.suspend { ", suspended" } else { "" };
     let name = format!("{}/{}", migration.namespace().unwrap_or_default(), migration.name_any());
@@ -346,7 +403,9 @@ fn reasons(page: &mut Page, reasons: &[RejectReason], more: MoreReasons) {
             format!(".{}", reason.field)
         };
         let mut text = format!("  {:>width$}  {}{field}: {}", reason.count, reason.object, reason.code);
-        if !reason.example.is_empty() {
+        if reason.example.is_empty() {
+            put(&mut text, format_args!(", named in results/{}/", reason.object));
+        } else {
             put(&mut text, format_args!(", such as {}", reason.example));
         }
         page.line(&clean(&text));
@@ -406,12 +465,13 @@ fn read_evidence(migration: &Migration, gate: &Gate, laptop: bool) -> String {
     )
 }
 
-fn findings(page: &mut Page, status: &MigrationStatus) {
-    if status.findings.is_empty() {
+fn findings<'a>(page: &mut Page, findings: impl Iterator<Item = &'a Finding>) {
+    let mut findings = findings.peekable();
+    if findings.peek().is_none() {
         return;
     }
     page.heading("Findings");
-    for finding in &status.findings {
+    for finding in findings {
         let text = format!(
             "  {:?} {} {}: {}",
             finding.severity, finding.code, finding.path, finding.message

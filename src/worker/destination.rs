@@ -20,7 +20,10 @@ use super::{
     plan::Plan,
 };
 use crate::{
-    api::phase_run::{Failure, FailureReason},
+    api::{
+        Migration,
+        phase_run::{Failure, FailureReason},
+    },
     lifecycle::{Exit, verbs::Command},
     mapping::Mapping,
     model::OdooModel,
@@ -151,7 +154,7 @@ impl Destination {
                         XmlRpc::look(&server).await?;
                     }
                     let told = (key, keys);
-                    return Err(missing(secret, &odoo.secret_ref.name, told, job.home.is_laptop()));
+                    return Err(missing(secret, &job.migration, told, job.home.is_laptop()));
                 }
             }
         }
@@ -357,14 +360,16 @@ fn words(folder: &Path) -> Words {
     }
 }
 
-fn missing(folder: &Path, secret: &str, (key, keys): (&str, &[&str]), laptop: bool) -> StepError {
+fn missing(folder: &Path, migration: &Migration, (key, keys): (&str, &[&str]), laptop: bool) -> StepError {
+    let secret = &migration.spec.destination.odoo.secret_ref.name;
     let how = if laptop {
         // the last is the one that is not there
         let file = keys.last().copied().unwrap_or_default();
         format!("write it into the file {}", folder.join(file).display())
     } else {
+        let namespace = migration.metadata.namespace.as_deref().unwrap_or_default();
         let files = keys.join("=FILE --from-file=");
-        format!("make it with: kubectl create secret generic {secret} --from-file={files}=FILE")
+        format!("make it with: kubectl create secret generic {secret} -n {namespace} --from-file={files}=FILE")
     };
     StepError::configuration(
         FailureReason::SecretMissing,

@@ -16,7 +16,7 @@ use super::{
     load::Loaded,
     outcome::{self, Results},
     reader::Reader,
-    tally::{Fate, Tally, by_weight, most_frequent, totals},
+    tally::{Fate, Tally, by_weight, most_frequent, redact, totals},
 };
 use crate::{
     api::{
@@ -87,6 +87,7 @@ pub async fn object_into_document(
     let mut reasons = tally.reasons(&object.name);
     by_weight(&mut reasons);
     files.push(job.workspace.put_reasons(&object.name, &reasons).await?);
+    redact(&mut reasons, object.has_ids_for_keys());
     files.push(written);
     job.heart.update(|status| status.files.extend(files));
     let mut report = ObjectReport {

@@ -15,7 +15,7 @@ use super::{
     outcome::Results,
     plan::Plan,
     stock::{Gone, Stock},
-    tally::{Tally, by_weight, most_frequent, totals},
+    tally::{Tally, by_weight, most_frequent, redact, totals},
     verify::{self, Verified},
 };
 use crate::{
@@ -169,6 +169,7 @@ pub async fn object_into_odoo(
     reasons.extend(verified.tally.reasons(&object.name));
     by_weight(&mut reasons);
     files.push(job.workspace.put_reasons(&object.name, &reasons).await?);
+    redact(&mut reasons, object.has_ids_for_keys());
     job.heart.update(|status| status.files.extend(files));
     Ok(finish(&object, &tally, &verified, reasons))
 }

@@ -166,10 +166,12 @@ async fn attempt(start: Start, heart: Heart) -> Result<(), StepError> {
     }
     if release::may_hold_lock(job.spec.phase) {
         // nothing new is sent any more; a call under way is let end, so that no commit of ours comes after a successor's look
-        if let Ok(Ok(())) = tokio::time::timeout(LAST_CALL, work).await {
+        let ended = tokio::time::timeout(LAST_CALL, work).await;
+        // also where the step has ended well meanwhile: who tells us to stop may go back to a gate, and people take days
+        destination::give_back_on_stop(&job).await;
+        if let Ok(Ok(())) = ended {
             return Ok(());
         }
-        destination::give_back_on_stop(&job).await;
     }
     Err(StepError::stopped())
 }

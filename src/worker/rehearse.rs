@@ -18,12 +18,12 @@ use super::{
     plan::Plan,
     reader::{Met, Reader, postpone},
     schema::{OPTIONS, Options},
-    tally::{Fate, Tally, by_weight, most_frequent, totals},
+    tally::{Fate, Tally, by_weight, most_frequent, redact, totals},
 };
 use crate::{
     api::{
         mapping_spec::OnNew,
-        phase_run::{File, ObjectReport, ReasonKind},
+        phase_run::{File, ObjectReport, ReasonKind, Totals},
     },
     lifecycle::book,
     mapping::{Found, Goes, InOdoo, Item, Lookups, Mapping, Object, Outcome, Step},
@@ -56,6 +56,7 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         let mut told = tally.reasons(&object.name);
         by_weight(&mut told);
         files.push(job.workspace.put_reasons(&object.name, &told).await?);
+        redact(&mut told, object.has_ids_for_keys());
         reasons.extend(told);
         reports.push(ObjectReport {
             name: object.name.clone(),
@@ -64,7 +65,11 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         });
         most_frequent(&mut reasons, &mut reports);
         job.heart.update(|status| {
-            status.totals = totals(reports.iter().map(|report| &report.book));
+            // nothing is loaded here: what would be is in the books
+            status.totals = Totals {
+                loaded: 0,
+                ..totals(reports.iter().map(|report| &report.book))
+            };
             status.objects.clone_from(&reports);
             status.reasons.clone_from(&reasons);
             status.files.extend(files);

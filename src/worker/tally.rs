@@ -113,6 +113,13 @@ pub fn by_weight(reasons: &mut [RejectReason]) {
     });
 }
 
+/// Takes the examples away where keys are values of records: those are for the workspace alone.
+pub fn redact(reasons: &mut [RejectReason], keys_are_ids: bool) {
+    for reason in reasons.iter_mut().filter(|_| !keys_are_ids) {
+        reason.example.clear();
+    }
+}
+
 /// Keeps the twenty reasons that weigh most; the reports of their objects say how many others there were.
 pub fn most_frequent(reasons: &mut Vec<RejectReason>, reports: &mut [ObjectReport]) {
     by_weight(reasons);
@@ -163,6 +170,19 @@ mod tests {
         let flow = book.created + book.adopted + book.updated + book.unchanged + book.failed + book.unprocessed;
         assert_eq!(book.mapped, flow);
         assert_eq!(totals([&book, &book]).loaded, 8);
+    }
+
+    #[test]
+    fn a_key_that_is_a_value_of_a_record_is_no_example() {
+        let told = |keys_are_ids| {
+            let mut tally = Tally::default();
+            let rejection = Rejection::new("Empty", "name", "it is empty");
+            tally.reason(ReasonKind::Rejected, &rejection, Some(&SourceKey("Ana's shop".into())));
+            let mut reasons = tally.reasons("companies");
+            redact(&mut reasons, keys_are_ids);
+            reasons.remove(0).example
+        };
+        assert_eq!((told(true).as_str(), told(false).as_str()), ("Ana's shop", ""));
     }
 
     #[test]

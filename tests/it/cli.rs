@@ -190,6 +190,58 @@ fn validate_accepts_the_sample_and_names_what_is_wrong_with_nearest_name() {
 }
 
 #[test]
+fn what_the_rules_of_the_api_server_refuse_is_refused_on_a_laptop_too() {
+    let place = Place::new(0);
+    for (good, bad, sentence) in [
+        (
+            "https://odoo.example",
+            "http://odoo.example",
+            "acme.yaml:29: url must begin with https://",
+        ),
+        (
+            "name: acme,",
+            &format!("name: {},", "x".repeat(41)),
+            "the name may have 40 characters",
+        ),
+        ("exports/", "exports/..//../x", "may not contain '..'"),
+        ("exports/", "ledger/", "files of their own"),
+        (
+            "  accept:",
+            "  cutover: {window: {notBefore: '2027-01-01T00:00:00Z', notAfter: '2026-01-01T00:00:00Z'}}\n  accept:",
+            "before notAfter",
+        ),
+        ("from: email}", "from: email, cel: 'email'}", "acme.yaml:"),
+        (
+            "{object: companies}",
+            "{object: companies, model: res.partner}",
+            "acme.yaml:",
+        ),
+        (
+            "{model: res.partner}",
+            "{model: res.partner, document: partners}",
+            "at most one of model, document",
+        ),
+        (
+            "{model: res.partner}",
+            "{document: partners, create: {menu: crm.crm_menu_root}}",
+            "those of a custom model",
+        ),
+    ] {
+        fs::write(place.path("acme.yaml"), MANIFESTS.replace(good, bad)).unwrap();
+        let file = place.path("acme.yaml");
+        let told = [
+            done(crmferry(&["validate"]).arg(&file)),
+            done(crmferry(&["plan", "-f"]).arg(&file)),
+            done(&mut place.first(&[])),
+        ];
+        for (code, text) in told {
+            assert!(code == 5 && text.contains(sentence), "{bad}: {code} {text}");
+        }
+    }
+    assert!(!place.path("ws").exists(), "nothing is half done");
+}
+
+#[test]
 fn plan_shows_objects_in_load_order_and_tries_the_mapping_on_exports() {
     let (code, text) = done(
         crmferry(&["plan", "--show-spec", "-f"])
@@ -297,12 +349,6 @@ fn a_gate_waits_with_its_evidence_and_only_its_own_approval_opens_it() {
     );
     fs::write(place.path("ws/approvals/mapping-1.json"), forged).unwrap();
     assert_eq!(done(&mut place.command(&[])).0, 3);
-    // nor does an approval on evidence that is not what was sealed
-    fs::write(place.path("ws/evidence/mapping-1.json"), [&evidence[..], b" "].concat()).unwrap();
-    let (code, text) = done(&mut place.command(&["--approve", "mapping"]));
-    assert!(code == 3 && text.contains("not what was sealed"), "{text}");
-    fs::write(place.path("ws/evidence/mapping-1.json"), &evidence).unwrap();
-
     let (code, text) = done(&mut place.command(&["--approve", "mapping"]));
     assert_eq!(code, 3, "{text}");
     assert_eq!(place.json("ws/status.json")["phase"], "Synchronising");
@@ -312,6 +358,49 @@ fn a_gate_waits_with_its_evidence_and_only_its_own_approval_opens_it() {
         (Some("--approve"), Some(Digest::of(&evidence).as_str()))
     );
     assert_eq!(done(&mut place.command(&["--approve", "cutover"])).0, 0);
+}
+
+#[test]
+fn evidence_that_is_gone_or_was_edited_is_sealed_anew_at_both_gates_and_an_approval_names_the_new_one() {
+    let place = Place::new(5);
+    assert_eq!(done(&mut place.first(&[])).0, 3);
+    let edit = |name: &str| {
+        let path = place.path(&format!("ws/evidence/{name}.json"));
+        fs::write(&path, [fs::read(&path).unwrap(), b"x".to_vec()].concat()).unwrap();
+    };
+    edit("mapping-1");
+    let (code, text) = done(&mut place.command(&[]));
+    assert_eq!(code, 3, "{text}");
+    let told = "sealed anew: evidence/mapping-1.json is not what was sealed";
+    assert!(text.contains(told) && text.contains("--approve mapping"), "{text}");
+    fs::remove_file(place.path("ws/evidence/mapping-2.json")).unwrap();
+    let (code, text) = done(&mut place.command(&["--approve", "mapping"]));
+    assert_eq!(code, 3, "{text}");
+    assert!(text.contains("sealed anew: evidence/mapping-2.json is gone"), "{text}");
+    assert_eq!(place.json("ws/status.json")["phase"], "Synchronising");
+    let evidence = fs::read(place.path("ws/evidence/mapping-3.json")).unwrap();
+    let approval = place.json("ws/approvals/mapping-3.json");
+    assert_eq!(approval["digest"], Digest::of(&evidence).as_str());
+
+    edit("cutover-1");
+    let (code, text) = done(&mut place.command(&["--approve", "cutover"]));
+    assert_eq!(code, 0, "{text}");
+    assert!(
+        text.contains("sealed anew: evidence/cutover-1.json is not what was sealed"),
+        "{text}"
+    );
+    assert!(place.path("ws/approvals/cutover-2.json").exists());
+}
+
+#[test]
+fn a_workspace_that_lost_its_identity_is_not_locked_out_by_itself() {
+    let place = Place::new(5);
+    assert_eq!(done(&mut place.first(&["--approve", "mapping"])).0, 3);
+    let uid = place.json("ws/migration.json")["uid"].clone();
+    fs::remove_file(place.path("ws/migration.json")).unwrap();
+    let (code, text) = done(&mut place.command(&["--approve", "cutover"]));
+    assert_eq!(code, 0, "{text}");
+    assert_eq!(place.json("ws/migration.json")["uid"], uid);
 }
 
 /// Starts a run, and does something to it while contacts are loaded: some are in the ledger, not all are.
@@ -402,6 +491,33 @@ fn without_exports_it_says_what_to_do_and_a_cancelled_run_is_followed_by_the_nex
     assert!(code == 0 && text.contains("cancelled"), "{text}");
     let (code, text) = done(&mut place.command(&BOTH));
     assert!(code == 0 && text.contains("run 2 begins"), "{text}");
+}
+
+#[test]
+fn a_run_whose_manifest_went_wrong_can_be_cancelled_whatever_the_manifest_says_now() {
+    let place = Place::new(3);
+    let (manifest, elsewhere) = (
+        place.path("acme.yaml"),
+        MANIFESTS.replace("odoo.example", "other.example"),
+    );
+    assert_eq!(done(&mut place.first(&[])).0, 3);
+    fs::write(&manifest, &elsewhere).unwrap();
+    let (code, text) = done(&mut place.command(&[]));
+    assert!(code == 5 && text.contains("--cancel"), "{text}");
+    fs::write(&manifest, "kind: Migration\n  bad: [").unwrap();
+    let (code, text) = done(&mut place.command(&["--cancel"]));
+    assert!(code == 0 && text.contains("is cancelled"), "{text}");
+    fs::write(&manifest, &elsewhere).unwrap();
+    let (code, text) = done(&mut place.command(&["--cancel"]));
+    assert!(
+        code != 0 && text.contains("Cancelled"),
+        "there is nothing to cancel: {text}"
+    );
+    let (code, text) = done(&mut place.command(&BOTH));
+    assert!(
+        code == 0 && text.contains("other.example") && text.contains("run 2 begins"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -198,6 +198,8 @@ fn a_spec_that_cannot_be_meant_is_refused_with_a_sentence() {
     for (path, value, sentence) in [
         ("spec/destination/odoo/url", json!("http://odoo.example"), "https://"),
         ("spec/source/files/path", json!("a/../b"), ".."),
+        ("spec/source/files/path", json!("ledger/x"), "files of their own"),
+        ("spec/source/files/path", json!("evidence"), "files of their own"),
         ("spec/cutover/every", json!(""), "a time such as 15m"),
         ("spec/cutover/every", json!("0s"), "a time such as 15m"),
         (

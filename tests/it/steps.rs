@@ -13,7 +13,10 @@ use crmferry::{
         phase_run::{ObjectReport, Orders, Outcome, Step},
     },
     lifecycle::{Exit, book},
-    odoo::memory::Memory,
+    odoo::{
+        lock::{self, Acquired, Holder},
+        memory::Memory,
+    },
     worker::{self, Start, destination::Door},
     workspace::Workspace,
 };
@@ -216,6 +219,28 @@ async fn a_worker_that_is_told_to_stop_keeps_its_place_and_the_next_counts_every
 }
 
 /// Contacts with ids from 0.
+#[tokio::test]
+async fn a_worker_that_is_told_to_stop_gives_the_lock_back_also_where_its_step_ends_well_meanwhile() {
+    let mut bench = Bench::new(serde_json::from_str(CONTACTS).unwrap());
+    bench.export("contact.csv", &contacts(3));
+    for step in [Step::Discover, Step::Extract, Step::Rehearse] {
+        bench.done(step, None).await;
+    }
+    let stop = CancellationToken::new();
+    stop.cancel();
+    let (exit, _) = bench.step_until(Step::Schema, None, stop).await;
+    assert_eq!(exit, Exit::Done);
+    let other = Holder {
+        cluster: "another".into(),
+        name: "default/other".into(),
+        uid: "uid-2".into(),
+        run: 1,
+        beat: jiff::Timestamp::now(),
+    };
+    let asked = lock::acquire(&*bench.memory, &other, jiff::Timestamp::now(), false).await;
+    assert!(matches!(asked, Ok(Acquired::Ours(_))), "{asked:?}");
+}
+
 fn contacts(count: usize) -> String {
     let mut rows = String::from("id,name,email\n");
     for id in 0..count {

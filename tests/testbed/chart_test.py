@@ -350,6 +350,7 @@ class Policies(unittest.TestCase):
         """Policies are compiled within a second or so of their creation: asks each for a refusal until it gives one."""
         for action in (lambda: cls.annotate("carla", **{"crmferry.io/request": "dance 1"}),
                        lambda: cls.annotate("carla", **{"approval.crmferry.io/mapping": "x by carla"}),
+                       lambda: cls.change("bruno", {"spec": {"suspend": True}}),
                        lambda: kubectl("-n", NS, "patch", "migration", "acme", "--dry-run=server", "--type=merge", "-p",
                                        json.dumps({"metadata": {"annotations": {"approval.crmferry.io/mapping": "x by admin"}}}), check=False),
                        lambda: kubectl("create", "--dry-run=server", "-f", "-", text=json.dumps(cls.migration("probe", "other")), config=cls.people["dora"], check=False),
@@ -364,6 +365,11 @@ class Policies(unittest.TestCase):
     def annotate(cls, who, patch=None, name="acme", manager="crmferry-approval", **annotations):
         body = json.dumps({"metadata": {"annotations": annotations}, **(patch or {})})
         return kubectl("-n", NS, "patch", "migration", name, "--dry-run=server", "--type=merge", "--field-manager=" + manager, "-p", body,
+                       config=cls.people[who], check=False)
+
+    @classmethod
+    def change(cls, who, change):
+        return kubectl("-n", NS, "patch", "migration", "acme", "--dry-run=server", "--type=merge", "-p", json.dumps(change),
                        config=cls.people[who], check=False)
 
     @classmethod
@@ -386,7 +392,7 @@ class Policies(unittest.TestCase):
         return self.annotate(who, **more, **{"approval.crmferry.io/" + gate: f"{digest} by {by or who}"})
 
     def test_policies_have_no_type_warnings(self):
-        for name in "approval", "approval-current", "secrets", "request", "phaserun":
+        for name in "approval", "approval-current", "change", "secrets", "request", "phaserun":
             one = json.loads(kubectl("get", "validatingadmissionpolicy", f"crmferry-{name}-test", "-o", "json").stdout)
             self.assertEqual(one.get("status", {}).get("typeChecking", {}).get("expressionWarnings", []), [], name)
 
@@ -434,6 +440,55 @@ class Policies(unittest.TestCase):
     def test_an_approval_changes_nothing_else(self):
         done = self.approve("ana", patch={"spec": {"accept": {"rejected": "99%"}}})
         self.refused(done, "crmferry-approval", "an approval may change nothing else in the same request")
+
+    def test_who_may_approve_changes_nothing_but_approvals(self):
+        kubectl("-n", NS, "annotate", "migration", "acme", "crmferry.io/request=retry 1", "note=x")
+        try:
+            for told, change in {
+                "spec": {"spec": {"suspend": True}}, "spec needs": {"spec": {"accept": {"rejected": "99%"}}},
+                "spec needs the verb": {"spec": {"destination": {"odoo": {"limits": {"profile": "SelfHosted"}}}}},
+                "crmferry.io/request": {"metadata": {"annotations": {"crmferry.io/request": "cancel 1"}}},
+                "crmferry.io/request needs": {"metadata": {"annotations": {"crmferry.io/request": None}}},
+                "crmferry.io/pushed": {"metadata": {"annotations": {"crmferry.io/pushed": "2026-11-25T00:00:00Z"}}},
+                "note": {"metadata": {"annotations": {"note": None}}}, "labels": {"metadata": {"labels": {"a": "b"}}},
+                "finalizers": {"metadata": {"finalizers": ["a.example/b"]}},
+                "ownerReferences": {"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "a", "uid": "b"}]}},
+            }.items():
+                with self.subTest(told):
+                    self.refused(self.change("bruno", change), "crmferry-change", f"bruno may approve, and change nothing else: {told}",
+                                 "needs the verb update on migrations, as ClusterRole crmferry-editor gives it")
+                    self.let_in(self.change("carla", change))
+            both = {"crmferry.io/request": "cancel 2", "approval.crmferry.io/mapping": f"{DIGEST} by ana"}
+            self.let_in(self.annotate("ana", **both))              # ana is an editor too
+            self.refused(self.annotate("bruno", **{**both, "approval.crmferry.io/mapping": None}), "crmferry-change", "crmferry.io/request")
+            self.let_in(self.change("bruno", {"metadata": {"labels": {}}}))
+        finally:
+            kubectl("-n", NS, "annotate", "migration", "acme", "crmferry.io/request-", "note-")
+
+    def test_who_may_approve_may_give_an_approval_and_take_it_back(self):
+        self.gates("acme", "Waiting", cutover="Waiting")
+        kubectl("-n", NS, "annotate", "migration", "acme", f"approval.crmferry.io/mapping={DIGEST} by admin")
+        try:
+            self.let_in(self.approve("bruno", gate="cutover"))
+            self.let_in(self.annotate("bruno", **{"approval.crmferry.io/mapping": None}))
+        finally:
+            kubectl("-n", NS, "annotate", "migration", "acme", "approval.crmferry.io/mapping-")
+            self.gates("acme", "Waiting")
+
+    def test_operator_and_garbage_collector_are_not_held_up(self):
+        """The operator writes status and tries the guard; a deletion in the foreground is finished by the garbage collector."""
+        operator = self.identity("operator", kubectl("-n", NS, "create", "token", "policytest-crmferry-operator").stdout.strip())
+        status = json.dumps({"status": {"run": 1}})
+        self.let_in(kubectl("-n", NS, "patch", "migration", "acme", "--subresource=status", "--type=merge", "-p", status, config=operator, check=False))
+        probe = json.dumps({"metadata": {"annotations": {"approval.crmferry.io/mapping": f"{DIGEST} by crmferry:nobody"}}})
+        done = kubectl("-n", NS, "patch", "migration", "acme", "--dry-run=server", "--type=merge", "-p", probe, config=operator, check=False)
+        self.refused(done, "crmferry-approval")
+        self.apply([self.migration("goes")])
+        uid = kubectl("-n", NS, "get", "migration", "goes", "-o", "jsonpath={.metadata.uid}").stdout
+        owner = {"apiVersion": "crmferry.io/v1alpha1", "kind": "Migration", "name": "goes", "uid": uid, "blockOwnerDeletion": True}
+        self.apply([{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "goes-too", "namespace": NS, "ownerReferences": [owner]}}])
+        kubectl("-n", NS, "delete", "migration", "goes", "--cascade=foreground", "--timeout=60s")
+        self.assertNotEqual(kubectl("-n", NS, "get", "configmap", "goes-too", check=False).returncode, 0)
 
     def test_flux_would_strip_what_kubectl_writes(self):
         kubectl("-n", NS, "label", "migration", "acme", "kustomize.toolkit.fluxcd.io/name=apps")

@@ -18,7 +18,7 @@ use crate::{
     model::Digest,
     report::{
         books,
-        status::{View, clean},
+        status::{self, View, clean},
     },
 };
 
@@ -26,6 +26,13 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest approval that the status can hold.
 const APPROVAL_MAX: usize = 512;
+
+/// No age is shown, and nothing is coloured.
+const VIEW: View = View {
+    now: Timestamp::UNIX_EPOCH,
+    colour: false,
+    laptop: false,
+};
 
 /// How an approval is given.
 #[derive(Clone, Debug, Default)]
@@ -55,7 +62,16 @@ pub(super) async fn approve(cluster: &Cluster, migration: &Migration, gate: &str
         println!("{}", yaml_line(gate, &approval));
         return Ok(());
     }
+    let status = migration.status.clone().unwrap_or_default();
     eprint!("{shown}");
+    // who may approve may not have been given more
+    match cluster.phase_runs(&name).await {
+        Ok(runs) => eprint!("{}", status::beside_evidence(&status, &runs, VIEW)),
+        Err(error) => eprint!(
+            "{}\nWhy records are left out cannot be shown: {error}\n",
+            status::beside_evidence(&status, &[], VIEW)
+        ),
+    }
     if open.state == GateState::Approved {
         let by = open.approved_by.as_deref().unwrap_or("somebody");
         eprintln!("It is approved by {} already.", clean(by));
@@ -184,23 +200,30 @@ fn nothing_to_revoke(migration: &Migration, gate: &str) -> Option<String> {
 async fn evidence(cluster: &Cluster, gate: &Gate) -> Result<String, Error> {
     let api: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     let doing = format!("read the evidence in configmap/{}", gate.evidence);
-    let found = api.get(&gate.evidence).await.map_err(Error::kube(doing))?;
-    let text = found
-        .data
-        .and_then(|mut data| data.remove(EVIDENCE_KEY))
-        .unwrap_or_default();
+    let found = api.get_opt(&gate.evidence).await.map_err(Error::kube(doing))?;
+    let text = found.map(|found| {
+        found
+            .data
+            .and_then(|mut data| data.remove(EVIDENCE_KEY))
+            .unwrap_or_default()
+    });
     genuine(gate, text)
 }
 
-fn genuine(gate: &Gate, text: String) -> Result<String, Error> {
-    let digest = Digest::of(text.as_bytes());
-    if digest.as_str() == gate.evidence_digest {
-        return Ok(text);
-    }
+fn genuine(gate: &Gate, text: Option<String>) -> Result<String, Error> {
+    let digest = text.as_ref().map(|text| Digest::of(text.as_bytes()));
+    let fault = match (text, digest) {
+        (Some(text), Some(digest)) if digest.as_str() == gate.evidence_digest => return Ok(text),
+        (_, Some(digest)) => format!(
+            "is not what gate {} names: its digest is {digest}, the gate's {}. Find out who replaced it",
+            gate.name, gate.evidence_digest
+        ),
+        (_, None) => format!("is gone, and gate {} stands on it", gate.name),
+    };
     Err(Error::Refused(format!(
-        "the evidence in configmap/{} is not what gate {} names: its digest is {digest}, the gate's {}. Do not approve; \
-         find out who replaced it",
-        gate.evidence, gate.name, gate.evidence_digest
+        "the evidence in configmap/{} {fault}. Nothing is approved on it: the operator looks every half minute, seals new \
+         evidence and names it in: kubectl crmferry status. Read and approve that",
+        gate.evidence
     )))
 }
 
@@ -222,11 +245,6 @@ fn summary(gate: &Gate, text: &str) -> Result<String, Error> {
             gate.evidence
         ))
     })?;
-    let view = View {
-        now: Timestamp::UNIX_EPOCH,
-        colour: false,
-        laptop: false,
-    };
     let Evidence {
         run,
         plan,
@@ -252,7 +270,7 @@ fn summary(gate: &Gate, text: &str) -> Result<String, Error> {
     for line in lines {
         writeln!(shown, "{line}").expect("writing to a String cannot fail");
     }
-    shown.push_str(&books::text(&objects, view.colour));
+    shown.push_str(&books::text(&objects, VIEW.colour));
     Ok(shown)
 }
 
@@ -372,14 +390,23 @@ mod tests {
         let of = |digest: &str| with_gate(&json!({"state": "Waiting", "evidenceDigest": digest}));
         let gate = of(&sealed.digest);
         let gate = open_gate(&gate, "mapping").unwrap();
-        let text = genuine(gate, sealed.json.clone()).unwrap();
+        let text = genuine(gate, Some(sealed.json.clone())).unwrap();
         let shown = summary(gate, &text).unwrap();
         assert!(
             shown.contains("contacts") && shown.contains("maxDelta 7") && shown.contains("validHours 72"),
             "{shown}"
         );
-        let forged = genuine(gate, sealed.json.replace("10", "11")).unwrap_err().to_string();
-        assert!(forged.contains("is not what gate mapping names"), "{forged}");
+        for (found, wanted) in [
+            (Some(sealed.json.replace("10", "11")), "is not what gate mapping names"),
+            (None, "is gone, and gate mapping stands on it"),
+        ] {
+            let refused = genuine(gate, found).unwrap_err().to_string();
+            assert!(refused.contains(wanted), "{refused}");
+            assert!(
+                refused.contains("the operator looks every half minute, seals new"),
+                "{refused}"
+            );
+        }
         assert!(summary(gate, "{}").is_err());
     }
 

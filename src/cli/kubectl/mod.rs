@@ -131,6 +131,9 @@ enum Command {
     Replan {
         /// The Migration.
         target: Option<String>,
+        /// Do not ask.
+        #[arg(short, long)]
+        yes: bool,
     },
     /// Take over Odoo's lock with the next Job, from whoever holds it.
     #[command(after_help = "Example:\n  kubectl crmferry unlock migration/acme -n crm")]
@@ -271,7 +274,7 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
         }
         Command::Cancel { target, yes } => requests::cancel(&cluster, &of(&target).await?, yes).await,
         Command::Rerun { target } => requests::request(&cluster, &of(&target).await?, "rerun").await,
-        Command::Replan { target } => requests::request(&cluster, &of(&target).await?, "replan").await,
+        Command::Replan { target, yes } => requests::replan(&cluster, &of(&target).await?, yes).await,
         Command::Unlock { target } => requests::request(&cluster, &of(&target).await?, "unlock").await,
         Command::Pause { target } => requests::suspend(&cluster, &of(&target).await?, true).await,
         Command::Resume { target } => requests::suspend(&cluster, &of(&target).await?, false).await,

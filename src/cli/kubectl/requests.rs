@@ -56,6 +56,14 @@ pub(super) async fn cancel(cluster: &Cluster, migration: &Migration, yes: bool) 
     request(cluster, migration, "cancel").await
 }
 
+/// Replans, after saying what that means.
+pub(super) async fn replan(cluster: &Cluster, migration: &Migration, yes: bool) -> Result<(), Error> {
+    if !yes {
+        ask(&way_back(migration))?;
+    }
+    request(cluster, migration, "replan").await
+}
+
 /// Sets `spec.suspend`.
 pub(super) async fn suspend(cluster: &Cluster, migration: &Migration, suspend: bool) -> Result<(), Error> {
     let name = migration.name_any();
@@ -107,6 +115,19 @@ fn price(migration: &Migration) -> String {
     format!(
         "Cancel run {} of migration/{} in phase {:?}? The running Job ends, the lock in Odoo is given back, {kept}; \
          rerun begins another run with the same external ids.",
+        status.run,
+        migration.name_any(),
+        status.phase
+    )
+}
+
+/// What replanning means, as a question.
+fn way_back(migration: &Migration) -> String {
+    let status = migration.status.clone().unwrap_or_default();
+    format!(
+        "Replan run {} of migration/{} in phase {:?}? The running Job ends and the MappingSpec is taken as it is now; discovery, \
+         extraction and rehearsal follow anew, and both gates need new approvals. What is in Odoo stays, under the same \
+         external ids.",
         status.run,
         migration.name_any(),
         status.phase
@@ -171,6 +192,16 @@ mod tests {
         ] {
             assert!(price(&migration(&none)).contains("if anything, stays there"));
         }
+    }
+
+    #[test]
+    fn replanning_says_that_both_gates_are_ahead_again() {
+        let text = way_back(&migration(&json!({"phase": "Loading", "run": 2})));
+        assert!(
+            text.contains("run 2 of migration/") && text.contains("in phase Loading?"),
+            "{text}"
+        );
+        assert!(text.contains("both gates need new approvals"), "{text}");
     }
 
     #[test]

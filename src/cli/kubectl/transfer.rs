@@ -14,7 +14,7 @@ use std::{
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    api::WORKSPACE_DIR,
+    api::{RUNS_OWN, WORKSPACE_DIR},
     chain::Chain,
     model::{Digest, digest::hex},
 };
@@ -48,8 +48,6 @@ pub enum PodCommand {
     },
 }
 
-/// Folders of a workspace that are never replaced by a push: they are the run's own.
-const OURS: [&str; 6] = ["plan", "snapshot", "ledger", "undo", "results", "handover"];
 /// Folders that people are sent.
 pub const RESULTS: [&str; 2] = ["results", "handover"];
 /// Longest line that ends a transfer.
@@ -356,7 +354,7 @@ fn place(root: &Path, folder: &str, path: &str) -> Result<PathBuf, TransferError
     let (folder, path) = (inside(folder).ok_or_else(refused)?, path.trim_end_matches('/'));
     let relative = inside(path).ok_or_else(refused)?;
     let first = relative.components().next().map(|part| part.as_os_str().to_owned());
-    if first.is_none_or(|first| OURS.iter().any(|ours| first == *ours)) {
+    if first.is_none_or(|first| RUNS_OWN.iter().any(|own| first == *own)) {
         return Err(TransferError::Ours(path.to_owned()));
     }
     Ok(root.join(folder).join(relative))

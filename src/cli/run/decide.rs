@@ -71,7 +71,7 @@ fn ends(status: &MigrationStatus, wait: &Waiting, window: Option<&Window>, now: 
             };
             Some(Act::Ask(gate.into()))
         }
-        "MappingSpec" => Some(Act::End(Exit::Usage)),
+        "MappingSpec" => Some(Act::End(Exit::Invalid)),
         "ExportMissing" | "Suspended" => Some(Act::End(Exit::Stalled)),
         "Window" => {
             let over = window
@@ -131,7 +131,7 @@ mod tests {
             (Cancelled, &[], false, Act::End(Exit::Completed)),
             (Loading, &["BookUnbalanced"], true, Act::End(Exit::Stalled)),
             (Validating, &["InvalidMapping"], true, Act::End(Exit::Invalid)),
-            (Pending, &["MappingSpec"], false, Act::End(Exit::Usage)),
+            (Pending, &["MappingSpec"], false, Act::End(Exit::Invalid)),
             (Discovering, &["ExportMissing"], false, Act::End(Exit::Stalled)),
             (Loading, &["DestinationLock"], false, Act::Wait),
             (Loading, &[], false, Act::Wait),

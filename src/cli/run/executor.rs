@@ -28,10 +28,11 @@ use crate::{
         report,
     },
     lifecycle::{
-        self, AttemptSeen, Effect, Exit, JobSeen, MappingSeen, Next, Observed, PhaseRunSeen,
+        self, AttemptSeen, Effect, EvidenceSeen, Exit, JobSeen, MappingSeen, Next, Observed, PhaseRunSeen,
         attempt::{Judged, judge},
         names,
     },
+    model::Digest,
     odoo::memory::Memory,
     worker::{self, Start, destination::Door},
     workspace::Workspace,
@@ -186,6 +187,7 @@ impl Executor {
             mapping: self.setup.mapping.clone(),
             attempt: self.attempt(&migration)?,
             guarded: None,
+            evidence: self.evidence()?,
             worker_image: String::new(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             laptop: true,
@@ -194,12 +196,25 @@ impl Executor {
         })
     }
 
+    /// What the open gate stands on, read again.
+    fn evidence(&self) -> Result<Option<EvidenceSeen>, Error> {
+        let gates = self.status().gates;
+        let Some(gate) = lifecycle::gate::open(&gates) else {
+            return Ok(None);
+        };
+        let found = self.setup.folder.evidence(gate)?;
+        Ok(Some(EvidenceSeen {
+            name: gate.evidence.clone(),
+            digest: found.map(|bytes| Digest::of(&bytes).to_string()),
+            sealed: true,
+        }))
+    }
+
     /// Approvals, exports and requests as a cluster would tell of them.
     fn annotations(&self) -> Result<BTreeMap<String, String>, Error> {
         let mut annotations = BTreeMap::new();
         for gate in &self.status().gates {
-            // an approval stands on evidence that is still what was sealed
-            if let (Some(approval), Some(_)) = (self.setup.folder.approval(gate)?, self.setup.folder.evidence(gate)?) {
+            if let Some(approval) = self.setup.folder.approval(gate)? {
                 let text = format!("{} by {}", approval.digest, approval.user);
                 annotations.insert(format!("{APPROVAL_PREFIX}{}", gate.name), text);
             }

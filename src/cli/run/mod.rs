@@ -7,7 +7,7 @@ pub mod prepare;
 pub mod show;
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::{fmt::Write as _, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::ValueEnum;
 use jiff::Timestamp;
@@ -24,7 +24,11 @@ use crate::{
         MigrationStatus, Phase,
         migration::{Gate, GateState},
     },
-    report::{books, whole},
+    report::{
+        books,
+        status::{self, View},
+        whole,
+    },
     worker::destination::Door,
     workspace::{self, Workspace},
 };
@@ -135,7 +139,7 @@ impl GateName {
 /// # Errors
 /// When a manifest is invalid, the workspace is another's, or the folder fails.
 pub async fn run(args: Args) -> Result<Exit, Error> {
-    let manifests = manifests::read(&args.files)?;
+    let manifests = read(&args)?;
     let name = manifests.the_migration()?.metadata.name.clone().unwrap_or_default();
     let root = args
         .workspace
@@ -150,11 +154,28 @@ pub async fn run(args: Args) -> Result<Exit, Error> {
         executor,
         show,
         invocation: invocation(&args),
+        files: args.files,
+        exports: args.exports,
         approve: args.approve,
         stop,
     };
     let exit = session.live().await?;
     session.close(exit)
+}
+
+/// The manifests. To cancel, the one that the workspace keeps will do, whatever became of the files.
+fn read(args: &Args) -> Result<Manifests, Error> {
+    let read = manifests::read(&args.files);
+    let (Err(Error::Invalid(_)), true, Some(workspace)) = (&read, args.request.cancel, &args.workspace) else {
+        return read;
+    };
+    let Some(identity) = Folder::new(workspace).identity()? else {
+        return read;
+    };
+    Ok(Manifests {
+        migrations: vec![report::migration(&identity, None, BTreeMap::new())],
+        ..Manifests::default()
+    })
 }
 
 /// Opens the folder: identity, exports, destination, request.
@@ -167,7 +188,13 @@ async fn open(args: &Args, manifests: &Manifests, folder: Folder, show: &mut Sho
         .unwrap_or_else(|| args.namespace.clone());
     let status = folder.status()?;
     let word = args.destination.word();
-    let mut identity = prepare::identify(folder.identity()?, manifest, &namespace, word, status.as_ref())?;
+    let found = folder.identity()?;
+    let begun = status.as_ref().filter(|_| found.is_none());
+    // what was sealed and the lock in Odoo still name whose folder it is
+    let sealed = begun.map(|status| folder.sealed_uid(status)).transpose()?.flatten();
+    let cancels = args.request.cancel;
+    let mut identity = prepare::identify(found, manifest, &namespace, word, status.as_ref(), cancels)?;
+    identity.uid = sealed.unwrap_or(identity.uid);
     if let Some(exports) = &args.exports {
         prepare::push(&folder, &identity.spec.source.files.path, exports)?;
         identity.pushed = Some(Timestamp::now());
@@ -290,6 +317,10 @@ struct Session {
     executor: Executor,
     show: Show,
     invocation: String,
+    /// The manifests, as given.
+    files: Vec<PathBuf>,
+    /// The folder that exports were copied from, where it was given.
+    exports: Option<PathBuf>,
     approve: Vec<GateName>,
     stop: CancellationToken,
 }
@@ -334,11 +365,6 @@ impl Session {
             return Ok(false);
         };
         let evidence = local::evidence_path(&gate.name, &gate.sealed.to_string());
-        if self.executor.folder().evidence(&gate)?.is_none() {
-            self.show
-                .warn(&format!("{evidence} is not what was sealed: nothing is approved on it"));
-            return Ok(false);
-        }
         let way = if self.approve.iter().any(|given| given.word() == name) {
             "--approve"
         } else if self.show.can_ask() && self.ask(&gate, &evidence).await? {
@@ -353,6 +379,9 @@ impl Session {
             way: way.to_owned(),
         };
         self.executor.folder().approve(&gate, &approval)?;
+        if let Some(anew) = &gate.message {
+            self.show.warn(&format!("gate {name}: {anew}"));
+        }
         self.show.approved(name, &approval.user, way);
         Ok(true)
     }
@@ -366,9 +395,12 @@ impl Session {
             gate.name,
             books::text(&status.objects, false)
         );
-        for finding in &status.findings {
-            let _ = writeln!(text, "{}", super::error::finding_line(finding));
-        }
+        let view = View {
+            now: Timestamp::now(),
+            colour: false,
+            laptop: true,
+        };
+        text += &status::beside_evidence(&status, &self.executor.folder().phase_runs()?, view);
         let _ = writeln!(
             text,
             "\nEvidence {}\nDigest   {}",
@@ -436,7 +468,8 @@ impl Session {
     fn verdict(&self, exit: Exit, status: &MigrationStatus) -> String {
         let waits = |text: &mut String| {
             for wait in &status.waiting_for {
-                let _ = writeln!(text, "  {}: {}", wait.what, self.typed(&wait.message));
+                let message = self.readable(&self.typed(&wait.message), &status.gates);
+                let _ = writeln!(text, "  {}: {message}", wait.what);
                 if !wait.command.is_empty() {
                     let _ = writeln!(text, "    {}", self.typed(&wait.command));
                 }
@@ -448,8 +481,17 @@ impl Session {
             (Exit::Completed, _) => {
                 format!("Run {run} is completed; gates were approved without admission control.\n")
             }
-            (Exit::Stopped, _) => format!("Run {run} stopped in {phase:?}. To go on:\n    {}\n", self.invocation),
+            (Exit::Stopped, _) => {
+                // until they are read, exports may not have come over whole
+                let exports = self.exports.as_ref().filter(|_| phase <= Phase::Extracting);
+                let exports = exports.map_or_else(String::new, |from| format!(" --exports {}", from.display()));
+                format!(
+                    "Run {run} stopped in {phase:?}. To go on:\n    {}{exports}\n",
+                    self.invocation
+                )
+            }
             (Exit::AwaitingApproval, _) => format!("Run {run} waits in {phase:?}:\n"),
+            _ if run == 0 => "It cannot begin:\n".to_owned(),
             _ => format!("Run {run} cannot go on in {phase:?}:\n"),
         };
         if !matches!(exit, Exit::Completed | Exit::Stopped) {
@@ -460,11 +502,28 @@ impl Session {
 
     /// A command as it can be typed here.
     fn typed(&self, command: &str) -> String {
-        let files = self.invocation.trim_start_matches("crmferry run").trim().to_owned();
-        command
-            .replace("crmferry run <manifest>", &self.invocation)
-            .replace("<manifest>", &files)
+        typed(command, &self.invocation, &self.files)
     }
+
+    /// A message with the file that holds the evidence, where it names the ConfigMap of a cluster.
+    fn readable(&self, message: &str, gates: &[Gate]) -> String {
+        let sealed = gates.iter().filter(|gate| !gate.evidence.is_empty());
+        sealed.fold(message.to_owned(), |message, gate| {
+            let file = self
+                .executor
+                .folder()
+                .path(local::evidence_path(&gate.name, &gate.sealed.to_string()));
+            message.replace(&gate.evidence, &file.display().to_string())
+        })
+    }
+}
+
+/// A command of [`crate::lifecycle::verbs`] with this Migration's files in it.
+pub(super) fn typed(command: &str, invocation: &str, files: &[PathBuf]) -> String {
+    let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    command
+        .replace("crmferry run <manifest>", invocation)
+        .replace("<manifest>", &files.join(" "))
 }
 
 /// The operating system's name of who runs this.

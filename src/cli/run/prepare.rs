@@ -14,19 +14,22 @@ use crate::{
     cli::{
         error::Error,
         local::{Folder, Identity},
+        manifests,
     },
 };
 
-/// The identity of a folder with the manifest as it is now.
+/// The identity of a folder with the manifest as it is now. What is to be cancelled ends as it began: whatever became of
+/// its manifest is for the next run.
 ///
 /// # Errors
-/// [`Error::Usage`] where the folder is another Migration's, or the manifest changes what is frozen.
+/// [`Error::Usage`] where the folder is another Migration's; [`Error::Invalid`] where the manifest changes what is frozen.
 pub fn identify(
     found: Option<Identity>,
     manifest: &Migration,
     namespace: &str,
     destination: &str,
     status: Option<&MigrationStatus>,
+    cancels: bool,
 ) -> Result<Identity, Error> {
     let name = manifest.metadata.name.clone().unwrap_or_default();
     let Some(mut identity) = found else {
@@ -53,8 +56,15 @@ pub fn identify(
             identity.destination
         )));
     }
+    if cancels {
+        return Ok(identity);
+    }
     if let Some(what) = frozen_change(&identity.spec, &manifest.spec, status) {
-        return Err(Error::Usage(what.to_owned()));
+        return Err(Error::Invalid(vec![manifests::error(
+            "Frozen",
+            "spec",
+            what.to_owned(),
+        )]));
     }
     if identity.spec != manifest.spec {
         identity.spec = manifest.spec.clone();
@@ -67,7 +77,9 @@ pub fn identify(
 fn frozen_change(old: &MigrationSpec, new: &MigrationSpec, status: Option<&MigrationStatus>) -> Option<&'static str> {
     let (before, after) = (&old.destination.odoo, &new.destination.odoo);
     if old.source.account != new.source.account || before.external_id_module != after.external_id_module {
-        return Some("source.account and externalIdModule are immutable: they are part of every external id");
+        return Some(
+            "source.account and externalIdModule are immutable: they are part of every external id; another account takes another --workspace",
+        );
     }
     let free = status.is_none_or(|status| {
         matches!(
@@ -188,7 +200,10 @@ pub fn request(asked: Option<&str>, status: Option<&MigrationStatus>, now: Times
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{api::migration::Mode, cli::run::tests::manifest};
+    use crate::{
+        api::migration::Mode,
+        cli::{error::Exit, run::tests::manifest},
+    };
 
     fn status(phase: Phase) -> MigrationStatus {
         MigrationStatus {
@@ -198,13 +213,13 @@ mod tests {
     }
 
     fn identity() -> Identity {
-        identify(None, &manifest(), "crm", "memory", None).unwrap()
+        identify(None, &manifest(), "crm", "memory", None, false).unwrap()
     }
 
     #[test]
     fn a_folder_keeps_its_uid_and_counts_changes_of_the_spec() {
         let first = identity();
-        let again = identify(Some(first.clone()), &manifest(), "crm", "memory", None).unwrap();
+        let again = identify(Some(first.clone()), &manifest(), "crm", "memory", None, false).unwrap();
         assert_eq!(again, first);
         let mut changed = manifest();
         changed.spec.cutover.max_delta = 5;
@@ -214,6 +229,7 @@ mod tests {
             "crm",
             "memory",
             Some(&status(Phase::Loading)),
+            false,
         )
         .unwrap();
         assert_eq!((later.generation, later.uid), (2, first.uid));
@@ -223,9 +239,21 @@ mod tests {
     #[test]
     fn a_folder_is_refused_to_another_migration_and_to_another_odoo() {
         for (namespace, destination) in [("other", "memory"), ("crm", "odoo")] {
-            let refused = identify(Some(identity()), &manifest(), namespace, destination, None).unwrap_err();
+            let refused = identify(Some(identity()), &manifest(), namespace, destination, None, true).unwrap_err();
             assert!(refused.to_string().contains("--workspace"), "{refused}");
         }
+    }
+
+    #[test]
+    fn a_manifest_that_changes_what_is_frozen_is_refused_and_does_not_stand_in_the_way_of_a_cancel() {
+        let mut changed = manifest();
+        changed.spec.destination.odoo.url = "https://other.example".into();
+        let status = status(Phase::Discovering);
+        let with = |cancels| identify(Some(identity()), &changed, "crm", "memory", Some(&status), cancels);
+        let refused = with(false).unwrap_err();
+        assert_eq!(refused.exit(), Exit::Invalid);
+        assert!(refused.to_string().contains("--cancel"), "{refused}");
+        assert_eq!(with(true).unwrap().spec, manifest().spec);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::{
         phase_run::{ObjectReport, Step},
     },
     report::scope::duration,
+    worker::tally::totals,
 };
 
 /// Least time between two plain lines of one attempt.
@@ -190,7 +191,7 @@ fn done(step: Step, report: &PhaseRunStatus) -> String {
         }),
         Step::Extract => format!("{} records", report.totals.read),
         Step::Rehearse => {
-            let totals = report.totals;
+            let totals = totals(report.objects.iter().map(|object| &object.book));
             format!(
                 "{} read, {} would load, {} would not",
                 totals.read, totals.loaded, totals.rejected

@@ -8,7 +8,7 @@ mod world;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 
-use super::{AttemptSeen, MappingSeen, Observed, PhaseRunSeen, evidence, names};
+use super::{AttemptSeen, EvidenceSeen, MappingSeen, Observed, PhaseRunSeen, evidence, gate, names};
 use crate::api::{
     Book, Migration, MigrationSpec, MigrationStatus, Phase, PhaseRunStatus, Verification,
     migration::{
@@ -61,6 +61,7 @@ pub(super) fn a_migration() -> Migration {
 
 pub(super) fn observed(migration: Migration) -> Observed {
     Observed {
+        evidence: migration.status.as_ref().and_then(whole),
         migration,
         mapping: MappingSeen::Valid {
             digest: "sha256:m1".into(),
@@ -72,6 +73,15 @@ pub(super) fn observed(migration: Migration) -> Observed {
         laptop: false,
         taken: vec![],
     }
+}
+
+/// The evidence of the open gate, as it was sealed.
+pub(super) fn whole(status: &MigrationStatus) -> Option<EvidenceSeen> {
+    gate::open(&status.gates).map(|gate| EvidenceSeen {
+        name: gate.evidence.clone(),
+        digest: Some(gate.evidence_digest.clone()),
+        sealed: true,
+    })
 }
 
 pub(super) fn annotate(migration: &mut Migration, key: &str, value: impl Into<String>) {

@@ -5,13 +5,15 @@ use k8s_openapi::apimachinery::pkg::{apis::meta::v1::Time, util::intstr::IntOrSt
 use super::*;
 use crate::{
     api::{PUSHED, PhaseRunSpec, REQUEST},
-    lifecycle::{Effect, JobSeen, Trouble, next},
+    lifecycle::{Effect, EvidenceSeen, JobSeen, Trouble, next},
 };
 
 /// A Migration that is looked at again and again.
 struct Story {
     observed: Observed,
     effects: Vec<Effect>,
+    /// What is found in place of the evidence, where it is not what was sealed.
+    finds: Option<EvidenceSeen>,
 }
 
 impl Story {
@@ -21,6 +23,7 @@ impl Story {
         Self {
             observed,
             effects: vec![],
+            finds: None,
         }
     }
 
@@ -69,6 +72,7 @@ impl Story {
 
     /// One pass; the status is written.
     fn pass(&mut self, second: i64) -> &MigrationStatus {
+        self.observed.evidence = self.finds.clone().or_else(|| whole(self.status()));
         let decided = next(&self.observed, at(second));
         let name = |status: &MigrationStatus| status.attempt.as_ref().map(|attempt| attempt.name.clone());
         if name(&decided.status) != name(self.status()) {
@@ -99,6 +103,14 @@ impl Story {
 
     fn gate(&self) -> &Gate {
         self.status().gates.last().unwrap()
+    }
+
+    fn announced(&self, wanted: &str) -> &str {
+        let note = self.effects.iter().find_map(|effect| match effect {
+            Effect::Announce { reason, note, .. } if reason == wanted => Some(note),
+            _ => None,
+        });
+        note.map_or("", String::as_str)
     }
 
     fn waits_for(&self, what: &str) -> &str {
@@ -221,6 +233,98 @@ fn evidence_is_sealed_anew_when_the_spec_it_stands_on_changes_and_not_for_limits
         Phase::AwaitingMapping,
         "the old approval names other evidence"
     );
+}
+
+#[test]
+fn a_gate_is_not_passed_on_evidence_that_is_gone_or_was_replaced_and_it_is_sealed_anew() {
+    for phase in [Phase::AwaitingMapping, Phase::Synchronising] {
+        let gate = if phase == Phase::AwaitingMapping {
+            "mapping"
+        } else {
+            "cutover"
+        };
+        for (digest, sealed, told) in [
+            (Some(None), false, "is gone"),
+            (Some(Some("sha256:other")), true, "is not what was sealed"),
+            (None, false, "can be changed, or is another's"),
+        ] {
+            for approved_before in [false, true] {
+                let (mut story, was) = Story::at_gate(phase);
+                if approved_before {
+                    story.status_mut().gates[0].state = GateState::Approved;
+                    story.status_mut().gates[0].approved_by = Some("anna".into());
+                }
+                approve(&mut story.observed.migration, gate, &was);
+                story.finds = whole(story.status()).map(|whole| EvidenceSeen {
+                    digest: digest.map_or(whole.digest, |found| found.map(Into::into)),
+                    sealed,
+                    ..whole
+                });
+                assert_eq!(story.pass(20).phase, phase, "{told}");
+                let name = format!("acme-evidence-{gate}-2");
+                assert_eq!(
+                    (story.gate().state, &story.gate().evidence),
+                    (GateState::Waiting, &name)
+                );
+                assert_ne!(
+                    story.gate().evidence_digest,
+                    was,
+                    "the old approval names other evidence"
+                );
+                assert!(matches!(&story.effects[0], Effect::Seal { name: sealed, .. } if *sealed == name));
+                let cause = format!("configmap/acme-evidence-{gate}-1 {told}");
+                assert!(story.announced("GateStale").contains(&cause), "{:?}", story.effects);
+                assert!(story.announced("GateApproved").is_empty());
+                let message = story.gate().message.clone().unwrap_or_default();
+                assert_eq!(message, format!("sealed anew: {cause}"));
+                let waits = story.status().waiting_for.iter().find(|wait| wait.what == "Approval");
+                assert!(waits.is_some_and(|wait| wait.message.contains(&message)), "{waits:?}");
+                story.finds = None;
+                assert_eq!(
+                    story.pass(30).gates[0].message.as_deref(),
+                    Some(message.as_str()),
+                    "it stays said"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_gate_is_not_passed_where_nobody_looked_at_its_evidence() {
+    let (mut story, digest) = Story::at_gate(Phase::AwaitingMapping);
+    approve(&mut story.observed.migration, "mapping", &digest);
+    story.finds = Some(EvidenceSeen {
+        name: "acme-evidence-mapping-7".into(),
+        digest: Some(digest),
+        sealed: true,
+    });
+    assert_eq!(story.pass(20).phase, Phase::AwaitingMapping);
+    story.finds = None;
+    assert_eq!(story.pass(30).phase, Phase::PreparingSchema);
+}
+
+#[test]
+fn a_cutover_that_has_not_switched_goes_back_when_its_evidence_is_gone() {
+    let mut story = Story::in_phase(Phase::CuttingOver);
+    let migration = story.observed.migration.clone();
+    let digest = with_gate(&migration, story.status_mut(), "cutover", GateState::Approved);
+    approve(&mut story.observed.migration, "cutover", &digest);
+    story.sees(JobSeen::Running, Some(PhaseRunStatus::default()));
+    story.finds = whole(story.status()).map(|whole| EvidenceSeen { digest: None, ..whole });
+    story.pass(20);
+    assert!(matches!(story.effects[0], Effect::Stop { .. }), "{:?}", story.effects);
+    story.sees(JobSeen::Failed(Some(75)), Some(PhaseRunStatus::default()));
+    assert_eq!(story.pass(30).phase, Phase::Synchronising);
+}
+
+#[test]
+fn evidence_is_looked_at_while_a_gate_waits_since_nothing_tells_us_that_it_is_gone() {
+    let (story, _) = Story::at_gate(Phase::AwaitingMapping);
+    let mut observed = story.observed.clone();
+    observed.evidence = whole(story.status());
+    let look = next(&observed, at(20)).look_again.unwrap();
+    assert!(look.as_secs() <= 30, "{look}");
 }
 
 #[test]

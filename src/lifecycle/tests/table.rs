@@ -49,7 +49,10 @@ enum GateIs {
     Approved,
     Stale,
     Unguarded,
+    EvidenceGone,
 }
+
+const GATES: [GateIs; 4] = [GateIs::Approved, GateIs::Stale, GateIs::Unguarded, GateIs::EvidenceGone];
 
 type Cell = (Phase, Seen, Meanwhile, GateIs);
 
@@ -59,9 +62,7 @@ fn every_cell() -> impl Iterator<Item = Cell> {
         SEEN.into_iter().flat_map(move |seen| {
             [Nothing, Suspended, Cancelled, Deleted]
                 .into_iter()
-                .flat_map(move |meanwhile| {
-                    [GateIs::Approved, GateIs::Stale, GateIs::Unguarded].map(move |gate| (phase, seen, meanwhile, gate))
-                })
+                .flat_map(move |meanwhile| GATES.map(move |gate| (phase, seen, meanwhile, gate)))
         })
     })
 }
@@ -115,6 +116,9 @@ fn build((phase, seen, meanwhile, gate_is): Cell) -> Observed {
     migration.status = Some(status);
     let mut observed = observed(migration);
     observed.guarded = Some(gate_is != GateIs::Unguarded);
+    if let Some(evidence) = observed.evidence.as_mut().filter(|_| gate_is == GateIs::EvidenceGone) {
+        evidence.digest = None;
+    }
     observed.attempt = AttemptSeen {
         phase_run,
         job,
@@ -189,6 +193,9 @@ fn in_every_cell_the_invariants_hold() {
                 after.gates.iter().all(|gate| gate.state != GateState::Passed),
                 "{cell:?}"
             );
+        }
+        if gate_is == GateIs::EvidenceGone && phase == Phase::Synchronising {
+            assert_ne!(after.phase, Phase::CuttingOver, "{cell:?}");
         }
         if let Some(attempt) = after.attempt.as_ref().filter(|_| !started.is_empty()) {
             assert_eq!(started, [attempt.name.as_str()], "{cell:?}");

@@ -2,7 +2,7 @@
 //! of their acts, people approve, revoke, suspend, edit and ask for things. Whatever happened, once the world behaves
 //! well the Migration ends; and on the way nothing is started twice, taken back or passed unguarded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::{
@@ -14,7 +14,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     api::{PUSHED, PhaseRunSpec, REQUEST},
-    lifecycle::{Effect, Exit, JobSeen, Next, Trouble, next},
+    lifecycle::{Effect, EvidenceSeen, Exit, JobSeen, Next, Trouble, next},
+    model::Digest,
 };
 
 /// Passes after which a well-behaved world must have come to an end.
@@ -44,6 +45,15 @@ enum Event {
     Verb(usize),
     Mapping(u8),
     Push,
+    Evidence(Harm),
+}
+
+/// What somebody does to the evidence of the open gate.
+#[derive(Clone, Copy, Debug)]
+enum Harm {
+    Delete,
+    Replace,
+    Unseal,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -110,6 +120,7 @@ fn an_event() -> impl Strategy<Value = Event> {
         1 => (0..4_u8).prop_map(Event::Mapping),
         1 => Just(Event::Wait(300_000)),
         1 => Just(Event::Push),
+        2 => prop::sample::select(vec![Harm::Delete, Harm::Replace, Harm::Unseal]).prop_map(Event::Evidence),
     ]
 }
 
@@ -135,6 +146,7 @@ struct World {
     phase_runs: BTreeMap<String, (PhaseRunSpec, PhaseRunSeen)>,
     jobs: BTreeMap<String, Job>,
     evidence: BTreeMap<String, String>,
+    unsealed: BTreeSet<String>,
     taken: Vec<String>,
     mapping: MappingSeen,
     guarded: Option<bool>,
@@ -149,6 +161,7 @@ impl World {
             phase_runs: BTreeMap::new(),
             jobs: BTreeMap::new(),
             evidence: BTreeMap::new(),
+            unsealed: BTreeSet::new(),
             taken: vec![],
             mapping: MappingSeen::Valid {
                 digest: "sha256:m1".into(),
@@ -180,9 +193,33 @@ impl World {
                 troubles: trouble.into_iter().collect(),
             },
             mapping: self.mapping.clone(),
+            evidence: self.evidence_seen(),
             guarded: self.guarded,
             taken: self.taken.clone(),
             ..observed(self.migration.clone())
+        }
+    }
+
+    /// The evidence of the open gate, as it lies there.
+    fn evidence_seen(&self) -> Option<EvidenceSeen> {
+        whole(&self.status()).map(|whole| EvidenceSeen {
+            digest: self
+                .evidence
+                .get(&whole.name)
+                .map(|json| Digest::of(json.as_bytes()).to_string()),
+            sealed: !self.unsealed.contains(&whole.name),
+            ..whole
+        })
+    }
+
+    fn harm(&mut self, harm: Harm) {
+        let Some(name) = whole(&self.status()).map(|whole| whole.name) else {
+            return;
+        };
+        match harm {
+            Harm::Delete => drop(self.evidence.remove(&name)),
+            Harm::Replace => drop(self.evidence.insert(name, "{}".into())),
+            Harm::Unseal => drop(self.unsealed.insert(name)),
         }
     }
 
@@ -209,7 +246,7 @@ impl World {
             if !act() {
                 return decided;
             }
-            if self.evidence.get(&name).is_some_and(|there| *there != json) {
+            if self.evidence.get(&name).is_some_and(|there| *there != json) || self.unsealed.contains(&name) {
                 self.taken.push(name);
                 return decided;
             }
@@ -305,15 +342,32 @@ impl World {
                 approval.starts_with(&gate.evidence_digest),
                 "passed without the right approval"
             );
+            self.check_evidence(observed, gate);
         }
         if after.phase == Phase::CuttingOver && before.phase != Phase::CuttingOver {
             assert_eq!(observed.guarded, Some(true), "cut over unguarded");
+            let gate = after.gates.iter().find(|gate| gate.name == "cutover").unwrap();
+            self.check_evidence(observed, gate);
         }
         let old = before.cutover.and_then(|facts| facts.switched);
         let same_run = after.run == before.run;
         assert!(!same_run || old.is_none() || after.cutover.as_ref().is_some_and(|facts| facts.switched == old));
         let json = serde_json::to_vec(after).unwrap();
         assert!(json.len() <= 65_536);
+    }
+
+    /// What a gate is carried out on is what was sealed.
+    fn check_evidence(&self, observed: &Observed, gate: &Gate) {
+        let found = observed
+            .evidence
+            .as_ref()
+            .expect("passed without a look at the evidence");
+        assert_eq!(
+            found.digest.as_ref(),
+            Some(&gate.evidence_digest),
+            "passed on other evidence"
+        );
+        assert!(found.sealed && found.name == gate.evidence && self.evidence.contains_key(&gate.evidence));
     }
 
     /// The Job of the attempt, where it has not ended.
@@ -491,6 +545,7 @@ impl World {
                 };
             }
             Event::Push => self.push(),
+            Event::Evidence(harm) => self.harm(harm),
         }
     }
 

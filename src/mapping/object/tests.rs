@@ -241,3 +241,23 @@ proptest! {
         prop_assert_eq!(run(), run());
     }
 }
+
+#[test]
+fn a_key_is_an_id_where_every_name_it_may_stand_under_says_so() {
+    for (part, id) in [
+        ("id", true),
+        ("id | deal_id", true),
+        ("record.contact.uuid", true),
+        ("dealId", true),
+        ("Code", true),
+        ("email", false),
+        ("id | email", false),
+        ("item", false),
+        ("companyKey", false),
+        ("paid", false),
+        ("id.name", false),
+        ("", false),
+    ] {
+        assert_eq!(is_id(part), id, "{part:?}");
+    }
+}

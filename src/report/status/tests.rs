@@ -27,6 +27,41 @@ fn migration(status: &Value) -> Migration {
     .unwrap()
 }
 
+#[test]
+fn at_work_is_said_only_of_what_is_at_work() {
+    let mood = |migration: &Migration| {
+        let text = screen(migration, &[], view(false));
+        text.lines().next().unwrap_or_default().to_owned()
+    };
+    assert!(mood(&migration(&loading())).ends_with("(at work)"));
+    let mut silent = loading();
+    silent["attempt"]["since"] = json!("2026-03-01T11:50:00Z");
+    assert!(
+        mood(&migration(&silent)).ends_with("(no sign of life for 10 min)"),
+        "{}",
+        mood(&migration(&silent))
+    );
+    silent["attempt"]["beat"] = json!({"value": "2026-03-01T11:59:50.000000Z", "seen": "2026-03-01T11:59:50Z"});
+    assert!(mood(&migration(&silent)).ends_with("(at work)"));
+    let over = json!({"observedGeneration": 1, "phase": "Cancelled", "run": 1});
+    assert!(
+        mood(&migration(&over)).ends_with("Cancelled  (over)"),
+        "{}",
+        mood(&migration(&over))
+    );
+
+    let unseen = "(the operator has not seen the last change yet)";
+    let mut edited = migration(&loading());
+    edited.metadata.generation = Some(2);
+    assert!(mood(&edited).ends_with(unseen), "{}", mood(&edited));
+    let mut asked = migration(&waiting());
+    asked.annotations_mut().insert(REQUEST.into(), "cancel 1".into());
+    assert!(mood(&asked).ends_with(unseen), "{}", mood(&asked));
+    asked.status.as_mut().unwrap().last_request =
+        serde_json::from_value(json!({"request": "cancel 1", "accepted": false, "message": "", "at": NOW})).unwrap();
+    assert!(mood(&asked).ends_with("(waiting)"));
+}
+
 fn loading() -> Value {
     json!({
         "observedGeneration": 1, "phase": "Loading", "run": 2,
@@ -115,6 +150,30 @@ fn runs() -> Vec<PhaseRun> {
             &json!([{"object": "contacts", "code": "OldRun", "field": "", "count": 999, "example": ""}]),
         ),
     ]
+}
+
+#[test]
+fn an_approver_is_told_why_records_are_left_out_and_what_was_found() {
+    let mut status = MigrationStatus::default();
+    assert_eq!(beside_evidence(&status, &runs(), view(false)), "");
+    status.objects = serde_json::from_value(json!([
+        {"name": "contacts", "model": "res.partner", "phaseRun": "acme-contacts-r2a5"}
+    ]))
+    .unwrap();
+    status.findings = serde_json::from_value(json!([
+        {"severity": "Warning", "code": "Unmapped", "path": "contacts", "message": "phone goes nowhere"},
+        {"severity": "Info", "code": "Note", "path": "contacts", "message": "nothing to see"}
+    ]))
+    .unwrap();
+    let told = beside_evidence(&status, &runs(), view(false));
+    for wanted in [
+        "100  contacts.parent_id: NotFound",
+        "phone goes nowhere",
+        "not part of the evidence",
+    ] {
+        assert!(told.contains(wanted), "{told}");
+    }
+    assert!(!told.contains("nothing to see"), "{told}");
 }
 
 /// Compares with a golden file; with `UPDATE_GOLDEN=1` writes it.
