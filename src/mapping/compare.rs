@@ -7,7 +7,8 @@ use crate::model::{OdooValue, Reference};
 #[must_use]
 pub fn normal(ttype: &str, field: &str, value: &OdooValue) -> Option<String> {
     match value {
-        OdooValue::Empty => None,
+        // no match goes by lines
+        OdooValue::Empty | OdooValue::Lines(_) => None,
         OdooValue::Text(text) if ttype == "selection" => Some(text.clone()).filter(|text| !text.is_empty()),
         OdooValue::Text(text) => normal_text(field, text),
         OdooValue::Integer(number) => Some(number.to_string()),
@@ -22,8 +23,6 @@ pub fn normal(ttype: &str, field: &str, value: &OdooValue) -> Option<String> {
             let links: Vec<String> = sorted.into_iter().map(link).collect();
             Some(links.join(",")).filter(|links| !links.is_empty())
         }
-        // no match goes by lines
-        OdooValue::Lines(_) => None,
     }
 }
 

@@ -498,12 +498,12 @@ impl<'a> Compiler<'a> {
 
     fn after(&mut self, draft: &Draft<'_>) {
         for name in draft.spec.after.iter().flatten() {
-            self.need(draft, name, Need::After(format!("{}.after", draft.path)));
+            self.need(draft, name, &Need::After(format!("{}.after", draft.path)));
         }
     }
 
     /// Notes that the object needs another; false where there is none of that name.
-    pub fn need(&mut self, draft: &Draft<'_>, name: &str, need: Need) -> bool {
+    pub fn need(&mut self, draft: &Draft<'_>, name: &str, need: &Need) -> bool {
         let objects = self.spec.objects.as_deref().unwrap_or_default();
         let place = |wanted: &str| objects.iter().position(|object| object.name == wanted);
         if let (Some(object), Some(_)) = (place(&draft.spec.name), place(name)) {
@@ -513,7 +513,7 @@ impl<'a> Compiler<'a> {
             }
             return true;
         }
-        let (Need::After(path) | Need::Lookup(path)) = &need;
+        let (Need::After(path) | Need::Lookup(path)) = need;
         let near = hint(name, objects.iter().map(|object| object.name.as_str()));
         self.findings
             .error("UnknownObject", path, format!("there is no object {name}{near}"));

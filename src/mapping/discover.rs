@@ -64,6 +64,10 @@ pub enum CustomType {
 
 /// What the values of a field were seen to be, one after the other.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one for each type that the values may have, apart from the others"
+)]
 pub struct Observed {
     values: u64,
     whole: bool,

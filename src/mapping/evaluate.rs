@@ -35,13 +35,13 @@ pub(super) struct Target {
     pub size: Option<usize>,
     /// Not written, only compared at read-back.
     pub check: bool,
-    /// The field that holds the model of a many2one_reference.
+    /// The field that holds the model of a `many2one_reference`.
     pub companion: Option<Companion>,
     /// At least one.
     pub parts: Vec<Part>,
 }
 
-/// The field beside a many2one_reference that says of which model the record is.
+/// The field beside a `many2one_reference` that says of which model the record is.
 #[derive(Debug)]
 pub(super) struct Companion {
     pub name: String,

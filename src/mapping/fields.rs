@@ -38,7 +38,7 @@ const WRITABLE: [&str; 15] = [
     "one2many",
     "binary",
 ];
-/// Fields beside a many2one_reference that may hold its model, in the order they are looked for.
+/// Fields beside a `many2one_reference` that may hold its model, in the order they are looked for.
 const COMPANIONS: [&str; 3] = ["res_model_id", "res_model", "model"];
 /// Kept by Odoo itself: sent values are ignored without a word.
 const KEPT_BY_ODOO: [&str; 7] = [
@@ -276,7 +276,7 @@ fn line_model(
     None
 }
 
-/// Beside each many2one_reference, the field that says of which model the record is.
+/// Beside each `many2one_reference`, the field that says of which model the record is.
 fn companions(compiler: &mut Compiler<'_>, model: &str, said: &[&api::Field], fields: &mut Fields, path: &str) {
     let owner = model;
     let Some(model) = compiler.world.models.models.get(model) else {

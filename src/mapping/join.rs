@@ -152,7 +152,7 @@ impl Object {
 /// Compiles the joins of an object.
 pub(super) fn compile(compiler: &mut Compiler<'_>, draft: &mut Draft<'_>) -> Vec<Join> {
     let joins = draft.spec.source.as_ref().and_then(|source| source.join.as_deref());
-    let mut compiled = Vec::new();
+    let mut ready = Vec::new();
     for said in joins.unwrap_or_default() {
         let path = format!("{}.source.join[{}]", draft.path, said.name);
         if draft
@@ -167,9 +167,9 @@ pub(super) fn compile(compiler: &mut Compiler<'_>, draft: &mut Draft<'_>) -> Vec
             );
             compiler.findings.error("HiddenField", &path, message);
         }
-        compiled.extend(join(compiler, draft, said, &path));
+        ready.extend(join(compiler, draft, said, &path));
     }
-    compiled
+    ready
 }
 
 fn join(compiler: &mut Compiler<'_>, draft: &mut Draft<'_>, said: &api::Join, path: &str) -> Option<Join> {

@@ -17,7 +17,7 @@ use crate::{api::mapping_spec as api, model::OdooModel, odoo::models::Models};
 pub(super) struct Resolved {
     pub specs: Vec<LookupSpec>,
     /// With `kind`: the path to it, and the places in `specs` that each kind stands for.
-    pub kinds: Option<(Path, BTreeMap<String, Vec<usize>>)>,
+    pub kinds: Option<(Path, Kinds)>,
     /// Paths of `within`.
     pub within: Vec<Path>,
     /// What it looks into, for messages.
@@ -96,6 +96,9 @@ pub(super) fn lookup(
 /// A target, and the model of the records found there.
 type Target = (LookupTarget, String);
 
+/// The places of the targets that each kind stands for.
+type Kinds = BTreeMap<String, Vec<usize>>;
+
 /// Every object whose records have a kind, as far as the field can refer to them.
 fn kind_lookup(
     compiler: &mut Compiler<'_>,
@@ -103,10 +106,10 @@ fn kind_lookup(
     said: &api::Lookup,
     shape: &Shape,
     path: &str,
-) -> Option<(Vec<Target>, BTreeMap<String, Vec<usize>>)> {
+) -> Option<(Vec<Target>, Kinds)> {
     let spec = compiler.spec;
     let kinds = |object: &api::Object| object.kinds.as_deref().unwrap_or_default().to_vec();
-    let (mut targets, mut numbers) = (Vec::new(), BTreeMap::<String, Vec<usize>>::new());
+    let (mut targets, mut numbers) = (Vec::new(), Kinds::new());
     for object in spec.objects.iter().flatten().filter(|object| !kinds(object).is_empty()) {
         let Some(stands) = stand_in(compiler, &object.name) else {
             continue;
@@ -212,7 +215,7 @@ fn object_lookup(
         compiler.findings.info("StandsDown", path, message);
         return None;
     }
-    if !compiler.need(draft, object, Need::Lookup(path.to_owned())) {
+    if !compiler.need(draft, object, &Need::Lookup(path.to_owned())) {
         return None;
     }
     let Some(stands) = stand_in(compiler, object) else {

@@ -252,7 +252,7 @@ fn base64(value: &Value) -> Result<OdooValue, Unreadable> {
     let padding = content.len() - content.trim_end_matches('=').len();
     let body = &content.as_bytes()[..content.len() - padding];
     let alphabet = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
-    if padding > 2 || content.len() % 4 != 0 || !body.iter().all(alphabet) {
+    if padding > 2 || !content.len().is_multiple_of(4) || !body.iter().all(alphabet) {
         return Err(Unreadable {
             code: "Unreadable",
             message: "the content is not base64".to_owned(),

@@ -41,7 +41,7 @@ pub async fn read(
     records: &BTreeMap<i64, ReadRecord>,
 ) -> Result<BTreeMap<i64, Vec<FoundLine>>, RpcError> {
     let ids_of = |record: &ReadRecord| match record.values.get(&lines.field) {
-        Some(OdooValue::Links(links)) => links.iter().filter_map(Reference::id).collect(),
+        Some(OdooValue::Links(ids)) => ids.iter().filter_map(Reference::id).collect(),
         _ => Vec::new(),
     };
     let ids: Vec<i64> = records.values().flat_map(ids_of).collect();

@@ -57,6 +57,9 @@ pub(super) struct Loader<'a> {
     pub total: i64,
 }
 
+/// A field and its value.
+type FieldValue = (String, OdooValue);
+
 /// A record that is one with an earlier one.
 pub(super) struct Folded {
     key: SourceKey,
@@ -282,7 +285,11 @@ impl Loader<'_> {
                         .unchanged(&external_id, (id, known), &entry, (&values, checks))
                         .await;
                 }
-                entry => Todo::Compare { known, id, entry },
+                entry => Todo::Compare {
+                    known,
+                    id,
+                    entry: entry.map(Box::new),
+                },
             },
             None => match matches::match_record(&mut self.index, &self.object, &values)? {
                 Matched::One(id) => Todo::Adopt(id),
@@ -326,7 +333,7 @@ impl Loader<'_> {
         external_id: &ExternalId,
         (id, known): (i64, Known),
         entry: &Entry,
-        (values, checks): (&[(String, OdooValue)], Vec<(String, OdooValue)>),
+        (values, checks): (&[FieldValue], Vec<FieldValue>),
     ) -> Result<(), StepError> {
         let key = &entry.key;
         let fate = self.stock.fate(
@@ -344,7 +351,7 @@ impl Loader<'_> {
         &mut self,
         key: &SourceKey,
         id: i64,
-        (values, checks): (&[(String, OdooValue)], Vec<(String, OdooValue)>),
+        (values, checks): (&[FieldValue], Vec<FieldValue>),
         ours: &BTreeMap<String, String>,
     ) -> Result<(), StepError> {
         let wanted = verify::Wanted {

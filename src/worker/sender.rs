@@ -39,7 +39,7 @@ pub(super) enum Todo {
     Compare {
         known: Known,
         id: i64,
-        entry: Option<Entry>,
+        entry: Option<Box<Entry>>,
     },
 }
 

@@ -99,7 +99,7 @@ pub async fn object(
     let total = i64::try_from(index.count(Kind::Wanted, &object.name)?).unwrap_or(i64::MAX);
     let mut after: Option<Vec<u8>> = None;
     let mut done = 0;
-    let look = Look {
+    let there = Look {
         destination,
         module,
         object,
@@ -115,7 +115,7 @@ pub async fn object(
             .iter()
             .map(|(id, bytes)| wanted(id, bytes))
             .collect::<Result<_, _>>()?;
-        compare_page(look, &wanted, &mut verified).await?;
+        compare_page(there, &wanted, &mut verified).await?;
         for (key, told) in verified.told.drain(..) {
             results.note(&key, &told).await?;
         }
@@ -272,10 +272,13 @@ async fn look_twice(
     Ok(())
 }
 
-fn judge<'a>(
+/// The lines of a record that a field has.
+type LinesOf<'a, 'b> = &'b dyn Fn(&str) -> &'a [FoundLine];
+
+fn judge(
     object: InOdoo<'_>,
     wanted: &Wanted,
-    (found, lines): (&ReadRecord, &dyn Fn(&str) -> &'a [FoundLine]),
+    (found, lines): (&ReadRecord, LinesOf<'_, '_>),
     uid: i64,
     notes: &mut Vec<Rejection>,
 ) -> Judged {

@@ -63,7 +63,7 @@ impl Domains {
         let of = |object: &Object| {
             let model = object.destination.as_ref()?.model.as_deref()?;
             let through = |name, field| Through::new(name, field, model, &Names { spec, models, standing });
-            let fields = object.fields.iter().flatten().filter(is_written);
+            let fields = object.fields.iter().flatten().filter(|field| is_written(field));
             let named = |field: &Field| field.from.as_deref().and_then(first_name);
             let own = |field| {
                 let constant = own_constant(object, field, model, spec)?;
@@ -180,7 +180,7 @@ impl Names<'_> {
             (None, _) => return None,
         };
         let model = target.destination.as_ref()?.model.as_deref()?;
-        let fields = target.fields.iter().flatten().filter(is_written);
+        let fields = target.fields.iter().flatten().filter(|field| is_written(field));
         fields
             .filter(|field| field.values.is_none() && field.default.is_none() && field.lookup.is_none())
             .filter(|field| field.from.as_deref().and_then(first_name).as_ref() == Some(&by))
@@ -189,7 +189,7 @@ impl Names<'_> {
 }
 
 /// What is only compared is nothing that Odoo is known to hold.
-fn is_written(field: &&Field) -> bool {
+fn is_written(field: &Field) -> bool {
     field.check != Some(true)
 }
 

@@ -95,7 +95,7 @@ impl Sorted {
             }
             (Op::Create(values), Some(id)) => {
                 self.update
-                    .push(row(id, wire::changes(&values, &[], &[])?, Then::Updated))
+                    .push(row(id, wire::changes(&values, &[], &[])?, Then::Updated));
             }
             (
                 Op::Update {
