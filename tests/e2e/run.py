@@ -62,7 +62,7 @@ class Lanes:
                 # its waits are bounded, and the machine may be another's meanwhile: told, and played once more
                 with self.out:
                     print(f"once more: {name.replace('_', ' ')} ({time.monotonic() - begun:.0f} s)\n     " + problem.replace("\n", "\n     "), flush=True)
-                problem = play(Stage(self.odoos[number], self.wires[number], name, self.keep), scene)
+                problem = play(Stage(self.odoos[number], self.wires[number], f"again_{name}", self.keep), scene)    # its namespace may still be going
             with self.out:
                 self.failed += bool(problem)
                 print(f"{'FAIL' if problem else 'ok':4} {name.replace('_', ' ')} ({time.monotonic() - begun:.0f} s)", flush=True)

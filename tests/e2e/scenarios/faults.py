@@ -104,7 +104,7 @@ def a_worker_that_wakes_up_after_its_successor_writes_nothing(stage):
     stage.wire.after = after
     ferry.approve("mapping")
     assert committed.wait(180), "no company is created"
-    frozen = ferry.workers()[0]
+    frozen = until(ferry.workers, 30, "no pod of the worker is told to run")[0]        # its status comes after its first calls
     assert ferry.send(frozen, signal.SIGSTOP), "no worker to freeze"
     go_on.set()
     try:
