@@ -707,6 +707,7 @@ async fn a_custom_model_is_made_once_and_holds_relations_of_its_own() {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one model, from nothing to its last right")]
 async fn custom_model(rpc: Arc<dyn Rpc>) {
     let corner = Corner::new(rpc);
     let rpc = corner.rpc.clone();
@@ -722,7 +723,7 @@ async fn custom_model(rpc: Arc<dyn Rpc>) {
         custom_models::ensure(&*rpc, std::slice::from_ref(&model))
             .await
             .unwrap(),
-        [name.clone()]
+        std::slice::from_ref(&name)
     );
     assert!(
         custom_models::ensure(&*rpc, std::slice::from_ref(&model))
