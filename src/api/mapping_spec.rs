@@ -57,7 +57,7 @@ pub struct MappingSpecSpec {
     /// What happens in Odoo to a record deleted in the source, for objects that say nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_source_delete: Option<OnSourceDelete>,
-    /// The objects: each makes records of one Odoo model from one source object.
+    /// The objects: each makes records of one Odoo model, or one document, from one source object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 100))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
@@ -226,7 +226,7 @@ pub enum OnSourceDelete {
     Unlink,
 }
 
-/// One object: records of one Odoo model made from one source object.
+/// One object: records of one Odoo model, or one document, made from one source object.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Object {
@@ -237,6 +237,10 @@ pub struct Object {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub when: Option<String>,
+    /// Object that takes its place where it stands down, also in lookups; runs only then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub otherwise: Option<String>,
     /// Where its records come from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<ObjectSource>,
@@ -248,10 +252,19 @@ pub struct Object {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 8), inner(length(min = 1, max = 512)))]
     pub key: Option<Vec<String>>,
+    /// What polymorphic references call this object, such as `Deal`: `lookup: {kind: …}` finds its records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 20), inner(length(min = 1, max = 128)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub kinds: Option<Vec<String>>,
     /// Destination fields (`a`, or `a+b`) by which a record already in Odoo is recognised and adopted; tried in order.
     #[serde(rename = "match", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 8), inner(length(min = 1, max = 512)))]
     pub match_on: Option<Vec<String>>,
+    /// Destination fields (`a`, or `a+b`) on which source records agree that are one: the first is written, the others lead to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 8), inner(length(min = 1, max = 512)))]
+    pub dedupe: Option<Vec<String>>,
     /// What happens when nothing matched. Create where not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_new: Option<OnNew>,
@@ -263,12 +276,15 @@ pub struct Object {
     /// What its records become.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination: Option<Destination>,
+    /// Custom fields of the source become custom fields of the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discover: Option<Discover>,
     /// Source fields left behind on purpose; `geo_*` names several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 500), inner(length(min = 1, max = 128)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub ignore: Option<Vec<String>>,
-    /// The values of the destination.
+    /// The values of the destination. A document without fields gets every source field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 200))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["to".into(), "part".into()]))]
@@ -284,6 +300,15 @@ pub struct Object {
     pub remove: Option<bool>,
 }
 
+/// How custom fields of the source become custom fields of the model.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Discover {
+    /// What their names begin with, such as `x_pipz_`.
+    #[schemars(length(min = 2, max = 30), regex(pattern = r"^x_[a-z0-9_]*$"))]
+    pub prefix: String,
+}
+
 /// Where records of an object come from.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -292,6 +317,11 @@ pub struct ObjectSource {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     pub object: Option<String>,
+    /// Rows of other source objects, put on the record as lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 10))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub join: Option<Vec<Join>>,
     /// Path to a list: one item for each of its elements.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
@@ -306,6 +336,38 @@ pub struct ObjectSource {
     pub order_by: Option<String>,
 }
 
+/// Rows of another source object, or of the same, put on the record as a list.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Join {
+    /// Name of the list: the rows are `record.NAME`.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]*$"))]
+    pub name: String,
+    /// Source object that has the rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub object: Option<String>,
+    /// Path, in a row, to what it is found by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    pub by: Option<String>,
+    /// Path, in the record, to the value that `by` must have. The record's key where not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    pub equals: Option<String>,
+    /// CEL, in which `record` is the row; a row it refuses is left out.
+    #[serde(rename = "where", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4096))]
+    pub filter: Option<String>,
+    /// Path, in a row, that orders the rows. As read where not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    pub order_by: Option<String>,
+    /// With `extends`: drops it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remove: Option<bool>,
+}
+
 /// What happens when a record has no counterpart in Odoo.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
 pub enum OnNew {
@@ -316,23 +378,64 @@ pub enum OnNew {
     Reject,
 }
 
-/// What records become.
+/// What records become: records of an Odoo model, or rows of a document that is handed over.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[x_kube(validation = Rule::new("!(has(self.model) && has(self.document))").message("a destination has at most one of model, document"))]
+#[x_kube(validation = Rule::new("!has(self.document) || !has(self.create) || !(has(self.create.access) || has(self.create.menu))")
+    .message("access and menu are those of a custom model"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Destination {
     /// Odoo model, such as `res.partner`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     pub model: Option<String>,
+    /// Document that is handed over instead: `handover/<document>.csv` in the workspace, and a section of the report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z][a-z0-9-]*$"))]
+    pub document: Option<String>,
+    /// Makes the model as a custom one, `x_…`, before any record is sent; what a document is called and what it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub create: Option<CreateDestination>,
+}
+
+/// A custom model that is made before any record is sent, or how a document is introduced.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CreateDestination {
+    /// Label that people see. The name of the model or the document where not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub label: Option<String>,
+    /// What it is for, and what to do with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub help: Option<String>,
+    /// Groups of users, by external id such as `base.group_user`, and what they may do. Administrators may do all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxProperties" = 20))]
+    pub access: Option<BTreeMap<String, Access>>,
+    /// Menu, by external id such as `crm.crm_menu_root`, below which people find the records. No menu where not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub menu: Option<String>,
+}
+
+/// What a group may do with the records of a custom model.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum Access {
+    /// See them.
+    Read,
+    /// See, make, change and delete them.
+    Full,
 }
 
 /// One value of the destination and where it comes from.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[x_kube(validation = Rule::new("(has(self.from) ? 1 : 0) + (has(self.cel) ? 1 : 0) + (has(self.constant) ? 1 : 0) <= 1")
-    .message("a field has at most one of from, cel, constant"))]
+#[x_kube(validation = Rule::new("(has(self.from) ? 1 : 0) + (has(self.cel) ? 1 : 0) + (has(self.constant) ? 1 : 0) + (has(self.each) ? 1 : 0) <= 1")
+    .message("a field has at most one of from, cel, constant, each"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Field {
-    /// Field of the Odoo model.
+    /// Field of the Odoo model; column of the document.
     #[schemars(length(min = 1, max = 128))]
     pub to: String,
     /// Tells several entries with the same `to` apart; the first part with a value wins, many2many parts unite.
@@ -340,6 +443,72 @@ pub struct Field {
     #[schemars(length(max = 63))]
     pub part: String,
     /// Path to the value in the source, with alternatives: `amount | value`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    pub from: Option<String>,
+    /// CEL expression that gives the value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4096))]
+    pub cel: Option<String>,
+    /// A fixed value, as text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
+    pub constant: Option<String>,
+    /// Path to a list: one line of the one2many for each of its elements, sent with the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    pub each: Option<String>,
+    /// Paths to what tells the lines of a record apart. Their place where not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 8), inner(length(min = 1, max = 512)))]
+    pub key: Option<Vec<String>>,
+    /// The values of a line; `line` is the element.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 60))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["to".into(), "part".into()]))]
+    pub fields: Option<Vec<LineField>>,
+    /// The source's words to Odoo's; `""` is empty, `"*"` is any other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxProperties" = 500))]
+    pub values: Option<BTreeMap<String, String>>,
+    /// In place of an empty value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
+    pub default: Option<String>,
+    /// From the value to a record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lookup: Option<Lookup>,
+    /// What a value without counterpart does. Reject where not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_missing: Option<OnMissing>,
+    /// What an empty value does. Clear where not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_empty: Option<OnEmpty>,
+    /// Not written, only compared at read-back: what Odoo computes itself, such as a total.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<bool>,
+    /// Makes `to` as a custom field before any record is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub create: Option<CreateField>,
+    /// With `extends`: drops the entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remove: Option<bool>,
+}
+
+/// One value of a line and where it comes from.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[x_kube(validation = Rule::new("(has(self.from) ? 1 : 0) + (has(self.cel) ? 1 : 0) + (has(self.constant) ? 1 : 0) <= 1")
+    .message("a field has at most one of from, cel, constant"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LineField {
+    /// Field of the line's model.
+    #[schemars(length(min = 1, max = 128))]
+    pub to: String,
+    /// Tells several entries with the same `to` apart; the first part with a value wins, many2many parts unite.
+    #[serde(default)]
+    #[schemars(length(max = 63))]
+    pub part: String,
+    /// Path to the value in the source, with alternatives: `line.amount | line.value`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub from: Option<String>,
@@ -368,17 +537,57 @@ pub struct Field {
     /// What an empty value does. Clear where not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_empty: Option<OnEmpty>,
-    /// Makes `to` as a custom field before any record is sent.
+    /// Not written, only compared at read-back: what Odoo computes itself, such as a total.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub create: Option<CreateField>,
+    pub check: Option<bool>,
     /// With `extends`: drops the entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remove: Option<bool>,
 }
 
-/// From a value to a record: of this spec, or of an Odoo model.
+impl From<LineField> for Field {
+    fn from(line: LineField) -> Self {
+        Self {
+            to: line.to,
+            part: line.part,
+            from: line.from,
+            cel: line.cel,
+            constant: line.constant,
+            values: line.values,
+            default: line.default,
+            lookup: line.lookup,
+            on_missing: line.on_missing,
+            on_empty: line.on_empty,
+            check: line.check,
+            remove: line.remove,
+            ..Self::default()
+        }
+    }
+}
+
+impl From<Field> for LineField {
+    fn from(field: Field) -> Self {
+        Self {
+            to: field.to,
+            part: field.part,
+            from: field.from,
+            cel: field.cel,
+            constant: field.constant,
+            values: field.values,
+            default: field.default,
+            lookup: field.lookup,
+            on_missing: field.on_missing,
+            on_empty: field.on_empty,
+            check: field.check,
+            remove: field.remove,
+        }
+    }
+}
+
+/// From a value to a record: of this spec, of any of several objects, or of an Odoo model.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[x_kube(validation = Rule::new("has(self.object) != has(self.model)").message("a lookup has exactly one of object, model"))]
+#[x_kube(validation = Rule::new("(has(self.object) ? 1 : 0) + (has(self.model) ? 1 : 0) + (has(self.kind) ? 1 : 0) == 1")
+    .message("a lookup has exactly one of object, model, kind"))]
 #[x_kube(validation = Rule::new("!has(self.within) || has(self.model)").message("within narrows a lookup into a model"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Lookup {
@@ -390,6 +599,10 @@ pub struct Lookup {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     pub model: Option<String>,
+    /// Path to the kind of the record referred to: the object whose `kinds` lists the value there, the record with this key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    pub kind: Option<String>,
     /// With `object`, a path of its source (its key where not said); with `model`, a field (`name` where not said; `id` means external id).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
@@ -398,6 +611,10 @@ pub struct Lookup {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxProperties" = 8))]
     pub within: Option<BTreeMap<String, String>>,
+    /// Goes on from the record found: the record that this many2one field of it names, such as `partner_id` of a user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub take: Option<String>,
 }
 
 /// What a value without counterpart does: not in the map, not found, not an option, not readable as the type.
@@ -428,6 +645,8 @@ pub enum OnEmpty {
 
 /// A custom field that is made before any record is sent.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[x_kube(validation = Rule::new("has(self.relation) == (self.type in ['Many2one', 'Many2many'])")
+    .message("relation is the model that a Many2one or a Many2many refers to"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CreateField {
     /// Type of the field.
@@ -445,6 +664,10 @@ pub struct CreateField {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxProperties" = 300))]
     pub options: Option<BTreeMap<String, String>>,
+    /// Odoo model that a Many2one or a Many2many refers to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub relation: Option<String>,
 }
 
 /// Type of a custom field.
@@ -470,6 +693,12 @@ pub enum FieldType {
     DateTime,
     /// One of several options.
     Selection,
+    /// A link to one record of the model `relation`.
+    Many2one,
+    /// Links to records of the model `relation`.
+    Many2many,
+    /// Content, in base64.
+    Binary,
 }
 
 impl FieldType {
@@ -487,6 +716,9 @@ impl FieldType {
             Self::Date => "date",
             Self::DateTime => "datetime",
             Self::Selection => "selection",
+            Self::Many2one => "many2one",
+            Self::Many2many => "many2many",
+            Self::Binary => "binary",
         }
     }
 }

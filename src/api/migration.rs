@@ -635,9 +635,14 @@ pub struct ObjectStatus {
     /// Name in the mapping.
     #[schemars(length(max = 63))]
     pub name: String,
-    /// Odoo model.
+    /// Odoo model that its records become.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
-    pub model: String,
+    pub model: Option<String>,
+    /// File of the document that its records become instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub document: Option<String>,
     /// How far it is.
     #[serde(default)]
     pub state: ObjectState,
@@ -651,6 +656,14 @@ pub struct ObjectStatus {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 63))]
     pub phase_run: String,
+}
+
+impl ObjectStatus {
+    /// What its records become, for tables: the model, or the document's file.
+    #[must_use]
+    pub fn destination(&self) -> &str {
+        self.model.as_deref().or(self.document.as_deref()).unwrap_or_default()
+    }
 }
 
 /// How far an object is.

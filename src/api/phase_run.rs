@@ -192,9 +192,35 @@ pub struct ObjectReport {
     /// What the read-back found; absent where nothing was read back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<Verification>,
+    /// The document that its records became, where they became one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<Handover>,
     /// Reasons of the object that are not frequent enough to be among `reasons`.
     #[serde(default, skip_serializing_if = "MoreReasons::is_none")]
     pub more_reasons: MoreReasons,
+}
+
+/// A document that is handed over: what it is, never what is in it.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Handover {
+    /// Its title.
+    #[schemars(length(max = 256))]
+    pub label: String,
+    /// What it is for, and what to do with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub help: Option<String>,
+    /// Its first columns, after the key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 40), inner(length(max = 63)))]
+    pub columns: Vec<String>,
+    /// How many columns it has, the key not counted.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub width: i64,
+    /// The file, as it was read back.
+    pub file: File,
 }
 
 /// What is not named one by one; `results/<object>/reasons.csv` has all of it.
@@ -387,9 +413,22 @@ pub struct PlannedObject {
     /// Name in the mapping.
     #[schemars(length(max = 63))]
     pub name: String,
-    /// Odoo model.
+    /// Odoo model that its records become.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
-    pub model: String,
+    pub model: Option<String>,
+    /// File of the document that its records become instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub document: Option<String>,
+}
+
+impl PlannedObject {
+    /// What its records become, for tables: the model, or the document's file.
+    #[must_use]
+    pub fn destination(&self) -> &str {
+        self.model.as_deref().or(self.document.as_deref()).unwrap_or_default()
+    }
 }
 
 /// How the source differs from the snapshot before.

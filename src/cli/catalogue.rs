@@ -1,10 +1,10 @@
-//! `crmferry catalogue`: the built-in mappings.
+//! `crmferry catalogue`: the built-in mappings, row by row.
 
 use std::fmt::Write as _;
 
 use super::error::{Error, Exit};
 use crate::{
-    api::mapping_spec::{MappingSpecSpec, Row},
+    api::mapping_spec::{Destination, Fidelity, MappingSpecSpec, Object, Row},
     mapping::catalogue,
 };
 
@@ -14,8 +14,11 @@ pub struct Args {
     /// Entry to print; all of them are listed where none is given.
     pub name: Option<String>,
     /// Print the entry as the manifest it is written in.
-    #[arg(long, requires = "name")]
+    #[arg(long, requires = "name", conflicts_with = "markdown")]
     pub yaml: bool,
+    /// Print its rows as a table in Markdown.
+    #[arg(long, requires = "name")]
+    pub markdown: bool,
 }
 
 /// Carries the command out.
@@ -33,7 +36,11 @@ pub fn run(args: &Args) -> Result<Exit, Error> {
             "the catalogue has no entry {name}; it has: {known}"
         )));
     };
-    super::print(&if args.yaml { yaml.to_owned() } else { entry(name, &spec) });
+    super::print(&match (args.yaml, args.markdown) {
+        (true, _) => yaml.to_owned(),
+        (false, true) => markdown(&spec),
+        (false, false) => entry(name, &spec),
+    });
     Ok(Exit::Completed)
 }
 
@@ -49,36 +56,90 @@ fn list() -> String {
     catalogue::names().iter().map(line).collect()
 }
 
+/// An object that keeps a row.
+fn kept_by<'a>(spec: &'a MappingSpecSpec, row: &'a Row) -> impl Iterator<Item = (&'a str, Option<&'a Object>)> {
+    let find = |name: &String| spec.objects.iter().flatten().find(|known| known.name == *name);
+    row.objects
+        .iter()
+        .flatten()
+        .map(move |name| (name.as_str(), find(name)))
+}
+
+/// The export file that an object reads.
+fn source(object: &Object) -> String {
+    let named = object.source.as_ref().and_then(|source| source.object.as_deref());
+    named.map_or_else(String::new, |name| format!("file {name}"))
+}
+
+/// The model or the document that an object becomes.
+fn becomes(object: &Object) -> String {
+    match object.destination.as_ref() {
+        Some(Destination { model: Some(model), .. }) => model.clone(),
+        Some(Destination {
+            document: Some(document),
+            ..
+        }) => format!("handover/{document}.csv"),
+        Some(_) | None => String::new(),
+    }
+}
+
+const fn words(fidelity: Fidelity) -> &'static str {
+    match fidelity {
+        Fidelity::OneToOne => "one to one",
+        Fidelity::OneToMany => "one to several",
+        Fidelity::Lossy => "with losses",
+        Fidelity::Inventory => "in writing",
+    }
+}
+
+/// A line for each row: what it becomes, how faithfully, where it comes from.
+fn markdown(spec: &MappingSpecSpec) -> String {
+    let mut table = String::from("| row | becomes | arrives | from | |\n|---|---|---|---|---|\n");
+    for row in spec.rows.iter().flatten() {
+        let once = |of: fn(&Object) -> String| {
+            let mut cells: Vec<String> = Vec::new();
+            for cell in kept_by(spec, row).filter_map(|(_, object)| object).map(of) {
+                if !cells.contains(&cell) {
+                    cells.push(cell);
+                }
+            }
+            cells
+        };
+        let becomes: Vec<String> = once(becomes).iter().map(|cell| format!("`{cell}`")).collect();
+        let _ = writeln!(
+            table,
+            "| {} | {} | {} | {} | {} |",
+            row.name,
+            becomes.join(", "),
+            row.fidelity.map_or("", words),
+            once(source).join(", "),
+            row.note.as_deref().unwrap_or_default(),
+        );
+    }
+    table
+}
+
 /// A line for each object of each row.
 fn entry(name: &str, spec: &MappingSpecSpec) -> String {
-    let mut table = vec![["ROW", "OBJECT", "SOURCE", "MODEL", "FIDELITY"].map(str::to_owned)];
+    let mut table = vec![["ROW", "OBJECT", "FROM", "BECOMES", "ARRIVES"].map(str::to_owned)];
     let mut notes = String::new();
-    for Row {
-        name,
-        fidelity,
-        objects,
-        note,
-        remove: _,
-    } in spec.rows.iter().flatten()
-    {
-        let fidelity = fidelity.map(|fidelity| format!("{fidelity:?}")).unwrap_or_default();
-        for (place, object) in objects.iter().flatten().enumerate() {
-            let found = spec.objects.iter().flatten().find(|known| known.name == *object);
-            let source = found
-                .and_then(|found| found.source.as_ref()?.object.clone())
-                .unwrap_or_default();
-            let model = found
-                .and_then(|found| found.destination.as_ref()?.model.clone())
-                .unwrap_or_default();
-            let (row, fidelity) = if place == 0 {
-                (name.clone(), fidelity.clone())
+    for row in spec.rows.iter().flatten() {
+        for (place, (object, found)) in kept_by(spec, row).enumerate() {
+            let (title, fidelity) = if place == 0 {
+                (row.name.as_str(), row.fidelity.map_or("", words))
             } else {
-                Default::default()
+                ("", "")
             };
-            table.push([row, object.clone(), source, model, fidelity]);
+            table.push([
+                title.to_owned(),
+                object.to_owned(),
+                found.map(source).unwrap_or_default(),
+                found.map(becomes).unwrap_or_default(),
+                fidelity.to_owned(),
+            ]);
         }
-        if let Some(note) = note {
-            let _ = writeln!(notes, "  {name}: {note}");
+        if let Some(note) = &row.note {
+            let _ = writeln!(notes, "  {}: {note}", row.name);
         }
     }
     let widths: Vec<usize> = (0..5)

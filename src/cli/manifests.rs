@@ -217,6 +217,7 @@ pub fn compiled(
             Compiled {
                 findings,
                 mapping: None,
+                spec: None,
                 compatibility: (0, 0),
                 grade: None,
             },

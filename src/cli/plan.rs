@@ -7,7 +7,6 @@ use std::{
     sync::Arc,
 };
 
-use futures::StreamExt;
 use object_store::local::LocalFileSystem;
 
 use super::{
@@ -16,12 +15,10 @@ use super::{
 };
 use crate::{
     api::MappingSpec,
-    mapping::{Compiled, Object, SourceShape},
-    source::{Item, Source, files::FilesSource},
+    mapping::{Compiled, Object, SourceShape, merge},
+    source::{Source, files::FilesSource},
+    worker::discover,
 };
-
-/// Records of a source object that expressions are tried on.
-const SAMPLES: usize = 1_000;
 
 /// Arguments of `crmferry plan`.
 #[derive(clap::Args, Debug)]
@@ -46,12 +43,12 @@ pub async fn run(args: &Args) -> Result<Exit, Error> {
     if manifests.mappings.is_empty() {
         return Err(Error::Usage("the manifests hold no MappingSpec".into()));
     }
-    let shapes = match &args.exports {
-        None => None,
-        Some(folder) => Some(shapes(folder).await?),
-    };
     let mut exit = Exit::Completed;
     for spec in &manifests.mappings {
+        let shapes = match &args.exports {
+            None => None,
+            Some(folder) => Some(shapes(spec, folder).await?),
+        };
         let (text, valid) = plan(spec, shapes.as_ref(), args.show_spec);
         super::print(&text);
         if !valid {
@@ -68,6 +65,7 @@ fn plan(spec: &MappingSpec, shapes: Option<&BTreeMap<String, SourceShape>>, show
         Compiled {
             findings,
             mapping,
+            spec: expanded,
             compatibility,
             grade,
         },
@@ -101,22 +99,20 @@ fn plan(spec: &MappingSpec, shapes: Option<&BTreeMap<String, SourceShape>>, show
         }
     }
     if let Some(merged) = merged.filter(|_| show_spec) {
-        let yaml = serde_saphyr::to_string(&merged.spec).unwrap_or_default();
+        let yaml = serde_saphyr::to_string(&expanded.unwrap_or(merged.spec)).unwrap_or_default();
         let _ = write!(text, "\nSpec:\n{yaml}");
     }
     (text + "\n", mapping.is_some())
 }
 
 fn object_text(object: &Object, width: usize) -> String {
-    let fields = object
-        .targets
-        .iter()
-        .map(|target| target.name.as_str())
-        .collect::<Vec<_>>()
-        .join(", ");
+    let fields = object.columns().map_or_else(
+        || format!("every field of {}", object.source_object),
+        |columns| columns.join(", "),
+    );
     let mut text = format!(
         "  {:<width$}  {} → {}\n",
-        object.name, object.source_object, object.model.0
+        object.name, object.source_object, object.destination
     );
     let _ = writeln!(text, "  {:width$}  fields  {fields}", "");
     if !object.custom_fields.is_empty() {
@@ -131,7 +127,8 @@ fn object_text(object: &Object, width: usize) -> String {
 }
 
 /// What the export files of a folder look like.
-async fn shapes(folder: &Path) -> Result<BTreeMap<String, SourceShape>, Error> {
+async fn shapes(spec: &MappingSpec, folder: &Path) -> Result<BTreeMap<String, SourceShape>, Error> {
+    let merged = merge::resolve(&spec.spec).ok();
     let store = LocalFileSystem::new_with_prefix(folder).map_err(Error::outside("open the export folder"))?;
     let source = FilesSource::new(Arc::new(store), object_store::path::Path::default());
     let mut shapes = BTreeMap::new();
@@ -140,28 +137,9 @@ async fn shapes(folder: &Path) -> Result<BTreeMap<String, SourceShape>, Error> {
         .await
         .map_err(Error::outside("list the export files"))?
     {
-        let mut items = source
-            .read(&object.name)
-            .await
-            .map_err(Error::outside("read an export file"))?;
-        let mut samples = Vec::new();
-        while let Some(item) = items.next().await {
-            if let Item::Record(record) = item.map_err(Error::outside("read an export file"))? {
-                samples.push(record);
-            }
-            if samples.len() == SAMPLES {
-                break;
-            }
-        }
-        shapes.insert(
-            object.name,
-            SourceShape {
-                place: object.place,
-                fields: object.fields,
-                samples,
-                ..SourceShape::default()
-            },
-        );
+        let name = object.name.clone();
+        let seen = discover::look_at(&source, object, merged.as_ref()).await;
+        shapes.insert(name, seen.map_err(Error::outside("read an export file"))?.shape);
     }
     if shapes.is_empty() {
         return Err(Error::Usage(format!("{} holds no export file", folder.display())));

@@ -51,7 +51,10 @@ struct Identity<'a> {
 #[derive(Serialize)]
 struct Object<'a> {
     name: &'a str,
-    model: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    document: Option<&'a str>,
     state: ObjectState,
     book: &'a Book,
     verification: Option<&'a Verification>,
@@ -93,7 +96,8 @@ pub fn seal(gate: &str, number: i64, migration: &Migration, status: &MigrationSt
             .iter()
             .map(|object| Object {
                 name: &object.name,
-                model: &object.model,
+                model: object.model.as_deref(),
+                document: object.document.as_deref(),
                 state: object.state,
                 book: &object.book,
                 verification: object.verification.as_ref(),

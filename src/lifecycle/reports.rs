@@ -80,6 +80,7 @@ impl Pass<'_> {
             .map(|object| ObjectStatus {
                 name: object.name.clone(),
                 model: object.model.clone(),
+                document: object.document.clone(),
                 ..ObjectStatus::default()
             })
             .collect();

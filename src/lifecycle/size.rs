@@ -38,7 +38,7 @@ pub fn fit(mut status: MigrationStatus) -> MigrationStatus {
         |status| bound(status, 256, 10),
         |status| status.objects.iter_mut().for_each(|object| object.phase_run.clear()),
         |status| {
-            let models = status.objects.iter_mut().map(|object| &mut object.model);
+            let models = status.objects.iter_mut().filter_map(|object| object.model.as_mut());
             models.for_each(|model| *model = cut(std::mem::take(model), 32));
         },
         |status| bound(status, 96, 3),
@@ -178,7 +178,8 @@ mod tests {
         status.objects = (0..100)
             .map(|place| ObjectStatus {
                 name: format!("o{place:0>62}"),
-                model: long(128),
+                model: Some(long(128)),
+                document: None,
                 state: ObjectState::Loading,
                 book: book(),
                 verification: Some(verification),

@@ -12,6 +12,7 @@ mod lexer;
 mod lists;
 mod math;
 mod parser;
+mod rules;
 mod text;
 mod tree;
 mod value;
@@ -22,7 +23,7 @@ use std::{
 };
 
 use self::{evaluate::Run, tree::Node};
-use super::{read::Formats, scope::Scope};
+use super::{read::Formats, rules::Domains, scope::Scope};
 use crate::model::Value;
 
 /// What expressions of a mapping see besides the record. Built once per mapping.
@@ -31,6 +32,8 @@ pub struct Environment {
     params: BTreeMap<String, Value>,
     formats: Formats,
     installed: Option<BTreeSet<String>>,
+    /// What `domain` can say.
+    domains: Domains,
 }
 
 /// Why an expression cannot be compiled.
@@ -68,7 +71,14 @@ impl Environment {
             params,
             formats,
             installed,
+            domains: Domains::default(),
         }
+    }
+
+    /// With the objects that `domain` speaks of.
+    #[must_use]
+    pub(super) fn with_domains(self, domains: Domains) -> Self {
+        Self { domains, ..self }
     }
 
     /// Compiles an expression.

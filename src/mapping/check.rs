@@ -7,10 +7,13 @@ use super::{
     compile::{Compiler, Draft, on_source_delete},
     evaluate::{Source, Target},
     findings::hint,
+    join,
+    object::covers,
     path::Path,
+    standing::exclude_each_other,
 };
 use crate::{
-    api::mapping_spec::{Fidelity, OnNew, OnSourceDelete, Platform},
+    api::mapping_spec::{Fidelity, Field, OnMissing, OnNew, OnSourceDelete, Platform},
     model::{Value, record::looks_like_data},
 };
 
@@ -38,10 +41,12 @@ const fn documented(platform: Platform) -> &'static [&'static str] {
 }
 
 pub(super) fn all(compiler: &mut Compiler<'_>, drafts: &[Draft<'_>]) {
+    documents(compiler, drafts);
     for draft in drafts {
         matching(compiler, draft);
         archiving(compiler, draft);
         names_of_source(compiler, draft);
+        join::check_source(compiler, draft);
         traps(compiler, draft);
         unused_lets(compiler, draft);
     }
@@ -52,15 +57,70 @@ pub(super) fn all(compiler: &mut Compiler<'_>, drafts: &[Draft<'_>]) {
     unused_parameters(compiler);
 }
 
+/// A document has no records to match or to guard, and a file of its own.
+fn documents(compiler: &mut Compiler<'_>, drafts: &[Draft<'_>]) {
+    let mut written: BTreeMap<&str, &str> = BTreeMap::new();
+    for draft in drafts {
+        let Some(document) = draft.document else { continue };
+        let spec = draft.spec;
+        for (word, said) in [
+            ("match", spec.match_on.is_some()),
+            ("dedupe", spec.dedupe.is_some()),
+            ("discover", spec.discover.is_some()),
+            ("onNew", spec.on_new.is_some()),
+            ("onConflict", spec.on_conflict.is_some()),
+            ("onSourceDelete", spec.on_source_delete.is_some()),
+        ] {
+            if said {
+                let message = format!("{word} is about records of Odoo, and {} becomes a document", spec.name);
+                compiler
+                    .findings
+                    .error("TypeMismatch", &format!("{}.{word}", draft.path), message);
+            }
+        }
+        let create = spec.destination.as_ref().and_then(|to| to.create.as_ref());
+        if create.is_some_and(|create| create.access.is_some() || create.menu.is_some()) {
+            let message = format!(
+                "access and menu are those of a custom model, and {} becomes a document",
+                spec.name
+            );
+            let path = format!("{}.destination.create", draft.path);
+            compiler.findings.error("TypeMismatch", &path, message);
+        }
+        if let Some(other) = written.insert(document, &spec.name) {
+            let message = format!("{other} writes the document {document} already: call it another");
+            let path = format!("{}.destination.document", draft.path);
+            compiler.findings.error("FieldClash", &path, message);
+        }
+    }
+}
+
 fn matching(compiler: &mut Compiler<'_>, draft: &Draft<'_>) {
     let Some(object) = &draft.object else { return };
-    for field in object.match_on.iter().flatten() {
-        if !draft.spec.fields.iter().flatten().any(|entry| entry.to == *field) {
-            let near = hint(field, object.targets.iter().map(|target| target.name.as_str()));
-            let message = format!("match names {field}, which is not mapped{near}");
-            compiler
-                .findings
-                .error("MatchUnmapped", &format!("{}.match", draft.path), message);
+    for (word, entries) in [("match", &object.match_on), ("dedupe", &object.dedupe)] {
+        for field in entries.iter().flatten() {
+            let written = |entry: &&Field| entry.check != Some(true);
+            if !draft
+                .spec
+                .fields
+                .iter()
+                .flatten()
+                .filter(written)
+                .any(|entry| entry.to == *field)
+            {
+                let near = hint(field, object.targets.iter().map(|target| target.name.as_str()));
+                let message = format!("{word} names {field}, which is not mapped{near}");
+                compiler
+                    .findings
+                    .error("MatchUnmapped", &format!("{}.{word}", draft.path), message);
+            }
+            let waits = |entry: &Field| entry.to == *field && entry.on_missing == Some(OnMissing::Defer);
+            if word == "dedupe" && draft.spec.fields.iter().flatten().any(waits) {
+                let message = format!("{field} may be left for a second pass: what is one must be told in the first");
+                compiler
+                    .findings
+                    .error("TypeMismatch", &format!("{}.{word}", draft.path), message);
+            }
         }
     }
 }
@@ -109,24 +169,32 @@ fn names_of_source(compiler: &mut Compiler<'_>, draft: &Draft<'_>) {
         );
         return;
     };
-    for name in draft
-        .lets
-        .keys()
-        .filter(|name| shape.fields.iter().any(|field| field == *name))
-    {
-        let message = format!("the let {name} hides a source field of that name: call it another");
-        compiler
-            .findings
-            .error("HiddenField", &format!("{}.let.{name}", draft.path), message);
+    let lets = draft.lets.keys().map(|name| ("let", *name, format!("let.{name}")));
+    let joins = joined(draft).map(|name| ("join", name, format!("source.join[{name}]")));
+    for (what, name, place) in lets.chain(joins) {
+        if shape.fields.iter().any(|field| field == name) {
+            let message = format!("the {what} {name} hides a source field of that name: call it another");
+            compiler
+                .findings
+                .error("HiddenField", &format!("{}.{place}", draft.path), message);
+        }
     }
     for (place, fields) in &draft.sources {
         unknown_fields(compiler, draft, shape, place, fields);
     }
 }
 
+/// Names of the lists that joins put on the record.
+fn joined<'a>(draft: &Draft<'a>) -> impl Iterator<Item = &'a str> {
+    let joins = draft.spec.source.as_ref().and_then(|source| source.join.as_deref());
+    joins.unwrap_or_default().iter().map(|join| join.name.as_str())
+}
+
 /// A path or expression none of whose fields the source has.
 fn unknown_fields(compiler: &mut Compiler<'_>, draft: &Draft<'_>, shape: &SourceShape, place: &str, fields: &[String]) {
-    let known = |name: &String| draft.lets.contains_key(name.as_str()) || shape.fields.contains(name);
+    let known = |name: &String| {
+        draft.lets.contains_key(name.as_str()) || shape.fields.contains(name) || joined(draft).any(|join| join == name)
+    };
     let Some(first) = fields.first().filter(|_| !fields.iter().any(known)) else {
         return;
     };
@@ -154,6 +222,11 @@ fn unmapped(compiler: &mut Compiler<'_>, drafts: &[Draft<'_>]) {
             .flat_map(|draft| &draft.used)
             .map(String::as_str)
             .collect();
+        let of_joins = drafts
+            .iter()
+            .flat_map(|draft| &draft.joined)
+            .filter(|(object, ..)| object == name);
+        used.extend(of_joins.flat_map(|(.., fields)| fields).map(String::as_str));
         let by = looked_up_by(drafts, &readers);
         used.extend(by.iter().map(String::as_str));
         let ignored: Vec<&String> = readers
@@ -208,12 +281,6 @@ fn looked_up_by(drafts: &[Draft<'_>], readers: &[&Draft<'_>]) -> Vec<String> {
         .collect()
 }
 
-fn covers(pattern: &str, field: &str) -> bool {
-    pattern
-        .strip_suffix('*')
-        .map_or(pattern == field, |stem| field.starts_with(stem))
-}
-
 /// Names for a finding, which everyone may read: those that look like people's data are only counted.
 fn listed(names: &[&str]) -> String {
     let (data, names): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| looks_like_data(name));
@@ -256,7 +323,10 @@ fn order(compiler: &mut Compiler<'_>, drafts: &[Draft<'_>]) {
             let (Some(a), Some(b)) = (place(&one.spec.name), place(&other.spec.name)) else {
                 continue;
             };
-            let shared = !one.model.is_empty() && one.model == other.model && (matches(one) || matches(other));
+            let shared = !one.model.is_empty()
+                && one.model == other.model
+                && (matches(one) || matches(other))
+                && !exclude_each_other(compiler.spec, &one.spec.name, &other.spec.name);
             if !shared || compiler.graph.reaches(a, b) || compiler.graph.reaches(b, a) {
                 continue;
             }

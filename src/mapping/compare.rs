@@ -7,7 +7,8 @@ use crate::model::{OdooValue, Reference};
 #[must_use]
 pub fn normal(ttype: &str, field: &str, value: &OdooValue) -> Option<String> {
     match value {
-        OdooValue::Empty => None,
+        // no match goes by lines
+        OdooValue::Empty | OdooValue::Lines(_) => None,
         OdooValue::Text(text) if ttype == "selection" => Some(text.clone()).filter(|text| !text.is_empty()),
         OdooValue::Text(text) => normal_text(field, text),
         OdooValue::Integer(number) => Some(number.to_string()),

@@ -8,14 +8,15 @@ use std::{
 use super::{
     Compiled, Mapping, Merged, World,
     cel::{Environment, Expression},
-    check, created, fields,
+    check, created, discover, fields,
     findings::{Findings, hint},
     graph::{Graph, Need},
-    names,
-    object::{KeyPart, Object, Plan},
+    join, names,
+    object::{Destination, Document, KeyPart, Object, Plan},
     path::Path,
     read::Formats,
-    samples,
+    rules::Domains,
+    samples, standing,
 };
 use crate::{
     api::mapping_spec::{self as api, Fidelity, MappingSpecSpec, OnNew, Parameter, ParameterType},
@@ -31,8 +32,14 @@ pub fn compile(merged: &Merged, world: World<'_>) -> Compiled {
     let mut findings = Findings::default();
     let spec = &merged.spec;
     check_size(spec, &mut findings);
+    let models = created::with_models(spec, world.models);
+    let world = World {
+        models: models.as_ref().unwrap_or(world.models),
+        ..world
+    };
     let formats = spec.source.as_ref().and_then(|source| source.formats.as_ref());
     let compatibility;
+    let mut expanded = None;
     let mapping = match Formats::new(formats) {
         Err(message) => {
             findings.error("BadFormat", "source.formats", message);
@@ -40,6 +47,8 @@ pub fn compile(merged: &Merged, world: World<'_>) -> Compiled {
             None
         }
         Ok(read) => {
+            expanded = discovered(merged, world, &read, &mut findings);
+            let merged = expanded.as_ref().unwrap_or(merged);
             let mut compiler = Compiler::new(merged, world, read, findings);
             let (mapping, active) = compiler.whole();
             findings = compiler.findings;
@@ -50,10 +59,24 @@ pub fn compile(merged: &Merged, world: World<'_>) -> Compiled {
     let failed = findings.any_error();
     Compiled {
         mapping: mapping.filter(|_| !failed),
+        spec: expanded.map(|merged| merged.spec),
         findings: findings.sorted(),
         compatibility,
         grade: (!failed).then(|| grade(compatibility)).flatten(),
     }
+}
+
+/// The spec with entries for the custom fields that objects discover; `None` where there are none.
+fn discovered(merged: &Merged, world: World<'_>, formats: &Formats, findings: &mut Findings) -> Option<Merged> {
+    let mut objects = merged.spec.objects.iter().flatten();
+    let source = world
+        .source
+        .filter(|_| objects.any(|object| object.discover.is_some()))?;
+    // what is wrong with the spec is said when all of it is compiled
+    let mut compiler = Compiler::new(merged, world, formats.clone(), Findings::default());
+    let drafts = compiler.drafts();
+    let spec = discover::expand(&merged.spec, &drafts, source, findings)?;
+    Some(Merged { spec, ..merged.clone() })
 }
 
 fn check_size(spec: &MappingSpecSpec, findings: &mut Findings) {
@@ -93,8 +116,16 @@ const fn grade((kept, of): (usize, usize)) -> Option<char> {
 pub(super) enum Sees {
     /// `when`: the run, no record.
     Run,
-    /// A record, and the element where `each` is.
-    Record { each: bool },
+    /// A record; the element where `each` is, the line in lines.
+    Record { each: bool, line: bool },
+}
+
+impl Sees {
+    /// A record alone.
+    pub const RECORD: Self = Self::Record {
+        each: false,
+        line: false,
+    };
 }
 
 /// An object as far as it is compiled.
@@ -103,14 +134,21 @@ pub(super) struct Draft<'a> {
     /// `objects[deals]`.
     pub path: String,
     pub source_object: &'a str,
+    /// The model it makes records of; empty where there is none.
     pub model: &'a str,
+    /// The document it becomes instead.
+    pub document: Option<&'a str>,
     pub each: bool,
+    /// What is compiled now is of a line.
+    pub in_line: bool,
     /// Names of lets, with those whose value is what `key([…])` gave.
     pub lets: BTreeMap<&'a str, bool>,
     /// Fields of the record that a path or an expression reads (lets among them).
     pub used: BTreeSet<String>,
     /// Paths and expressions, with the record fields each may find its value in: one must exist.
     pub sources: Vec<(String, Vec<String>)>,
+    /// The same of joined rows, with the source object they are of.
+    pub joined: Vec<(String, String, Vec<String>)>,
     pub object: Option<Object>,
 }
 
@@ -151,24 +189,11 @@ impl<'a> Compiler<'a> {
         if objects.is_empty() {
             self.findings.error("Incomplete", "objects", "the spec has no objects");
         }
-        for object in objects {
-            let stays = self.when(object);
-            self.standing.insert(&object.name, stays);
-        }
-        let active: Vec<&api::Object> = objects
-            .iter()
-            .filter(|object| self.standing[object.name.as_str()])
-            .collect();
-        let created = created::collect(&active, self.world.models, &mut self.findings);
-        let mut drafts: Vec<Draft<'a>> = Vec::with_capacity(active.len());
-        for object in &active {
-            let draft = self.object(object, &created);
-            drafts.push(draft);
-        }
+        let drafts = self.drafts();
         let order = self.order(&drafts);
         check::all(self, &drafts);
         samples::try_all(self, &drafts);
-        let active = active.iter().map(|object| object.name.as_str()).collect();
+        let active = drafts.iter().map(|draft| draft.spec.name.as_str()).collect();
         let mapping = order.map(|order| Mapping {
             objects: order
                 .into_iter()
@@ -184,24 +209,23 @@ impl<'a> Compiler<'a> {
         (mapping, active)
     }
 
-    /// Whether the object takes part in this run. As long as the Odoo is not known, every object does.
-    fn when(&mut self, object: &api::Object) -> bool {
-        let Some(text) = &object.when else { return true };
-        let path = format!("objects[{}].when", object.name);
-        let Some(expression) = self.expression(text, &path, Sees::Run) else {
-            return true;
-        };
-        if !self.world.odoo_known {
-            return true;
+    /// The objects that take part, each as far as it can be compiled by itself.
+    fn drafts(&mut self) -> Vec<Draft<'a>> {
+        let objects = self.spec.objects.as_deref().unwrap_or_default();
+        self.standing = standing::standing(self);
+        let domains = Domains::new(self.spec, self.world.models, &self.standing);
+        self.env = Arc::new(Environment::clone(&self.env).with_domains(domains));
+        let active: Vec<&api::Object> = objects
+            .iter()
+            .filter(|object| self.standing[object.name.as_str()])
+            .collect();
+        let created = created::collect(&active, self.world.models, &mut self.findings);
+        let mut drafts: Vec<Draft<'a>> = Vec::with_capacity(active.len());
+        for object in &active {
+            let draft = self.object(object, &active, &created);
+            drafts.push(draft);
         }
-        let seen = samples::nothing(false);
-        match expression.condition(&self.env, &seen.scope()) {
-            Ok(stays) => stays,
-            Err(message) => {
-                self.findings.error("CelType", &path, message);
-                true
-            }
-        }
+        drafts
     }
 
     /// An expression whose names are all there.
@@ -217,14 +241,16 @@ impl<'a> Compiler<'a> {
             let problem = match (name.as_str(), sees) {
                 ("params", _)
                 | ("record", Sees::Record { .. })
-                | ("item" | "parent" | "index", Sees::Record { each: true }) => continue,
+                | ("item" | "parent" | "index", Sees::Record { each: true, .. })
+                | ("line" | "index", Sees::Record { line: true, .. }) => continue,
                 ("item" | "parent" | "index", Sees::Record { .. }) => format!("{name} is only there with each"),
-                ("record" | "item" | "parent" | "index", Sees::Run) => {
+                ("line", Sees::Record { .. }) => format!("{name} is only there in lines of a one2many"),
+                ("record" | "item" | "parent" | "index" | "line", Sees::Run) => {
                     format!("when sees params and installed(module), and {name} is of a record")
                 }
                 _ => format!(
                     "there is no variable {name}{}",
-                    hint(name, ["record", "params", "item", "parent", "index"])
+                    hint(name, ["record", "params", "item", "parent", "index", "line"])
                 ),
             };
             self.findings.error("CelName", path, problem);
@@ -251,7 +277,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// A path whose first names are there.
-    pub fn path(&mut self, text: &str, place: &str, each: bool) -> Option<Path> {
+    pub fn path(&mut self, text: &str, place: &str, sees: Sees) -> Option<Path> {
         match Path::parse(text) {
             Err(message) => {
                 self.findings.error("BadPath", place, message);
@@ -259,7 +285,13 @@ impl<'a> Compiler<'a> {
             }
             Ok(path) => {
                 for name in names::reserved(text) {
-                    if name == "line" || !each {
+                    let there = match (name, sees) {
+                        (_, Sees::Run) => false,
+                        ("line", Sees::Record { line, .. }) => line,
+                        ("index", Sees::Record { each, line }) => each || line,
+                        (_, Sees::Record { each, .. }) => each,
+                    };
+                    if !there {
                         let with = if name == "line" {
                             "in lines of a one2many"
                         } else {
@@ -274,21 +306,21 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn object(&mut self, spec: &'a api::Object, created: &created::Created) -> Draft<'a> {
+    fn object(&mut self, spec: &'a api::Object, active: &[&api::Object], created: &created::Created) -> Draft<'a> {
         let path = format!("objects[{}]", spec.name);
         let source = spec.source.as_ref();
+        let destination = spec.destination.as_ref();
         let mut draft = Draft {
             spec,
             source_object: source.and_then(|source| source.object.as_deref()).unwrap_or_default(),
-            model: spec
-                .destination
-                .as_ref()
-                .and_then(|to| to.model.as_deref())
-                .unwrap_or_default(),
+            model: destination.and_then(|to| to.model.as_deref()).unwrap_or_default(),
+            document: destination.and_then(|to| to.document.as_deref()),
             each: source.is_some_and(|source| source.each.is_some()),
+            in_line: false,
             lets: BTreeMap::new(),
             used: BTreeSet::new(),
             sources: Vec::new(),
+            joined: Vec::new(),
             object: None,
             path,
         };
@@ -297,12 +329,15 @@ impl<'a> Compiler<'a> {
             object: spec.name.clone(),
             env: Arc::clone(&self.env),
             formats: Arc::clone(&self.formats),
+            joins: Vec::new(),
             each: None,
             lets: Vec::new(),
             filter: None,
             key: Vec::new(),
             targets: Vec::new(),
+            every_field_but: None,
         };
+        self.every_field(&mut draft, &mut plan);
         self.reading(&mut draft, &mut plan);
         self.key(&mut draft, &mut plan);
         self.after(&draft);
@@ -310,23 +345,44 @@ impl<'a> Compiler<'a> {
         plan.targets = fields.plans;
         draft.object = Some(Object {
             name: spec.name.clone(),
-            model: OdooModel(draft.model.to_owned()),
+            destination: becomes(&draft),
             source_object: draft.source_object.to_owned(),
             order_by: source.and_then(|source| source.order_by.clone()),
             on_new: spec.on_new.unwrap_or_default(),
             on_conflict: spec.on_conflict.or(self.spec.on_conflict).unwrap_or_default(),
             on_source_delete: on_source_delete(self.spec, spec),
-            match_on: match_on(spec),
+            match_on: joined_by_plus(spec.match_on.as_deref()),
+            dedupe: joined_by_plus(spec.dedupe.as_deref()),
             targets: fields.targets,
+            checks: fields.checks,
+            lines: fields.lines,
             lookups: fields.lookups,
+            custom_model: created::model(spec, active, &mut self.findings),
             custom_fields: fields.custom,
             plan: Arc::new(plan),
         });
         draft
     }
 
+    /// A document without fields gets every source field.
+    fn every_field(&self, draft: &mut Draft<'a>, plan: &mut Plan) {
+        if draft.document.is_none() || !draft.spec.fields.as_deref().unwrap_or_default().is_empty() {
+            return;
+        }
+        plan.every_field_but = Some(draft.spec.ignore.clone().unwrap_or_default());
+        let shape = self.world.source.and_then(|source| source.get(draft.source_object));
+        draft
+            .used
+            .extend(shape.into_iter().flat_map(|shape| shape.fields.iter().cloned()));
+    }
+
     fn incomplete(&mut self, draft: &Draft<'_>) {
         let name = &draft.spec.name;
+        if draft.document.is_some() && !draft.model.is_empty() {
+            let message = format!("{name} becomes one of destination.model, destination.document");
+            self.findings
+                .error("Incomplete", &format!("{}.destination", draft.path), message);
+        }
         let mut say = |what: &str, path: &str, why: String| {
             self.findings.error(
                 "Incomplete",
@@ -344,14 +400,14 @@ impl<'a> Compiler<'a> {
         if draft.spec.key.as_deref().unwrap_or_default().is_empty() {
             say("key", "key", "say key, the paths that identify a record".into());
         }
-        if draft.model.is_empty() {
+        if draft.model.is_empty() && draft.document.is_none() {
             say(
                 "destination",
                 "destination.model",
-                "say destination.model, the Odoo model its records become".into(),
+                "say destination.model, the Odoo model its records become, or destination.document".into(),
             );
         }
-        if draft.spec.fields.as_deref().unwrap_or_default().is_empty() {
+        if draft.document.is_none() && draft.spec.fields.as_deref().unwrap_or_default().is_empty() {
             say("fields", "fields", "say what is written".into());
         }
         if draft.spec.on_new == Some(OnNew::Reject) && draft.spec.match_on.as_deref().unwrap_or_default().is_empty() {
@@ -363,31 +419,32 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// Each, let, where, orderBy.
+    /// Join, each, let, where, orderBy.
     fn reading(&mut self, draft: &mut Draft<'a>, plan: &mut Plan) {
         let Some(source) = &draft.spec.source else { return };
+        plan.joins = join::compile(self, draft);
         if let Some(text) = &source.each {
-            plan.each = self.used_path(draft, text, "source.each", false);
+            plan.each = self.used_path(draft, text, "source.each", Sees::RECORD);
         }
         self.lets(draft, plan);
         if let Some(text) = &source.filter {
             plan.filter = self.used_expression(draft, text, "source.where");
         }
         if let Some(text) = &source.order_by {
-            self.used_path(draft, text, "source.orderBy", draft.each);
+            self.used_path(draft, text, "source.orderBy", draft.sees());
         }
     }
 
-    pub fn used_path(&mut self, draft: &mut Draft<'_>, text: &str, place: &str, each: bool) -> Option<Path> {
+    pub fn used_path(&mut self, draft: &mut Draft<'_>, text: &str, place: &str, sees: Sees) -> Option<Path> {
         let place = format!("{}.{place}", draft.path);
-        let path = self.path(text, &place, each)?;
+        let path = self.path(text, &place, sees)?;
         draft.uses(place, path.record_fields().into_iter().map(str::to_owned).collect());
         Some(path)
     }
 
     pub fn used_expression(&mut self, draft: &mut Draft<'_>, text: &str, place: &str) -> Option<Expression> {
         let place = format!("{}.{place}", draft.path);
-        let expression = self.expression(text, &place, Sees::Record { each: draft.each })?;
+        let expression = self.expression(text, &place, draft.sees())?;
         draft.uses(place, expression.record_fields().into_iter().collect());
         Some(expression)
     }
@@ -430,7 +487,7 @@ impl<'a> Compiler<'a> {
 
     fn key(&mut self, draft: &mut Draft<'a>, plan: &mut Plan) {
         for text in draft.spec.key.iter().flatten() {
-            if let Some(path) = self.used_path(draft, text, "key", draft.each) {
+            if let Some(path) = self.used_path(draft, text, "key", draft.sees()) {
                 let canonical = draft.gives_key(&path);
                 plan.key.push(KeyPart {
                     path,
@@ -443,20 +500,23 @@ impl<'a> Compiler<'a> {
 
     fn after(&mut self, draft: &Draft<'_>) {
         for name in draft.spec.after.iter().flatten() {
-            self.need(draft, name, Need::After(format!("{}.after", draft.path)));
+            self.need(draft, name, &Need::After(format!("{}.after", draft.path)));
         }
     }
 
     /// Notes that the object needs another; false where there is none of that name.
-    pub fn need(&mut self, draft: &Draft<'_>, name: &str, need: Need) -> bool {
-        let (Need::After(path) | Need::Lookup(path)) = &need;
+    pub fn need(&mut self, draft: &Draft<'_>, name: &str, need: &Need) -> bool {
+        let (Need::After(path) | Need::Lookup(path)) = need;
         if !self.knows(name, path) {
             return false;
         }
         let objects = self.spec.objects.as_deref().unwrap_or_default();
         let place = |wanted: &str| objects.iter().position(|object| object.name == wanted);
-        if let (Some(object), Some(other)) = (place(&draft.spec.name), place(name)) {
-            self.graph.need(object, other, need);
+        if let Some(object) = place(&draft.spec.name) {
+            // whichever of them runs
+            for other in standing::chain(self.spec, name).filter_map(place) {
+                self.graph.need(object, other, need.clone());
+            }
         }
         true
     }
@@ -507,6 +567,20 @@ impl<'a> Compiler<'a> {
 }
 
 impl Draft<'_> {
+    /// What paths and expressions see at this point.
+    pub const fn sees(&self) -> Sees {
+        Sees::Record {
+            each: self.each,
+            line: self.in_line,
+        }
+    }
+
+    /// A path of the spec without the object's.
+    pub fn place<'b>(&self, path: &'b str) -> &'b str {
+        path.strip_prefix(&self.path)
+            .map_or(path, |rest| rest.trim_start_matches('.'))
+    }
+
     pub fn uses(&mut self, place: String, fields: Vec<String>) {
         self.used.extend(fields.iter().cloned());
         self.sources.push((place, fields));
@@ -525,8 +599,24 @@ pub(super) fn on_source_delete(spec: &MappingSpecSpec, object: &api::Object) -> 
     object.on_source_delete.or(spec.on_source_delete).unwrap_or_default()
 }
 
-fn match_on(spec: &api::Object) -> Vec<Vec<String>> {
-    let entries = spec.match_on.iter().flatten();
+/// What the records of an object become; a model without a name where a finding has said that there is none.
+fn becomes(draft: &Draft<'_>) -> Destination {
+    let Some(name) = draft.document else {
+        return Destination::Model(OdooModel(draft.model.to_owned()));
+    };
+    let create = draft.spec.destination.as_ref().and_then(|to| to.create.as_ref());
+    Destination::Document(Document {
+        name: name.to_owned(),
+        label: create
+            .and_then(|create| create.label.clone())
+            .unwrap_or_else(|| name.to_owned()),
+        help: create.and_then(|create| create.help.clone()),
+    })
+}
+
+/// Entries of `match` and `dedupe`: fields joined by `+`.
+fn joined_by_plus(entries: Option<&[String]>) -> Vec<Vec<String>> {
+    let entries = entries.unwrap_or_default().iter();
     entries
         .map(|entry| entry.split('+').map(|field| field.trim().to_owned()).collect())
         .collect()

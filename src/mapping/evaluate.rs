@@ -1,19 +1,22 @@
 //! The value of a field: source → values → default → lookup, or reading as the field's type → onEmpty.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+};
 
 use super::{
     Found, Lookups,
     cel::Expression,
     findings::shortened,
-    object::{Plan, key_text},
+    object::{KeyPart, Plan, key_of, key_text},
     path::{Path, as_list},
     read::{canonical_text, read},
-    scope::Scope,
+    scope::{Each, Scope},
 };
 use crate::{
     api::mapping_spec::{OnEmpty, OnMissing},
-    model::{OdooValue, Reference, Rejection, Value, record::is_empty},
+    model::{ExternalId, Line, OdooValue, Reference, Rejection, SourceKey, Value, record::is_empty},
 };
 
 /// Longest piece of a value that a message quotes, in characters.
@@ -30,8 +33,32 @@ pub(super) struct Target {
     pub collects: bool,
     /// Longest text.
     pub size: Option<usize>,
+    /// Not written, only compared at read-back.
+    pub check: bool,
+    /// The field that holds the model of a `many2one_reference`.
+    pub companion: Option<Companion>,
     /// At least one.
     pub parts: Vec<Part>,
+}
+
+impl Target {
+    /// Whether its value, or one of its lines', may be left for a second pass.
+    pub fn defers(&self) -> bool {
+        self.parts.iter().any(|part| {
+            let lines = matches!(&part.source, Source::Lines(lines) if lines.targets.iter().any(Self::defers));
+            lines || part.on_missing == OnMissing::Defer
+        })
+    }
+}
+
+/// The field beside a `many2one_reference` that says of which model the record is.
+#[derive(Debug)]
+pub(super) struct Companion {
+    pub name: String,
+    /// Place in the object's lookups of the one into `ir.model`, where the companion is a link.
+    pub lookup: Option<usize>,
+    /// Model of the records that a lookup of that number finds.
+    pub models: BTreeMap<usize, String>,
 }
 
 /// One entry that feeds a field.
@@ -52,8 +79,20 @@ pub(super) enum Source {
     Path(Path),
     Cel(Expression),
     Constant(Value),
+    /// Lines of a one2many.
+    Lines(Lines),
     /// The field is emptied.
     Nothing,
+}
+
+/// The lines of a one2many: one for each element.
+#[derive(Debug)]
+pub(super) struct Lines {
+    pub part: String,
+    pub each: Path,
+    /// None: their place.
+    pub key: Vec<KeyPart>,
+    pub targets: Vec<Target>,
 }
 
 /// A value map.
@@ -66,8 +105,7 @@ pub(super) struct Values {
 
 #[derive(Debug)]
 pub(super) struct Lookup {
-    /// Place in the object's lookups.
-    pub number: usize,
+    pub place: Place,
     /// What it looks into, for messages: `stages`, `crm.stage by name`.
     pub words: String,
     /// It wants a key of an object.
@@ -76,6 +114,30 @@ pub(super) struct Lookup {
     pub canonical: bool,
     pub within: Vec<Path>,
 }
+
+/// Which of the object's lookups it is, by number.
+#[derive(Debug)]
+pub(super) enum Place {
+    One(usize),
+    /// Those of the kind at the path.
+    Kind {
+        path: Path,
+        numbers: BTreeMap<String, Vec<usize>>,
+    },
+}
+
+impl Lookup {
+    /// Every one of the object's lookups that it may be.
+    pub fn numbers(&self) -> Vec<usize> {
+        match &self.place {
+            Place::One(number) => vec![*number],
+            Place::Kind { numbers, .. } => numbers.values().flatten().copied().collect(),
+        }
+    }
+}
+
+/// A record, and the number of the lookup that found it.
+type FoundBy = (Reference, usize);
 
 /// Why an item gives no values.
 #[derive(Debug)]
@@ -89,30 +151,55 @@ pub(super) struct Evaluation<'a> {
     plan: &'a Plan,
     scope: &'a Scope<'a>,
     lookups: &'a dyn Lookups,
+    /// Key of the item.
+    key: &'a SourceKey,
     /// Departures that are allowed.
     pub notes: Vec<Rejection>,
     /// Fields left open: what they refer to may still come.
     pub deferred: Vec<String>,
+    /// The lookup that found the last single record.
+    found_by: Option<usize>,
 }
 
 impl<'a> Evaluation<'a> {
-    pub fn new(plan: &'a Plan, scope: &'a Scope<'a>, lookups: &'a dyn Lookups) -> Self {
+    pub fn new(plan: &'a Plan, scope: &'a Scope<'a>, lookups: &'a dyn Lookups, key: &'a SourceKey) -> Self {
         Self {
             plan,
             scope,
             lookups,
+            key,
             notes: Vec::new(),
             deferred: Vec::new(),
+            found_by: None,
         }
+    }
+
+    /// The value of the companion of a field that was just evaluated.
+    pub fn companion(&self, target: &Target, value: &OdooValue) -> Option<(String, OdooValue)> {
+        let companion = target.companion.as_ref()?;
+        let model = self
+            .found_by
+            .filter(|_| matches!(value, OdooValue::Link(_)))
+            .and_then(|number| companion.models.get(&number));
+        let value = match (model, companion.lookup) {
+            (None, _) => OdooValue::Empty,
+            (Some(model), None) => OdooValue::Text(model.clone()),
+            // every model that has records is in ir.model
+            (Some(model), Some(lookup)) => match self.lookups.find(lookup, model, &[]) {
+                Found::One(reference) => OdooValue::Link(reference),
+                Found::None | Found::Several | Found::Later => OdooValue::Empty,
+            },
+        };
+        Some((companion.name.clone(), value))
     }
 
     /// The value of a field; `None`: it is left alone.
     pub fn target(&mut self, target: &Target) -> Result<Option<OdooValue>, Stop> {
         let open = self.deferred.len();
-        let value = if target.ttype == "many2many" {
-            self.union(target)?
-        } else {
-            self.first(target)?
+        let value = match target.ttype.as_str() {
+            "many2many" => self.union(target)?,
+            "one2many" => self.lines(target)?,
+            _ => self.first(target)?,
         };
         if value.is_some() || self.deferred.len() > open {
             return Ok(value);
@@ -133,6 +220,7 @@ impl<'a> Evaluation<'a> {
                 }
                 "boolean" => OdooValue::Boolean(false),
                 "many2many" => OdooValue::Links(Vec::new()),
+                "one2many" => OdooValue::Lines(Vec::new()),
                 _ => OdooValue::Empty,
             })),
         }
@@ -153,10 +241,79 @@ impl<'a> Evaluation<'a> {
 
     /// One entry alone, as checks try it.
     pub fn part(&mut self, target: &Target, part: &Part) -> Result<(), Stop> {
-        if target.ttype == "many2many" {
-            return self.links(part).map(|_| ());
+        match (target.ttype.as_str(), &part.source) {
+            ("many2many", _) => self.links(part).map(|_| ()),
+            (_, Source::Lines(lines)) => self.lines_of(target, lines, &mut Vec::new()),
+            _ => self.single(target, part).map(|_| ()),
         }
-        self.single(target, part).map(|_| ())
+    }
+
+    fn lines(&mut self, target: &Target) -> Result<Option<OdooValue>, Stop> {
+        let mut all = Vec::new();
+        for part in &target.parts {
+            if let Source::Lines(lines) = &part.source {
+                self.lines_of(target, lines, &mut all)?;
+            }
+        }
+        Ok((!all.is_empty()).then_some(OdooValue::Lines(all)))
+    }
+
+    /// The lines of one part. What rejects a line rejects its record.
+    fn lines_of(&mut self, target: &Target, lines: &Lines, all: &mut Vec<Line>) -> Result<(), Stop> {
+        for (place, element) in lines.each.each(self.scope).iter().enumerate() {
+            let scope = Scope {
+                line: Some(Each {
+                    item: &element.item,
+                    parent: &element.parent,
+                    index: element.index,
+                }),
+                ..*self.scope
+            };
+            let mut line = Evaluation::new(self.plan, &scope, self.lookups, self.key);
+            let name = line.line_name(target, lines, place)?;
+            if all.iter().any(|other| other.name == name) {
+                let message = format!("{}.{}: two lines have one key", self.plan.object, target.name);
+                return Err(Stop::Rejected(Rejection::new(
+                    "DuplicateLine",
+                    target.name.as_str(),
+                    message,
+                )));
+            }
+            let mut values = Vec::with_capacity(lines.targets.len());
+            let mut checks = Vec::new();
+            for target in &lines.targets {
+                let value = line.target(target)?;
+                if target.check {
+                    checks.extend(value.map(|value| (target.name.clone(), value)));
+                } else if let Some(value) = value {
+                    let companion = line.companion(target, &value);
+                    values.push((target.name.clone(), value));
+                    values.extend(companion);
+                }
+            }
+            self.notes.append(&mut line.notes);
+            self.deferred.append(&mut line.deferred);
+            all.push(Line { name, values, checks });
+        }
+        Ok(())
+    }
+
+    /// Name of a line's external id: its record's, its field and part, its key.
+    fn line_name(&self, target: &Target, lines: &Lines, place: usize) -> Result<String, Stop> {
+        let key = if lines.key.is_empty() {
+            place.to_string()
+        } else {
+            let key = key_of(&lines.key, self.scope).map_err(|part| {
+                let message = format!(
+                    "{}.{}: the key of a line has no value at {part}",
+                    self.plan.object, target.name
+                );
+                Stop::Rejected(Rejection::new("NoKey", target.name.as_str(), message))
+            })?;
+            key.0
+        };
+        let tail = SourceKey(format!("{}_{}_{}_{key}", self.key, target.name, lines.part));
+        Ok(ExternalId::of("", &self.plan.object, &tail).name)
     }
 
     fn union(&mut self, target: &Target) -> Result<Option<OdooValue>, Stop> {
@@ -180,7 +337,7 @@ impl<'a> Evaluation<'a> {
         }
         let mut links = Vec::with_capacity(texts.len());
         for text in texts {
-            links.extend(self.find(part, &text)?);
+            links.extend(self.find(part, &text)?.map(|(reference, _)| reference));
         }
         Ok(links)
     }
@@ -200,7 +357,9 @@ impl<'a> Evaluation<'a> {
             }
         }
         if part.lookup.is_some() {
-            return Ok(self.find(part, &value)?.map(OdooValue::Link));
+            let found = self.find(part, &value)?;
+            self.found_by = found.as_ref().map(|(_, number)| *number);
+            return Ok(found.map(|(reference, _)| OdooValue::Link(reference)));
         }
         self.read(target, part, &value)
     }
@@ -212,7 +371,7 @@ impl<'a> Evaluation<'a> {
         Ok(match &part.source {
             Source::Path(path) => path.resolve(self.scope),
             Source::Constant(value) => Cow::Borrowed(value),
-            Source::Nothing => Cow::Owned(Value::Null),
+            Source::Lines(_) | Source::Nothing => Cow::Owned(Value::Null),
             Source::Cel(expression) => match expression.evaluate_noting(&self.plan.env, self.scope) {
                 Ok((value, cut)) => {
                     if let Some(code) = cut {
@@ -262,7 +421,7 @@ impl<'a> Evaluation<'a> {
         Ok(mapped)
     }
 
-    fn find(&mut self, part: &Part, value: &Value) -> Result<Option<Reference>, Stop> {
+    fn find(&mut self, part: &Part, value: &Value) -> Result<Option<FoundBy>, Stop> {
         let Some(lookup) = &part.lookup else { return Ok(None) };
         let text = if lookup.by_key {
             key_text(value, lookup.canonical).0
@@ -277,26 +436,37 @@ impl<'a> Evaluation<'a> {
                 (!is_empty(Some(&value))).then(|| canonical_text(&value))
             })
             .collect();
-        match self.lookups.find(lookup.number, &text, &within) {
-            Found::One(reference) => Ok(Some(reference)),
-            Found::Later => Err(Stop::Later),
-            Found::None => {
-                self.missing(
-                    part,
-                    "NotFound",
-                    &format!("{} is not in {}", quoted(value), lookup.words),
-                )?;
-                Ok(None)
+        let numbers = match &lookup.place {
+            Place::One(number) => std::slice::from_ref(number),
+            Place::Kind { path, numbers } => {
+                let kind = canonical_text(&path.resolve(self.scope));
+                let Some(numbers) = numbers.get(&kind) else {
+                    let message = format!(
+                        "{:?} is no kind of record that it may refer to",
+                        shortened(&kind, QUOTED_MAX)
+                    );
+                    self.missing(part, "NotFound", &message)?;
+                    return Ok(None);
+                };
+                numbers
             }
-            Found::Several => {
-                self.missing(
-                    part,
-                    "Ambiguous",
-                    &format!("{} is there several times in {}", quoted(value), lookup.words),
-                )?;
-                Ok(None)
+        };
+        let mut several = false;
+        for number in numbers {
+            match self.lookups.find(*number, &text, &within) {
+                Found::One(reference) => return Ok(Some((reference, *number))),
+                Found::Later => return Err(Stop::Later),
+                Found::Several => several = true,
+                Found::None => {}
             }
         }
+        let (code, message) = if several {
+            ("Ambiguous", "is there several times in")
+        } else {
+            ("NotFound", "is not in")
+        };
+        self.missing(part, code, &format!("{} {message} {}", quoted(value), lookup.words))?;
+        Ok(None)
     }
 
     fn read(&mut self, target: &Target, part: &Part, value: &Value) -> Result<Option<OdooValue>, Stop> {

@@ -3,24 +3,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    CustomField, LookupSpec, LookupTarget, TargetField,
+    CustomField, LineFields, LookupSpec, LookupTarget, TargetField,
     compile::{Compiler, Draft},
     created::{Created, CreatedField},
-    evaluate::{Lookup, Part, Source, Target, Values},
+    evaluate::{Companion, Lines, Lookup, Part, Place, Source, Target, Values},
     findings::hint,
     lookups::lookup,
     merge::field_id,
     names,
+    object::KeyPart,
     read::{canonical_text, read},
 };
 use crate::{
     api::mapping_spec::{self as api, OnEmpty, OnMissing, OnNew},
     model::{OdooModel, Value, record::is_empty},
-    odoo::models::Field,
+    odoo::models::{Field, made_by_load},
 };
 
 /// Types of fields that can be written.
-const WRITABLE: [&str; 12] = [
+const WRITABLE: [&str; 15] = [
     "char",
     "text",
     "html",
@@ -33,7 +34,12 @@ const WRITABLE: [&str; 12] = [
     "selection",
     "many2one",
     "many2many",
+    "many2one_reference",
+    "one2many",
+    "binary",
 ];
+/// Fields beside a `many2one_reference` that may hold its model, in the order they are looked for.
+const COMPANIONS: [&str; 3] = ["res_model_id", "res_model", "model"];
 /// Kept by Odoo itself: sent values are ignored without a word.
 const KEPT_BY_ODOO: [&str; 7] = [
     "id",
@@ -50,6 +56,8 @@ const KEPT_BY_ODOO: [&str; 7] = [
 pub(super) struct Fields {
     pub plans: Vec<Target>,
     pub targets: Vec<TargetField>,
+    pub checks: Vec<TargetField>,
+    pub lines: Vec<LineFields>,
     pub lookups: Vec<LookupSpec>,
     pub custom: Vec<CustomField>,
 }
@@ -59,6 +67,7 @@ pub(super) struct Fields {
 pub(super) struct Shape {
     ttype: String,
     pub relation: Option<String>,
+    inverse: Option<String>,
     options: Vec<(String, String)>,
     collects: bool,
     size: Option<usize>,
@@ -79,36 +88,268 @@ pub(super) fn compile<'a>(compiler: &mut Compiler<'a>, draft: &mut Draft<'a>, cr
             format!("Odoo has no model {}{near}", draft.model),
         );
     }
-    for entry in draft.spec.fields.iter().flatten() {
-        let path = format!("{}.fields[{}]", draft.path, field_id(entry));
-        let Some(shape) = shape(compiler, draft, entry, created, &path) else {
-            continue;
+    let path = draft.path.clone();
+    let said: Vec<&api::Field> = draft.spec.fields.iter().flatten().collect();
+    entries(compiler, draft, draft.model, &said, created, &mut fields, &path);
+    fields.custom = custom(draft, created);
+    if model_known && draft.spec.on_new != Some(OnNew::Reject) {
+        required(compiler, draft.model, None, &said, &fields.targets, &path);
+    }
+    fields
+}
+
+/// The entries of an object, or of its lines: `model` is whose fields they fill.
+fn entries<'a>(
+    compiler: &mut Compiler<'a>,
+    draft: &mut Draft<'a>,
+    model: &str,
+    said: &[&api::Field],
+    created: &Created,
+    fields: &mut Fields,
+    path: &str,
+) {
+    for entry in said {
+        let path = format!("{path}.fields[{}]", field_id(entry));
+        let shape = if draft.document.is_some() {
+            Some(column(compiler, entry, &path))
+        } else {
+            shape(compiler, model, entry, created, &path)
         };
-        let Some(part) = part(compiler, draft, entry, &shape, &mut fields.lookups, &path) else {
-            continue;
+        let Some(shape) = shape else { continue };
+        let of_lines = entry.each.is_some() || entry.key.is_some() || entry.fields.is_some();
+        let part = if shape.ttype == "one2many" || of_lines {
+            lines(compiler, draft, entry, &shape, created, fields, &path)
+        } else {
+            part(compiler, draft, entry, &shape, &mut fields.lookups, &path)
         };
+        let Some(part) = part else { continue };
+        let check = entry.check == Some(true);
+        if check && entry.create.is_some() {
+            let message = format!("{} is only compared: a field that is made must be written", entry.to);
+            compiler.findings.error("Incomplete", &format!("{path}.check"), message);
+        }
         if let Some(target) = fields.plans.iter_mut().find(|target| target.name == entry.to) {
+            if target.check != check {
+                let message = format!("{} is written by one entry and only compared by another", entry.to);
+                compiler.findings.error("FieldClash", &format!("{path}.check"), message);
+            }
             target.parts.push(part);
         } else {
-            fields.targets.push(TargetField {
+            let field = TargetField {
                 name: entry.to.clone(),
                 ttype: shape.ttype.clone(),
-            });
+            };
+            if check {
+                fields.checks.push(field);
+            } else {
+                fields.targets.push(field);
+            }
             fields.plans.push(Target {
                 name: entry.to.clone(),
                 ttype: shape.ttype,
                 options: shape.options,
                 collects: shape.collects,
                 size: shape.size,
+                check,
+                companion: None,
                 parts: vec![part],
             });
         }
     }
-    fields.custom = custom(draft, created);
-    if model_known {
-        required(compiler, draft);
+    companions(compiler, model, said, fields, path);
+}
+
+/// Lines of a one2many.
+fn lines<'a>(
+    compiler: &mut Compiler<'a>,
+    draft: &mut Draft<'a>,
+    entry: &api::Field,
+    shape: &Shape,
+    created: &Created,
+    fields: &mut Fields,
+    path: &str,
+) -> Option<Part> {
+    let model = line_model(compiler, draft, entry, shape, path)?;
+    let place = draft.place(path).to_owned();
+    let each = compiler.used_path(draft, entry.each.as_deref()?, &format!("{place}.each"), draft.sees())?;
+    let said: Vec<api::Field> = entry.fields.iter().flatten().cloned().map(Into::into).collect();
+    let said: Vec<&api::Field> = said.iter().collect();
+    draft.in_line = true;
+    let mut key = Vec::new();
+    for text in entry.key.iter().flatten() {
+        if let Some(path) = compiler.used_path(draft, text, &format!("{place}.key"), draft.sees()) {
+            let canonical = draft.gives_key(&path);
+            key.push(KeyPart {
+                path,
+                text: text.clone(),
+                canonical,
+            });
+        }
     }
-    fields
+    let mut inner = Fields {
+        lookups: std::mem::take(&mut fields.lookups),
+        ..Fields::default()
+    };
+    entries(compiler, draft, &model, &said, created, &mut inner, path);
+    draft.in_line = false;
+    fields.lookups = inner.lookups;
+    for part in inner.plans.iter_mut().flat_map(|target| &mut target.parts) {
+        part.label = format!("{}.{}", field_id(entry), part.label);
+    }
+    required(compiler, &model, shape.inverse.as_deref(), &said, &inner.targets, path);
+    match fields.lines.iter_mut().find(|lines| lines.field == entry.to) {
+        Some(lines) => {
+            let new = inner
+                .targets
+                .into_iter()
+                .filter(|target| !lines.targets.contains(target));
+            let new: Vec<TargetField> = new.collect();
+            lines.targets.extend(new);
+            let new = inner.checks.into_iter().filter(|target| !lines.checks.contains(target));
+            let new: Vec<TargetField> = new.collect();
+            lines.checks.extend(new);
+        }
+        None => fields.lines.push(LineFields {
+            field: entry.to.clone(),
+            model: OdooModel(model),
+            targets: inner.targets,
+            checks: inner.checks,
+        }),
+    }
+    Some(Part {
+        label: field_id(entry),
+        source: Source::Lines(Lines {
+            part: entry.part.clone(),
+            each,
+            key,
+            targets: inner.plans,
+        }),
+        values: None,
+        default: None,
+        lookup: None,
+        on_missing: OnMissing::default(),
+        on_empty: on_empty(entry, shape),
+    })
+}
+
+/// The model of the lines; `None`, and a finding, where there can be none.
+fn line_model(
+    compiler: &mut Compiler<'_>,
+    draft: &Draft<'_>,
+    entry: &api::Field,
+    shape: &Shape,
+    path: &str,
+) -> Option<String> {
+    let to = &entry.to;
+    let mapped = entry.values.is_some() || entry.default.is_some() || entry.lookup.is_some() || entry.create.is_some();
+    let relation = shape.relation.clone().unwrap_or_default();
+    let (code, message) = if shape.ttype != "one2many" {
+        (
+            "TypeMismatch",
+            format!("{to} is a {} field: lines go into a one2many", shape.ttype),
+        )
+    } else if entry.each.is_none() || entry.fields.as_deref().unwrap_or_default().is_empty() {
+        (
+            "TypeMismatch",
+            format!("{to} is a one2many field: say each and fields, the lines it takes"),
+        )
+    } else if mapped || entry.on_missing.is_some() {
+        (
+            "Incomplete",
+            format!("{to} takes lines: values, default, lookup, onMissing and create belong to their fields"),
+        )
+    } else if relation == draft.model {
+        let message = format!("the lines of {to} are records of {relation} too: make them by an object of their own");
+        ("TypeMismatch", message)
+    } else if made_by_load(draft.model) {
+        let message = format!("{} takes no lines: make them by an object of their own", draft.model);
+        ("TypeMismatch", message)
+    } else if !compiler.world.models.models.contains_key(&relation) {
+        (
+            "UnknownModel",
+            format!("Odoo has no model {relation}, of which the lines of {to} are"),
+        )
+    } else {
+        return Some(relation);
+    };
+    compiler.findings.error(code, path, message);
+    None
+}
+
+/// Beside each `many2one_reference`, the field that says of which model the record is.
+fn companions(compiler: &mut Compiler<'_>, model: &str, said: &[&api::Field], fields: &mut Fields, path: &str) {
+    let owner = model;
+    let Some(model) = compiler.world.models.models.get(model) else {
+        return;
+    };
+    let references = |target: &&mut Target| target.ttype == "many2one_reference" && !target.check;
+    for target in fields.plans.iter_mut().filter(references) {
+        let place = format!("{path}.fields[{}]", target.name);
+        let writable = |name: &&str| model.fields.get(*name).is_some_and(|field| !field.readonly);
+        let Some(name) = COMPANIONS.into_iter().find(writable) else {
+            let message = format!("{owner} has no field that holds the model of {}", target.name);
+            compiler.findings.error("TypeMismatch", &place, message);
+            continue;
+        };
+        if said.iter().any(|entry| entry.to == name) {
+            let message = format!(
+                "{name} is filled with the model that {} refers to: leave its entry out",
+                target.name
+            );
+            compiler
+                .findings
+                .error("FieldClash", &format!("{path}.fields[{name}]"), message);
+            continue;
+        }
+        let ttype = model.fields[name].ttype.clone();
+        let lookup = (ttype == "many2one").then(|| {
+            fields.lookups.push(LookupSpec {
+                field: name.to_owned(),
+                target: LookupTarget::Model {
+                    model: OdooModel("ir.model".into()),
+                    by: "model".into(),
+                    within: Vec::new(),
+                },
+                take: None,
+            });
+            fields.lookups.len() - 1
+        });
+        let numbers = target
+            .parts
+            .iter()
+            .filter_map(|part| part.lookup.as_ref())
+            .flat_map(Lookup::numbers);
+        let models = numbers.filter_map(|number| Some((number, landing(compiler, &fields.lookups[number])?)));
+        target.companion = Some(Companion {
+            name: name.to_owned(),
+            lookup,
+            models: models.collect(),
+        });
+        fields.targets.push(TargetField {
+            name: name.to_owned(),
+            ttype,
+        });
+    }
+}
+
+/// Model of the records that a lookup gives.
+fn landing(compiler: &Compiler<'_>, lookup: &LookupSpec) -> Option<String> {
+    if let Some(take) = &lookup.take {
+        return compiler
+            .world
+            .models
+            .field(&take.model.0, &take.field)?
+            .relation
+            .clone();
+    }
+    match &lookup.target {
+        LookupTarget::Model { model, .. } => Some(model.0.clone()),
+        LookupTarget::Object { object, .. } => {
+            let mut objects = compiler.spec.objects.iter().flatten();
+            let target = objects.find(|candidate| candidate.name == *object)?;
+            target.destination.as_ref()?.model.clone()
+        }
+    }
 }
 
 fn custom(draft: &Draft<'_>, created: &Created) -> Vec<CustomField> {
@@ -130,40 +371,56 @@ fn custom(draft: &Draft<'_>, created: &Created) -> Vec<CustomField> {
                 label: field.label.clone(),
                 help: field.help.clone(),
                 options: field.options.clone(),
+                relation: field.relation.clone().map(OdooModel),
             })
         })
         .collect()
 }
 
+/// What a column of a document takes: text, and none of what is a field's of Odoo.
+fn column(compiler: &mut Compiler<'_>, entry: &api::Field, path: &str) -> Shape {
+    for (word, said, why) in [
+        ("create", entry.create.is_some(), "there is no field to create"),
+        ("check", entry.check.is_some(), "there is nothing to compare"),
+    ] {
+        if said {
+            let message = format!("{} is a column of a document: {why}", entry.to);
+            let place = format!("{path}.{word}");
+            compiler.findings.error("TypeMismatch", &place, message);
+        }
+    }
+    Shape {
+        ttype: "text".into(),
+        relation: None,
+        inverse: None,
+        options: Vec::new(),
+        collects: false,
+        size: None,
+        required: false,
+        has_default: false,
+    }
+}
+
 /// What the field takes; `None`, and a finding, where it cannot be written.
-fn shape(
-    compiler: &mut Compiler<'_>,
-    draft: &Draft<'_>,
-    entry: &api::Field,
-    created: &Created,
-    path: &str,
-) -> Option<Shape> {
-    let model = compiler.world.models.models.get(draft.model)?;
-    let made = created.get(&(draft.model.to_owned(), entry.to.clone()));
-    let problem = match (model.fields.get(&entry.to), made) {
-        (Some(field), made) => match unwritable(&entry.to, field) {
+fn shape(compiler: &mut Compiler<'_>, model: &str, entry: &api::Field, created: &Created, path: &str) -> Option<Shape> {
+    let known = compiler.world.models.models.get(model)?;
+    let made = created.get(&(model.to_owned(), entry.to.clone()));
+    let problem = match (known.fields.get(&entry.to), made) {
+        (Some(field), made) => match unwritable(entry, field) {
             None => return Some(Shape::existing(field, made)),
             Some(problem) => problem,
         },
         (None, Some(made)) => return Some(Shape::made(made)),
         (None, None) => {
-            let made = created.keys().filter(|(of, _)| of == draft.model);
-            let known = model.fields.keys().chain(made.map(|(_, name)| name));
-            let near = hint(&entry.to, known.map(String::as_str));
+            let made = created.keys().filter(|(of, _)| of == model);
+            let names = known.fields.keys().chain(made.map(|(_, name)| name));
+            let near = hint(&entry.to, names.map(String::as_str));
             let made = if entry.to.starts_with("x_") {
                 "; create: {type: …} makes it"
             } else {
                 ""
             };
-            (
-                "UnknownField",
-                format!("{} has no field {}{near}{made}", draft.model, entry.to),
-            )
+            ("UnknownField", format!("{model} has no field {}{near}{made}", entry.to))
         }
     };
     compiler.findings.error(problem.0, path, problem.1);
@@ -171,12 +428,14 @@ fn shape(
 }
 
 /// Why a field cannot be written.
-fn unwritable(name: &str, field: &Field) -> Option<(&'static str, String)> {
-    if KEPT_BY_ODOO.contains(&name) {
+fn unwritable(entry: &api::Field, field: &Field) -> Option<(&'static str, String)> {
+    let name = entry.to.as_str();
+    let written = entry.check != Some(true);
+    if written && KEPT_BY_ODOO.contains(&name) {
         let message = format!("{name} is kept by Odoo itself: create a field x_… for the value of the source");
         return Some(("NotWritable", message));
     }
-    if field.readonly {
+    if written && field.readonly {
         return Some((
             "NotWritable",
             format!("{name} is computed by Odoo and cannot be written"),
@@ -195,7 +454,8 @@ impl Shape {
     fn made(made: &CreatedField) -> Self {
         Self {
             ttype: made.type_.ttype().to_owned(),
-            relation: None,
+            relation: made.relation.clone(),
+            inverse: None,
             collects: made.collects(),
             options: made.options.clone().into_iter().collect(),
             size: None,
@@ -210,6 +470,7 @@ impl Shape {
         Self {
             ttype: field.ttype.clone(),
             relation: field.relation.clone(),
+            inverse: field.inverse.clone(),
             collects: made.is_some_and(CreatedField::collects),
             // where the options are those of the source, reading takes any
             options: if made.is_some_and(CreatedField::collects) {
@@ -227,10 +488,10 @@ impl Shape {
     }
 }
 
-fn part<'a>(
-    compiler: &mut Compiler<'a>,
-    draft: &mut Draft<'a>,
-    entry: &'a api::Field,
+fn part(
+    compiler: &mut Compiler<'_>,
+    draft: &mut Draft<'_>,
+    entry: &api::Field,
     shape: &Shape,
     lookups: &mut Vec<LookupSpec>,
     path: &str,
@@ -239,7 +500,7 @@ fn part<'a>(
     let gives_key = match &source {
         Source::Path(from) => draft.gives_key(from),
         Source::Cel(expression) => names::calls_key(expression.source()),
-        Source::Constant(_) | Source::Nothing => false,
+        Source::Constant(_) | Source::Lines(_) | Source::Nothing => false,
     };
     check_reference(compiler, entry, shape, &source, path);
     let on_missing = entry.on_missing.unwrap_or_default();
@@ -255,20 +516,25 @@ fn part<'a>(
     let lookup = match &entry.lookup {
         None => None,
         Some(said) => {
-            let (spec, within) = lookup(compiler, draft, entry, said, shape, path)?;
-            let words = match &spec.target {
-                LookupTarget::Object { object, by: None } => object.clone(),
-                LookupTarget::Object { object, by: Some(by) } => format!("{object} by {by}"),
-                LookupTarget::Model { model, by, .. } => format!("{model} by {by}"),
+            let found = lookup(compiler, draft, entry, said, shape, path)?;
+            let first = lookups.len();
+            let place = match found.kinds {
+                None => Place::One(first),
+                Some((path, kinds)) => Place::Kind {
+                    path,
+                    numbers: kinds
+                        .into_iter()
+                        .map(|(kind, places)| (kind, places.into_iter().map(|place| first + place).collect()))
+                        .collect(),
+                },
             };
-            let by_key = matches!(spec.target, LookupTarget::Object { by: None, .. });
-            lookups.push(spec);
+            lookups.extend(found.specs);
             Some(Lookup {
-                number: lookups.len() - 1,
-                words,
-                by_key,
+                place,
+                words: found.words,
+                by_key: said.by.is_none() && said.model.is_none(),
                 canonical: gives_key,
-                within,
+                within: found.within,
             })
         }
     };
@@ -301,19 +567,20 @@ fn deferrable(compiler: &mut Compiler<'_>, entry: &api::Field, shape: &Shape, pa
 /// What Odoo requires is rejected when it is empty, unless Odoo fills it and that was asked for.
 fn on_empty(entry: &api::Field, shape: &Shape) -> OnEmpty {
     let said = entry.on_empty.unwrap_or_default();
-    if shape.required && !(shape.has_default && said == OnEmpty::Skip) {
+    if shape.required && entry.check != Some(true) && !(shape.has_default && said == OnEmpty::Skip) {
         OnEmpty::Reject
     } else {
         said
     }
 }
 
-fn source<'a>(compiler: &mut Compiler<'a>, draft: &mut Draft<'a>, entry: &'a api::Field, path: &str) -> Option<Source> {
-    let place = |word: &str| format!("fields[{}].{word}", field_id(entry));
+fn source(compiler: &mut Compiler<'_>, draft: &mut Draft<'_>, entry: &api::Field, path: &str) -> Option<Source> {
+    let inside = draft.place(path).to_owned();
+    let place = |word: &str| format!("{inside}.{word}");
     match (&entry.from, &entry.cel, &entry.constant) {
         (None, None, None) => Some(Source::Nothing),
         (Some(from), None, None) => compiler
-            .used_path(draft, from, &place("from"), draft.each)
+            .used_path(draft, from, &place("from"), draft.sees())
             .map(Source::Path),
         (None, Some(cel), None) => compiler.used_expression(draft, cel, &place("cel")).map(Source::Cel),
         (None, None, Some(constant)) => Some(Source::Constant(cell(constant))),
@@ -348,7 +615,7 @@ fn values(said: &BTreeMap<String, String>) -> Values {
 }
 
 fn check_reference(compiler: &mut Compiler<'_>, entry: &api::Field, shape: &Shape, source: &Source, path: &str) {
-    let refers = matches!(shape.ttype.as_str(), "many2one" | "many2many");
+    let refers = matches!(shape.ttype.as_str(), "many2one" | "many2many" | "many2one_reference");
     let empties = matches!(source, Source::Nothing) && entry.default.is_none();
     if refers && entry.lookup.is_none() && !empties {
         let relation = shape.relation.as_deref().unwrap_or("a model");
@@ -365,7 +632,7 @@ fn check_reference(compiler: &mut Compiler<'_>, entry: &api::Field, shape: &Shap
 
 /// Constants, defaults and mapped values must be readable as the field's type.
 fn constants(compiler: &mut Compiler<'_>, entry: &api::Field, part: &Part, shape: &Shape, path: &str) {
-    if part.lookup.is_some() || shape.collects || matches!(shape.ttype.as_str(), "many2one" | "many2many") {
+    if part.lookup.is_some() || shape.collects || shape.ttype.starts_with("many2") {
         return;
     }
     let formats = std::sync::Arc::clone(&compiler.formats);
@@ -416,22 +683,28 @@ fn constants(compiler: &mut Compiler<'_>, entry: &api::Field, part: &Part, shape
     }
 }
 
-/// Fields that Odoo requires and does not fill must be mapped, where records are created.
-fn required(compiler: &mut Compiler<'_>, draft: &Draft<'_>) {
-    if draft.spec.on_new == Some(OnNew::Reject) {
-        return;
-    }
-    let Some(model) = compiler.world.models.models.get(draft.model) else {
+/// Fields that Odoo requires and does not fill must be mapped, where records are created. `inverse` is filled by Odoo.
+fn required(
+    compiler: &mut Compiler<'_>,
+    model: &str,
+    inverse: Option<&str>,
+    said: &[&api::Field],
+    targets: &[TargetField],
+    path: &str,
+) {
+    let Some(known) = compiler.world.models.models.get(model) else {
         return;
     };
-    for (name, field) in &model.fields {
-        let filled = field.has_default || field.readonly || field.ttype == "boolean";
-        let mapped = draft.spec.fields.iter().flatten().any(|entry| entry.to == *name);
+    for (name, field) in &known.fields {
+        let filled = field.has_default || field.readonly || field.ttype == "boolean" || inverse == Some(name);
+        let written = |entry: &&&api::Field| entry.check != Some(true);
+        let mapped = said.iter().filter(written).any(|entry| entry.to == *name)
+            || targets.iter().any(|target| target.name == *name);
         if field.required && !filled && !mapped {
-            let message = format!("Odoo requires {name} of {} and gives no default: map it", draft.model);
+            let message = format!("Odoo requires {name} of {model} and gives no default: map it");
             compiler
                 .findings
-                .error("RequiredMissing", &format!("{}.fields", draft.path), message);
+                .error("RequiredMissing", &format!("{path}.fields"), message);
         }
     }
 }

@@ -11,7 +11,8 @@ use super::{
 };
 use crate::{
     api::mapping_spec::{
-        Destination, Field, Finding, Formats, MappingSpecSpec, Object, ObjectSource, Parameter, Row, SourcePlatform,
+        CreateDestination, Destination, Field, Finding, Formats, Join, LineField, MappingSpecSpec, Object,
+        ObjectSource, Parameter, Row, SourcePlatform,
     },
     model::Digest,
 };
@@ -93,6 +94,25 @@ fn source(base: SourcePlatform, over: SourcePlatform) -> SourcePlatform {
             dates: over.dates.or(base.dates),
             decimal: over.decimal.or(base.decimal),
             list: over.list.or(base.list),
+        }),
+    }
+}
+
+/// A model in place of a document, or the other way round, leaves nothing of what was there.
+fn destination(base: Destination, over: Destination) -> Destination {
+    let changes =
+        (over.model.is_some() && base.document.is_some()) || (over.document.is_some() && base.model.is_some());
+    if changes {
+        return over;
+    }
+    Destination {
+        model: over.model.or(base.model),
+        document: over.document.or(base.document),
+        create: structs(base.create, over.create, |base, over| CreateDestination {
+            label: over.label.or(base.label),
+            help: over.help.or(base.help),
+            access: over.access.or(base.access),
+            menu: over.menu.or(base.menu),
         }),
     }
 }
@@ -227,24 +247,101 @@ impl Named for Object {
         Self {
             name: self.name,
             when: over.when.or(self.when),
+            otherwise: over.otherwise.or(self.otherwise),
             source: structs(self.source, over.source, |base, over| ObjectSource {
                 object: over.object.or(base.object),
+                join: list(base.join, over.join, true, &format!("{path}.source.join"), findings),
                 each: over.each.or(base.each),
                 filter: over.filter.or(base.filter),
                 order_by: over.order_by.or(base.order_by),
             }),
             lets: maps(self.lets, over.lets),
             key: over.key.or(self.key),
+            kinds: over.kinds.or(self.kinds),
             match_on: over.match_on.or(self.match_on),
+            dedupe: over.dedupe.or(self.dedupe),
             on_new: over.on_new.or(self.on_new),
             after: over.after.or(self.after),
-            destination: structs(self.destination, over.destination, |base, over| Destination {
-                model: over.model.or(base.model),
-            }),
+            destination: structs(self.destination, over.destination, destination),
+            discover: over.discover.or(self.discover),
             ignore: over.ignore.or(self.ignore),
             fields: list(self.fields, over.fields, true, &format!("{path}.fields"), findings),
             on_conflict: over.on_conflict.or(self.on_conflict),
             on_source_delete: over.on_source_delete.or(self.on_source_delete),
+            remove: None,
+        }
+    }
+    fn alone(self, path: &str, findings: &mut Findings) -> Self {
+        Self {
+            source: self.source.map(|source| ObjectSource {
+                join: list(None, source.join, false, &format!("{path}.source.join"), findings),
+                ..source
+            }),
+            fields: list(None, self.fields, false, &format!("{path}.fields"), findings),
+            remove: None,
+            ..self
+        }
+    }
+}
+
+impl Named for Join {
+    const UNKNOWN: &'static str = "UnknownObject";
+    fn id(&self) -> String {
+        self.name.clone()
+    }
+    fn is_removed(&self) -> bool {
+        self.remove == Some(true)
+    }
+    fn over(self, over: Self, _: &str, _: &mut Findings) -> Self {
+        Self {
+            name: self.name,
+            object: over.object.or(self.object),
+            by: over.by.or(self.by),
+            equals: over.equals.or(self.equals),
+            filter: over.filter.or(self.filter),
+            order_by: over.order_by.or(self.order_by),
+            remove: None,
+        }
+    }
+    fn alone(self, _: &str, _: &mut Findings) -> Self {
+        Self { remove: None, ..self }
+    }
+}
+
+impl Named for Field {
+    const UNKNOWN: &'static str = "UnknownField";
+    fn id(&self) -> String {
+        field_id(self)
+    }
+    fn is_removed(&self) -> bool {
+        self.remove == Some(true)
+    }
+    fn over(self, over: Self, path: &str, findings: &mut Findings) -> Self {
+        // a new source replaces the old one, whichever it was
+        let sourced = over.from.is_some() || over.cel.is_some() || over.constant.is_some();
+        let (from, cel, constant, each) = if sourced || over.each.is_some() {
+            (over.from, over.cel, over.constant, over.each)
+        } else {
+            (self.from, self.cel, self.constant, self.each)
+        };
+        // key and fields are those of the lines
+        let (key, fields) = if sourced { (None, None) } else { (self.key, self.fields) };
+        Self {
+            to: self.to,
+            part: self.part,
+            from,
+            cel,
+            constant,
+            each,
+            key: over.key.or(key),
+            fields: list(fields, over.fields, true, &format!("{path}.fields"), findings),
+            values: maps(self.values, over.values),
+            default: over.default.or(self.default),
+            lookup: over.lookup.or(self.lookup),
+            on_missing: over.on_missing.or(self.on_missing),
+            on_empty: over.on_empty.or(self.on_empty),
+            check: over.check.or(self.check),
+            create: over.create.or(self.create),
             remove: None,
         }
     }
@@ -257,36 +354,17 @@ impl Named for Object {
     }
 }
 
-impl Named for Field {
-    const UNKNOWN: &'static str = "UnknownField";
+/// A field of a line merges as a field does.
+impl Named for LineField {
+    const UNKNOWN: &'static str = Field::UNKNOWN;
     fn id(&self) -> String {
-        field_id(self)
+        field_id(&self.clone().into())
     }
     fn is_removed(&self) -> bool {
         self.remove == Some(true)
     }
-    fn over(self, over: Self, _: &str, _: &mut Findings) -> Self {
-        // a new source replaces the old one, whichever it was
-        let sourced = over.from.is_some() || over.cel.is_some() || over.constant.is_some();
-        let (from, cel, constant) = if sourced {
-            (over.from, over.cel, over.constant)
-        } else {
-            (self.from, self.cel, self.constant)
-        };
-        Self {
-            to: self.to,
-            part: self.part,
-            from,
-            cel,
-            constant,
-            values: maps(self.values, over.values),
-            default: over.default.or(self.default),
-            lookup: over.lookup.or(self.lookup),
-            on_missing: over.on_missing.or(self.on_missing),
-            on_empty: over.on_empty.or(self.on_empty),
-            create: over.create.or(self.create),
-            remove: None,
-        }
+    fn over(self, over: Self, path: &str, findings: &mut Findings) -> Self {
+        Field::from(self).over(over.into(), path, findings).into()
     }
     fn alone(self, _: &str, _: &mut Findings) -> Self {
         Self { remove: None, ..self }

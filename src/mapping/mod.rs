@@ -10,11 +10,13 @@ mod check;
 pub mod compare;
 pub mod compile;
 mod created;
+pub mod discover;
 pub mod document;
 mod evaluate;
 mod fields;
 mod findings;
 mod graph;
+pub mod join;
 mod lookups;
 pub mod merge;
 mod names;
@@ -22,19 +24,21 @@ pub mod nearest;
 pub mod object;
 pub mod path;
 pub mod read;
+mod rules;
 mod samples;
 pub mod scope;
+mod standing;
 #[cfg(test)]
 mod testing;
 mod yaml;
 
-pub use object::{Item, Mapping, Object};
+pub use object::{Destination, Document, Goes, InOdoo, Item, Mapping, Object};
 
 use std::collections::BTreeMap;
 
 use crate::{
-    api::mapping_spec::{FieldType, Finding, MappingSpecSpec, OnConflict, OnMissing, OnNew, OnSourceDelete, Platform},
-    model::{DeclaredField, Digest, OdooModel, OdooValue, Record, Reference, Rejection, SourceKey},
+    api::mapping_spec::{Access, FieldType, Finding, MappingSpecSpec, OnConflict, OnNew, OnSourceDelete, Platform},
+    model::{Digest, OdooModel, OdooValue, Record, Reference, Rejection, SourceKey},
     odoo::models::Models,
 };
 
@@ -67,10 +71,12 @@ pub struct SourceShape {
     pub place: String,
     /// Field names.
     pub fields: Vec<String>,
-    /// Those of them that are custom, as far as the source declares it.
-    pub custom: Vec<DeclaredField>,
     /// Up to 1,000 records: CEL is tried on them.
     pub samples: Vec<Record>,
+    /// The fields that are custom: those a connector declares, of a file all; with what their values were seen to be.
+    pub custom: Vec<discover::Candidate>,
+    /// The values of every record were looked at.
+    pub whole: bool,
 }
 
 /// What compiling gives.
@@ -80,6 +86,8 @@ pub struct Compiled {
     pub findings: Vec<Finding>,
     /// The mapping; `None` where a finding is an Error.
     pub mapping: Option<Mapping>,
+    /// The spec with the custom fields that were discovered; `None` where there were none.
+    pub spec: Option<MappingSpecSpec>,
     /// Rows that arrive one to one, of all rows.
     pub compatibility: (usize, usize),
     /// `A` to `D`; `None` while there is an Error.
@@ -93,6 +101,42 @@ pub struct TargetField {
     pub name: String,
     /// Odoo's type, such as `many2one`.
     pub ttype: String,
+}
+
+/// The lines of a one2many field, as the mapping writes them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LineFields {
+    /// The one2many field.
+    pub field: String,
+    /// Model of the lines.
+    pub model: OdooModel,
+    /// Every field of a line that it may write, once each.
+    pub targets: Vec<TargetField>,
+    /// Fields of a line that are compared at read-back only.
+    pub checks: Vec<TargetField>,
+}
+
+impl LineFields {
+    /// Every field of a line that the read-back looks at.
+    #[must_use]
+    pub fn read_back(&self) -> Vec<TargetField> {
+        [self.targets.as_slice(), &self.checks].concat()
+    }
+}
+
+/// A custom model to be made before its fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CustomModel {
+    /// Name, `x_…`.
+    pub model: OdooModel,
+    /// Label.
+    pub label: String,
+    /// What it is for.
+    pub help: String,
+    /// Groups, by external id, and what they may do.
+    pub access: BTreeMap<String, Access>,
+    /// External id of the menu below which it is found.
+    pub menu: Option<String>,
 }
 
 /// A custom field to be made before data.
@@ -110,6 +154,8 @@ pub struct CustomField {
     pub help: String,
     /// Options of a Selection, value to label; empty where they are the distinct mapped values of the source.
     pub options: BTreeMap<String, String>,
+    /// Model that a Many2one or a Many2many refers to.
+    pub relation: Option<OdooModel>,
 }
 
 /// A lookup that an object does. Its place in [`Object::lookups`] is its number in [`Lookups::find`].
@@ -119,6 +165,17 @@ pub struct LookupSpec {
     pub field: String,
     /// Where it looks.
     pub target: LookupTarget,
+    /// The field that leads on from the record found.
+    pub take: Option<Take>,
+}
+
+/// A many2one field that leads on from a record that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Take {
+    /// Model of the record found.
+    pub model: OdooModel,
+    /// Its field.
+    pub field: String,
 }
 
 /// Where a lookup looks.
@@ -199,6 +256,8 @@ pub enum Outcome {
 pub struct Mapped {
     /// Field name to value, in the order of the model's fields in the mapping. A field that is skipped is not there.
     pub values: Vec<(String, OdooValue)>,
+    /// Values that are not written, only compared at read-back.
+    pub checks: Vec<(String, OdooValue)>,
     /// Departures from the source that are allowed: emptied values, cut fractions, ambiguous lookups.
     pub notes: Vec<Rejection>,
     /// Fields left open until what they refer to is there; they are not among the values.

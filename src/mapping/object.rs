@@ -5,11 +5,12 @@ use std::{collections::BTreeSet, fmt, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CustomField, LookupSpec, LookupTarget, Lookups, Mapped, OnConflict, OnMissing, OnNew, OnSourceDelete, Outcome,
-    Step, TargetField,
+    CustomField, CustomModel, LineFields, LookupSpec, LookupTarget, Lookups, Mapped, OnConflict, OnNew, OnSourceDelete,
+    Outcome, Step, TargetField,
     cel::{Environment, Expression},
     evaluate::{Evaluation, Stop, Target},
     findings::shortened,
+    join::Join,
     path::Path,
     read::{Formats, canonical_text, read},
     scope::{Each, Scope},
@@ -29,6 +30,11 @@ impl Mapping {
     pub fn object(&self, name: &str) -> Option<&Object> {
         self.objects.iter().find(|object| object.name == name)
     }
+
+    /// The objects whose records go into Odoo.
+    pub fn in_odoo(&self) -> impl Iterator<Item = InOdoo<'_>> {
+        self.objects.iter().filter_map(Object::in_odoo)
+    }
 }
 
 /// A compiled object.
@@ -36,8 +42,8 @@ impl Mapping {
 pub struct Object {
     /// Name in the mapping.
     pub name: String,
-    /// Model its records become.
-    pub model: OdooModel,
+    /// What its records become.
+    pub destination: Destination,
     /// Source object it reads.
     pub source_object: String,
     /// Path that orders its records, as text.
@@ -50,13 +56,84 @@ pub struct Object {
     pub on_conflict: OnConflict,
     /// Destination fields that recognise a record already in Odoo; tried in order.
     pub match_on: Vec<Vec<String>>,
+    /// Destination fields on which records agree that are one; each entry by itself.
+    pub dedupe: Vec<Vec<String>>,
     /// Every destination field it may write, once each.
     pub targets: Vec<TargetField>,
+    /// Fields that are not written, only compared at read-back.
+    pub checks: Vec<TargetField>,
+    /// The one2many fields among them.
+    pub lines: Vec<LineFields>,
     /// Every lookup it does; the place is its number.
     pub lookups: Vec<LookupSpec>,
+    /// The custom model it creates.
+    pub custom_model: Option<CustomModel>,
     /// Custom fields it creates.
     pub custom_fields: Vec<CustomField>,
     pub(super) plan: Arc<Plan>,
+}
+
+/// What the records of an object become.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// Records of a model of Odoo.
+    Model(OdooModel),
+    /// Rows of a document that is handed over.
+    Document(Document),
+}
+
+/// A document that is handed over instead of records in Odoo.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// Its name, as in its file's.
+    pub name: String,
+    /// Title that people see.
+    pub label: String,
+    /// What it is for, and what to do with it.
+    pub help: Option<String>,
+}
+
+impl Document {
+    /// Its file in the workspace.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("handover/{}.csv", self.name)
+    }
+}
+
+/// The model, or the document's file: what tables show.
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Model(model) => model.fmt(f),
+            Self::Document(document) => f.write_str(&document.path()),
+        }
+    }
+}
+
+/// An object whose records go into Odoo, with their model. It is the object in all else.
+#[derive(Clone, Copy, Debug)]
+pub struct InOdoo<'a> {
+    /// Model its records become.
+    pub model: &'a OdooModel,
+    object: &'a Object,
+}
+
+/// Where an object goes, with what that takes.
+#[derive(Clone, Copy, Debug)]
+pub enum Goes<'a> {
+    /// Into Odoo.
+    InOdoo(InOdoo<'a>),
+    /// Into a document.
+    Document(&'a Document),
+}
+
+impl std::ops::Deref for InOdoo<'_> {
+    type Target = Object;
+
+    fn deref(&self) -> &Object {
+        self.object
+    }
 }
 
 /// What evaluating needs, shared by every copy of an object and its items.
@@ -64,12 +141,15 @@ pub(super) struct Plan {
     pub object: String,
     pub env: Arc<Environment>,
     pub formats: Arc<Formats>,
+    pub joins: Vec<Join>,
     pub each: Option<Path>,
     /// In the order they need each other.
     pub lets: Vec<(String, Expression)>,
     pub filter: Option<Expression>,
     pub key: Vec<KeyPart>,
     pub targets: Vec<Target>,
+    /// A document without fields: every source field but those that are left behind on purpose.
+    pub every_field_but: Option<Vec<String>>,
 }
 
 /// A part of the key.
@@ -136,6 +216,7 @@ impl Seen {
                 parent: &element.parent,
                 index: element.index,
             }),
+            line: None,
         }
     }
 }
@@ -149,6 +230,18 @@ pub enum Order {
     Text(String),
     /// No value.
     Nothing,
+}
+
+impl Order {
+    /// Bytes that sort as the places do.
+    #[must_use]
+    pub fn sorting_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Number(bits) => [&[0][..], &(bits.cast_unsigned() ^ (1 << 63)).to_be_bytes()].concat(),
+            Self::Text(text) => [&[1][..], text.as_bytes(), &[0]].concat(),
+            Self::Nothing => vec![2],
+        }
+    }
 }
 
 impl Item {
@@ -180,6 +273,7 @@ impl Object {
             record,
             lets: &lets,
             each: None,
+            line: None,
         };
         let value = path.resolve(&scope);
         if is_empty(Some(&value)) {
@@ -247,7 +341,7 @@ impl Object {
                 Err(message) => return self.failed(&seen, "where", filter, &message),
             }
         }
-        match self.key(&seen) {
+        match self.key(&seen.scope()) {
             Ok(key) => Step::Item(Item { key, seen }),
             Err(part) => Step::Rejected {
                 key: None,
@@ -263,38 +357,93 @@ impl Object {
             shortened(expression.source(), 200)
         );
         Step::Rejected {
-            key: self.key(seen).ok(),
+            key: self.key(&seen.scope()).ok(),
             rejection: Rejection::new("Expression", field, message),
         }
     }
 
     /// The key, or the part that is empty.
-    fn key(&self, seen: &Seen) -> Result<SourceKey, &str> {
-        let scope = seen.scope();
-        let mut text = String::new();
-        for (place, part) in self.plan.key.iter().enumerate() {
-            let value = part.path.resolve(&scope);
-            if is_empty(Some(&value)) {
-                return Err(&part.text);
-            }
-            if place > 0 {
-                text.push_str("__");
-            }
-            text.push_str(&key_text(&value, part.canonical).0);
+    pub(super) fn key(&self, scope: &Scope<'_>) -> Result<SourceKey, &str> {
+        key_of(&self.plan.key, scope)
+    }
+
+    /// Where it goes.
+    #[must_use]
+    pub const fn goes(&self) -> Goes<'_> {
+        match &self.destination {
+            Destination::Model(model) => Goes::InOdoo(InOdoo { model, object: self }),
+            Destination::Document(document) => Goes::Document(document),
         }
-        Ok(SourceKey(text))
+    }
+
+    /// The object with its model, where its records go into Odoo.
+    #[must_use]
+    pub const fn in_odoo(&self) -> Option<InOdoo<'_>> {
+        match self.goes() {
+            Goes::InOdoo(object) => Some(object),
+            Goes::Document(_) => None,
+        }
+    }
+
+    /// The columns of a document, in order; `None` where they are the fields of the source, which [`Object::fields_of`] names.
+    #[must_use]
+    pub fn columns(&self) -> Option<Vec<String>> {
+        let named = || self.targets.iter().map(|target| target.name.clone()).collect();
+        self.plan.every_field_but.is_none().then(named)
+    }
+
+    /// The fields of a record that a document without fields takes: those of the source, joined rows are not.
+    pub fn fields_of<'a>(&'a self, record: &'a Record) -> impl Iterator<Item = &'a str> {
+        let ignored = self.plan.every_field_but.as_deref().unwrap_or_default();
+        let names = record.keys().map(String::as_str);
+        let element = self.has_each() && !record.contains_key(ELEMENT);
+        let joined = |name: &str| self.plan.joins.iter().any(|join| join.name == name);
+        names
+            .filter(move |name| !joined(name) && !ignored.iter().any(|pattern| covers(pattern, name)))
+            .chain(element.then_some(ELEMENT))
+    }
+
+    /// Every field as text, as a document without fields has it.
+    fn every_field(&self, seen: &Seen) -> Outcome {
+        let mut values = Vec::new();
+        for name in self.fields_of(&seen.record) {
+            let element = seen.each.as_ref().map(|element| &element.item);
+            let value = seen.record.get(name).or(element).unwrap_or(&Value::Null);
+            match read("text", &[], &self.plan.formats, value) {
+                Ok(done) => values.push((name.to_owned(), done.value)),
+                Err(unreadable) => {
+                    let message = format!("{}.{name}: {}", self.name, unreadable.message);
+                    return Outcome::Rejected(Rejection::new(unreadable.code, name, message));
+                }
+            }
+        }
+        Outcome::Mapped(Mapped {
+            values,
+            checks: Vec::new(),
+            notes: seen.notes.clone(),
+            deferred: Vec::new(),
+        })
     }
 
     /// Fields.
     #[must_use]
     pub fn map(&self, item: &Item, lookups: &dyn Lookups) -> Outcome {
+        if self.plan.every_field_but.is_some() {
+            return self.every_field(&item.seen);
+        }
         let scope = item.seen.scope();
-        let mut evaluation = Evaluation::new(&self.plan, &scope, lookups);
+        let mut evaluation = Evaluation::new(&self.plan, &scope, lookups, &item.key);
         evaluation.notes.clone_from(&item.seen.notes);
         let mut values = Vec::with_capacity(self.plan.targets.len());
+        let mut checks = Vec::new();
         for target in &self.plan.targets {
             match evaluation.target(target) {
-                Ok(Some(value)) => values.push((target.name.clone(), value)),
+                Ok(Some(value)) if target.check => checks.push((target.name.clone(), value)),
+                Ok(Some(value)) => {
+                    let companion = evaluation.companion(target, &value);
+                    values.push((target.name.clone(), value));
+                    values.extend(companion);
+                }
                 Ok(None) => {}
                 Err(Stop::Rejected(rejection)) => return Outcome::Rejected(rejection),
                 Err(Stop::Later) => return Outcome::Later,
@@ -302,9 +451,16 @@ impl Object {
         }
         Outcome::Mapped(Mapped {
             values,
+            checks,
             notes: evaluation.notes,
             deferred: evaluation.deferred,
         })
+    }
+
+    /// Every field that the read-back looks at.
+    #[must_use]
+    pub fn read_back(&self) -> Vec<TargetField> {
+        [self.targets.as_slice(), &self.checks].concat()
     }
 
     /// Whether its keys are ids, rather than values of the records themselves: a name, an address.
@@ -324,8 +480,7 @@ impl Object {
     /// Whether values of its records may be filled in a second pass.
     #[must_use]
     pub fn defers(&self) -> bool {
-        let parts = self.plan.targets.iter().flat_map(|target| &target.parts);
-        parts.into_iter().any(|part| part.on_missing == OnMissing::Defer)
+        self.plan.targets.iter().any(Target::defers)
     }
 
     /// Whether one source record gives an item for every element of a list.
@@ -365,6 +520,32 @@ impl Object {
             _ => None,
         })
     }
+}
+
+/// Column of the element, in a document without fields over the elements of a list.
+const ELEMENT: &str = "item";
+
+/// Whether a name of `ignore` covers a field.
+pub(super) fn covers(pattern: &str, field: &str) -> bool {
+    pattern
+        .strip_suffix('*')
+        .map_or(pattern == field, |stem| field.starts_with(stem))
+}
+
+/// The key that parts give, or the part that is empty.
+pub(super) fn key_of<'a>(parts: &'a [KeyPart], scope: &Scope<'_>) -> Result<SourceKey, &'a str> {
+    let mut text = String::new();
+    for (place, part) in parts.iter().enumerate() {
+        let value = part.path.resolve(scope);
+        if is_empty(Some(&value)) {
+            return Err(&part.text);
+        }
+        if place > 0 {
+            text.push_str("__");
+        }
+        text.push_str(&key_text(&value, part.canonical).0);
+    }
+    Ok(SourceKey(text))
 }
 
 /// The canonical key of a value; what `key([…])` gave is one already.

@@ -32,7 +32,7 @@ enum Root {
     Item,
     Parent,
     Index,
-    /// Lines of a one2many; nothing outside them.
+    /// The element that a line is made of; nothing outside lines.
     Line,
 }
 
@@ -117,6 +117,22 @@ impl Path {
             .collect()
     }
 
+    /// The first alternative as it is written: names, dotted; `record.` in front of them says nothing.
+    #[must_use]
+    pub fn first_name(&self) -> Option<String> {
+        let first = self.alternatives.first()?;
+        let root = match first.root {
+            Root::Field | Root::Record => None,
+            Root::Item => Some("item"),
+            Root::Parent => Some("parent"),
+            Root::Index => Some("index"),
+            Root::Line => Some("line"),
+        };
+        let names = first.names.iter().map(|name| name.text.as_str());
+        let all: Vec<&str> = root.into_iter().chain(names).collect();
+        (!all.is_empty()).then(|| all.join("."))
+    }
+
     /// How many alternatives there are.
     #[must_use]
     pub fn alternatives(&self) -> usize {
@@ -167,8 +183,8 @@ impl Steps {
             },
             Root::Item => scope.each.map_or_else(null, |each| Cow::Borrowed(each.item)),
             Root::Parent => scope.each.map_or_else(null, |each| Cow::Borrowed(each.parent)),
-            Root::Index => scope.each.map_or_else(null, |each| Cow::Owned(Value::from(each.index))),
-            Root::Line => null(),
+            Root::Index => scope.place().map_or_else(null, |index| Cow::Owned(Value::from(index))),
+            Root::Line => scope.line.map_or_else(null, |line| Cow::Borrowed(line.item)),
         };
         (value, &self.names)
     }
@@ -284,7 +300,7 @@ pub fn as_list(value: &Value, separator: &str) -> Vec<Value> {
 }
 
 /// A cell of a CSV file that is a JSON list or map.
-fn json_cell(text: &str) -> Option<Value> {
+pub(super) fn json_cell(text: &str) -> Option<Value> {
     let trimmed = text.trim();
     let bracketed =
         (trimmed.starts_with('[') && trimmed.ends_with(']')) || (trimmed.starts_with('{') && trimmed.ends_with('}'));
@@ -409,6 +425,7 @@ mod tests {
             record: &record,
             lets: &lets,
             each,
+            line: None,
         };
         Path::parse(path).unwrap().resolve(&scope).into_owned()
     }
@@ -459,6 +476,7 @@ mod tests {
             record: &record,
             lets: &lets,
             each: None,
+            line: None,
         };
         for path in ["name", "map.k2.in", "lines.0.product", "missing | pictures.1"] {
             assert!(
@@ -475,6 +493,7 @@ mod tests {
             record: &record,
             lets: &lets,
             each: None,
+            line: None,
         };
         let each = |path: &str| -> Vec<(Value, Value, i64)> {
             let elements = Path::parse(path).unwrap().each(&scope);
@@ -551,7 +570,7 @@ mod tests {
         fn parsing_and_resolving_never_panic(text in "[a-z0-9.|\" é\\\\\\[-]{0,24}") {
             if let Ok(path) = Path::parse(&text) {
                 let (record, lets) = (record(), Record::new());
-                let scope = Scope { record: &record, lets: &lets, each: None };
+                let scope = Scope { record: &record, lets: &lets, each: None, line: None };
                 prop_assert!(path.each(&scope).len() < 10);
                 prop_assert!(path.resolve(&scope).is_null() || path.alternatives() > 0);
             }

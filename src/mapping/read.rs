@@ -98,7 +98,8 @@ pub fn read(
         return Ok(OdooValue::Empty.into());
     }
     match ttype {
-        "char" | "text" | "html" | "binary" => text(value).map(Into::into),
+        "char" | "text" | "html" => text(value).map(Into::into),
+        "binary" => base64(value).map(Into::into),
         "integer" => integer(formats, value).map(Into::into),
         "float" | "monetary" => number(formats, value).map(|number| ReadValue {
             value: OdooValue::Float(number.value),
@@ -229,7 +230,7 @@ pub fn yes(value: &Value) -> Result<bool, Unreadable> {
     }
 }
 
-fn moment(formats: &Formats, value: &Value) -> Result<Moment, Unreadable> {
+pub(super) fn moment(formats: &Formats, value: &Value) -> Result<Moment, Unreadable> {
     value
         .as_str()
         .and_then(|text| time::parse(text, formats))
@@ -242,6 +243,22 @@ fn text(value: &Value) -> Result<OdooValue, Unreadable> {
         return Err(unreadable(value, "holds a NUL character, which Odoo refuses"));
     }
     Ok(OdooValue::Text(text))
+}
+
+/// Content in base64. Odoo takes what is none in silence; line ends, which carry nothing, are left out as Odoo does.
+fn base64(value: &Value) -> Result<OdooValue, Unreadable> {
+    let mut content = canonical_text(value);
+    content.retain(|c| !c.is_ascii_whitespace());
+    let padding = content.len() - content.trim_end_matches('=').len();
+    let body = &content.as_bytes()[..content.len() - padding];
+    let alphabet = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    if padding > 2 || !content.len().is_multiple_of(4) || !body.iter().all(alphabet) {
+        return Err(Unreadable {
+            code: "Unreadable",
+            message: "the content is not base64".to_owned(),
+        });
+    }
+    Ok(OdooValue::Text(content))
 }
 
 fn integer(formats: &Formats, value: &Value) -> Result<OdooValue, Unreadable> {

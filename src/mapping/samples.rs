@@ -3,14 +3,15 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Found, Lookups, Step,
+    Found, Lookups, SourceShape, Step,
     compile::{Compiler, Draft},
     evaluate::{Evaluation, Source, Stop, Target},
     findings::Findings,
+    join::Row,
     object::{Element, Object, Seen},
     read::read,
 };
-use crate::model::{Record, Reference, Value, record::is_empty};
+use crate::model::{Record, Reference, SourceKey, Value, record::is_empty};
 
 /// Finds everything: what is looked up is not what is tried.
 struct Anything;
@@ -39,11 +40,29 @@ pub(super) fn try_all(compiler: &mut Compiler<'_>, drafts: &[Draft<'_>]) {
     for draft in drafts {
         let Some(object) = &draft.object else { continue };
         try_empty(object, draft, &mut compiler.findings);
-        let shape = compiler.world.source.and_then(|source| source.get(draft.source_object));
-        if let Some(shape) = shape {
-            try_samples(object, draft, &shape.samples, &mut compiler.findings);
+        let Some(source) = compiler.world.source else { continue };
+        if let Some(shape) = source.get(draft.source_object) {
+            let samples = with_rows(object, source, &shape.samples);
+            try_samples(object, draft, &samples, &mut compiler.findings);
         }
     }
+}
+
+/// Samples with what samples of the joined objects they find. A sample that cannot be used is left out.
+fn with_rows(object: &Object, source: &BTreeMap<String, SourceShape>, samples: &[Record]) -> Vec<Record> {
+    let mut joined = samples.to_vec();
+    for join in object.joins() {
+        let records = source.get(&join.object).into_iter().flat_map(|shape| &shape.samples);
+        let mut rows: Vec<Row> = records.filter_map(|record| object.row(join, record.clone())).collect();
+        rows.sort_by(|a, b| a.order.cmp(&b.order));
+        joined.retain_mut(|record| {
+            let text = Object::rows_text(join, record);
+            let found = rows.iter().filter(|row| Some(&row.text) == text.as_ref());
+            let found = found.map(|row| row.value.clone()).collect();
+            object.put_rows(join, record, found).is_ok()
+        });
+    }
+    joined
 }
 
 /// On an empty record null goes in and null comes out: an error is one of the expression.
@@ -61,6 +80,11 @@ fn try_empty(object: &Object, draft: &Draft<'_>, findings: &mut Findings) {
                 seen.lets.insert(name.clone(), value);
             }
             Err(message) => failed(format!("let.{name}"), message),
+        }
+    }
+    for (join, filter) in plan.joins.iter().filter_map(|join| Some((join, join.filter.as_ref()?))) {
+        if let Err(message) = filter.condition(&plan.env, &nothing(false).scope()) {
+            failed(format!("source.join[{}].where", join.name), message);
         }
     }
     if let Some(filter) = &plan.filter
@@ -129,7 +153,8 @@ fn try_samples(object: &Object, draft: &Draft<'_>, samples: &[Record], findings:
 
 fn try_target(object: &Object, scope: &super::scope::Scope<'_>, target: &Target, tally: &mut Tally) {
     for part in &target.parts {
-        let mut evaluation = Evaluation::new(&object.plan, scope, &Anything);
+        let key = SourceKey(String::new());
+        let mut evaluation = Evaluation::new(&object.plan, scope, &Anything, &key);
         let rejected = match evaluation.part(target, part) {
             Err(Stop::Rejected(rejection)) => Some(rejection),
             Ok(()) | Err(Stop::Later) => None,

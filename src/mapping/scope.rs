@@ -11,6 +11,8 @@ pub struct Scope<'a> {
     pub lets: &'a Record,
     /// The element, where `each` is.
     pub each: Option<Each<'a>>,
+    /// The element that a line of a one2many is made of.
+    pub line: Option<Each<'a>>,
 }
 
 /// One element of a list that `each` goes over.
@@ -29,5 +31,11 @@ impl<'a> Scope<'a> {
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&'a Value> {
         self.record.get(name).or_else(|| self.lets.get(name))
+    }
+
+    /// What `index` is: the place of the line, else that of the element.
+    #[must_use]
+    pub fn place(&self) -> Option<i64> {
+        self.line.or(self.each).map(|element| element.index)
     }
 }

@@ -37,6 +37,7 @@ pub(super) fn merged(yaml: &str) -> Merged {
 }
 
 /// A small Odoo.
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(super) fn odoo() -> Models {
     let field = |ttype: &str| Field {
         ttype: ttype.into(),
@@ -108,7 +109,58 @@ pub(super) fn odoo() -> Models {
                 ("state_ids", to("one2many", "res.country.state")),
             ]),
         ),
-        ("mail.message", model(vec![("body", field("html"))])),
+        (
+            "mail.message",
+            model(vec![
+                ("body", field("html")),
+                ("res_id", field("many2one_reference")),
+                ("model", field("char")),
+            ]),
+        ),
+        (
+            "sale.order",
+            model(vec![
+                ("partner_id", required(to("many2one", "res.partner"), false)),
+                (
+                    "order_line",
+                    Field {
+                        inverse: Some("order_id".into()),
+                        ..to("one2many", "sale.order.line")
+                    },
+                ),
+                ("validity_date", field("date")),
+                (
+                    "amount_total",
+                    Field {
+                        readonly: true,
+                        ..field("monetary")
+                    },
+                ),
+            ]),
+        ),
+        (
+            "sale.order.line",
+            model(vec![
+                ("order_id", required(to("many2one", "sale.order"), false)),
+                ("name", required(field("char"), false)),
+                ("price_unit", field("float")),
+                ("product_id", to("many2one", "res.country")),
+            ]),
+        ),
+        (
+            "mail.activity",
+            model(vec![
+                ("res_id", field("many2one_reference")),
+                ("res_model_id", required(to("many2one", "ir.model"), false)),
+            ]),
+        ),
+        (
+            "res.users",
+            model(vec![
+                ("login", required(field("char"), false)),
+                ("partner_id", to("many2one", "res.partner")),
+            ]),
+        ),
     ];
     Models {
         models: models
@@ -194,10 +246,13 @@ pub(super) struct Known<'a> {
 
 impl Lookups for Known<'_> {
     fn find(&self, lookup: usize, value: &str, within: &[Option<String>]) -> Found {
-        let place = match &self.lookups[lookup].target {
-            LookupTarget::Object { object, .. } => object.as_str(),
-            LookupTarget::Model { model, .. } => model.0.as_str(),
+        let mut place = match &self.lookups[lookup].target {
+            LookupTarget::Object { object, .. } => object.clone(),
+            LookupTarget::Model { model, .. } => model.0.clone(),
         };
+        if let Some(take) = &self.lookups[lookup].take {
+            place = format!("{place} with {}", take.field);
+        }
         if value == "later" {
             return Found::Later;
         }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// A custom field that the source declares.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeclaredField {
     /// Its name in the records.
     pub name: String,
@@ -14,7 +14,7 @@ pub struct DeclaredField {
 }
 
 /// Types of custom fields, as sources have them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DeclaredType {
     /// A line of text.
     Text,
@@ -28,10 +28,10 @@ pub enum DeclaredType {
     DateTime,
     /// Yes or no.
     Checkbox,
-    /// One of several options.
-    Choice,
+    /// One of these: value and label. None are listed where the source does not tell them.
+    Choice(Vec<(String, String)>),
     /// Several of several options.
     Choices,
-    /// Anything.
+    /// Nested data.
     Json,
 }

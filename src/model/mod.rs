@@ -11,4 +11,4 @@ pub use declared::{DeclaredField, DeclaredType};
 pub use digest::Digest;
 pub use ids::{ExternalId, OdooModel, SourceKey};
 pub use record::{Record, Rejection, Value};
-pub use value::{OdooValue, Reference};
+pub use value::{Line, OdooValue, Reference};

@@ -26,6 +26,20 @@ pub enum OdooValue {
     Link(Reference),
     /// many2many: a set, sorted.
     Links(Vec<Reference>),
+    /// one2many: lines that travel with their record.
+    Lines(Vec<Line>),
+}
+
+/// A line of a one2many.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    /// Name of its external id.
+    pub name: String,
+    /// Its values.
+    pub values: Vec<(String, OdooValue)>,
+    /// Values that are compared at read-back only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<(String, OdooValue)>,
 }
 
 /// A record that a value points to.
@@ -52,7 +66,20 @@ impl OdooValue {
                 let ids = references.iter().map(Reference::id).collect::<Option<Vec<_>>>()?;
                 Json::from(vec![Json::from(vec![Json::from(6), Json::from(0), Json::from(ids)])])
             }
+            Self::Lines(lines) => lines.iter().map(Line::to_wire).collect::<Option<Vec<_>>>()?.into(),
         })
+    }
+}
+
+impl Line {
+    /// The command that makes the line, with its external id; `None` while it points to a record that is not there yet.
+    #[must_use]
+    pub fn to_wire(&self) -> Option<Json> {
+        let mut values = serde_json::Map::from_iter([("id".to_owned(), Json::from(self.name.as_str()))]);
+        for (field, value) in &self.values {
+            values.insert(field.clone(), value.to_wire()?);
+        }
+        Some(Json::from(vec![Json::from(0), Json::from(0), Json::Object(values)]))
     }
 }
 

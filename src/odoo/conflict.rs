@@ -85,7 +85,9 @@ pub fn merge(
         let now = current.get(name).unwrap_or(&OdooValue::Empty);
         let last = written_last.get(name).map(String::as_str);
         let unknown_is_ours = written_last.is_empty() && !adopted;
-        if let OdooValue::Links(wanted) = wanted {
+        if matches!(wanted, OdooValue::Lines(_)) {
+            // line by line: `lines::merge`
+        } else if let OdooValue::Links(wanted) = wanted {
             merge.links(name, now, wanted, last, unknown_is_ours, overwrite);
         } else if is_there(model, &field, wanted, now, last) {
             // nothing to do
@@ -226,7 +228,8 @@ fn ids(value: &OdooValue) -> BTreeSet<i64> {
         | OdooValue::Boolean(_)
         | OdooValue::Date(_)
         | OdooValue::DateTime(_)
-        | OdooValue::Link(_) => BTreeSet::new(),
+        | OdooValue::Link(_)
+        | OdooValue::Lines(_) => BTreeSet::new(),
     }
 }
 
@@ -243,7 +246,8 @@ fn is_blank(field: &TargetField, value: &OdooValue) -> bool {
         | OdooValue::Date(_)
         | OdooValue::DateTime(_)
         | OdooValue::Link(_)
-        | OdooValue::Links(_) => is_nothing(value),
+        | OdooValue::Links(_)
+        | OdooValue::Lines(_) => is_nothing(value),
     }
 }
 

@@ -106,21 +106,36 @@ pub async fn owners(
     Ok(found)
 }
 
-/// How many external ids of the object name a record that is there, archived or not.
+/// Takes an external id away; its record stays.
+///
+/// # Errors
+/// When Odoo does not answer, or refuses.
+pub async fn forget(rpc: &dyn Rpc, module: &str, name: &str) -> Result<(), RpcError> {
+    let domain = json!([["module", "=", module], ["name", "=", name]]);
+    let found = patience::call(rpc, DATA, "search", args!({"domain": domain})).await?;
+    let ids = patience::ids(&found, "search")?;
+    if !ids.is_empty() {
+        rpc.call(DATA, "unlink", args!({"ids": ids})).await?;
+    }
+    Ok(())
+}
+
+/// How many records that external ids of the object name are there, archived or not. Several may name one.
 ///
 /// # Errors
 /// When Odoo does not answer, or refuses.
 pub async fn count_present(rpc: &dyn Rpc, module: &str, object: &str, model: &str) -> Result<i64, RpcError> {
+    let named: BTreeSet<i64> = find_all(rpc, module, object, model)
+        .await?
+        .iter()
+        .map(|identity| identity.res_id)
+        .collect();
+    let named: Vec<i64> = named.into_iter().collect();
     let mut count = 0;
-    for chunk in find_all(rpc, module, object, model).await?.chunks(LIST) {
-        let ids: Vec<i64> = chunk.iter().map(|identity| identity.res_id).collect();
-        let there = existing(rpc, model, &ids).await?;
-        count += chunk
-            .iter()
-            .map(|identity| i64::from(there.contains(&identity.res_id)))
-            .sum::<i64>();
+    for chunk in named.chunks(LIST) {
+        count += existing(rpc, model, chunk).await?.len();
     }
-    Ok(count)
+    Ok(i64::try_from(count).unwrap_or(i64::MAX))
 }
 
 /// Those of the ids (at most 5,000) that are records, archived or not.

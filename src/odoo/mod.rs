@@ -4,12 +4,14 @@
 mod bisect;
 pub mod choose;
 pub mod conflict;
+pub mod custom_models;
 #[cfg(test)]
 mod fake;
 pub mod http;
 pub mod identity;
 pub mod json2;
 pub mod limits;
+pub mod lines;
 pub mod lock;
 pub mod memory;
 pub mod models;

@@ -55,6 +55,9 @@ pub struct Field {
     /// Model of the other side of a relation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relation: Option<String>,
+    /// Field of the other side that a one2many is the inverse of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inverse: Option<String>,
     /// Options of a selection: value and label.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub selection: Vec<(String, String)>,
@@ -89,6 +92,18 @@ pub(super) const MADE_BY_ODOO: [(&str, &str); 11] = [
     ("res.users", "partner_id"),
 ];
 
+/// Whether a model is a custom one, which a mapping may have to make first.
+#[must_use]
+pub fn is_custom(model: &str) -> bool {
+    model.starts_with("x_")
+}
+
+/// Models whose `create` makes no external id, without a word: they are made by `load`, which takes no lines.
+#[must_use]
+pub fn made_by_load(model: &str) -> bool {
+    matches!(model, "crm.team" | "project.project")
+}
+
 /// Computed and required, but Odoo refuses the record all the same where the field is not sent.
 const REQUIRED_THOUGH_COMPUTED: [(&str, &str); 2] = [("crm.lead", "name"), ("hr.employee", "name")];
 
@@ -106,13 +121,14 @@ pub(super) const KEPT_BY_ODOO: [&str; 6] = [
 ];
 
 /// The attributes of `fields_get` that a description is made of.
-const ATTRIBUTES: [&str; 11] = [
+const ATTRIBUTES: [&str; 12] = [
     "type",
     "string",
     "required",
     "readonly",
     "store",
     "relation",
+    "relation_field",
     "selection",
     "translate",
     "size",
@@ -266,6 +282,7 @@ impl Field {
             has_default: default
                 .is_some_and(|value| ttype == "boolean" || !matches!(value, Value::Null | Value::Bool(false))),
             relation: text("relation"),
+            inverse: text("relation_field"),
             selection: raw["selection"]
                 .as_array()
                 .into_iter()

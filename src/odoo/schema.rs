@@ -3,12 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value as Json, json};
+use sha2::{Digest as _, Sha256};
 
 use super::{
     patience,
     rpc::{Rpc, RpcError},
 };
-use crate::{api::mapping_spec::FieldType, args, mapping::CustomField};
+use crate::{
+    api::mapping_spec::FieldType,
+    args,
+    mapping::CustomField,
+    model::{OdooModel, digest::hex},
+};
 
 /// What became of a custom field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +44,7 @@ struct Existing {
 struct ExistingField {
     id: i64,
     ttype: String,
+    relation: Option<String>,
     options: BTreeSet<String>,
 }
 
@@ -146,6 +153,7 @@ fn plan(field: &CustomField, existing: &Existing) -> Plan {
         label,
         help,
         options,
+        relation,
     } = field;
     let Some(model_id) = existing.models.get(&model.0) else {
         return Plan::Clash(format!("Odoo has no model {model}"));
@@ -168,6 +176,12 @@ fn plan(field: &CustomField, existing: &Existing) -> Plan {
             .collect();
         values.insert("selection_ids".to_owned(), Json::from(options));
     }
+    if let Some(relation) = relation {
+        values.insert("relation".to_owned(), Json::from(relation.0.as_str()));
+    }
+    if *type_ == FieldType::Many2many {
+        values.insert("relation_table".to_owned(), Json::from(relation_table(model, name)));
+    }
     if *type_ == FieldType::Monetary {
         let Some(currency) = existing.currencies.get(&model.0) else {
             return Plan::Clash(format!(
@@ -178,6 +192,12 @@ fn plan(field: &CustomField, existing: &Existing) -> Plan {
         values.insert("currency_field".to_owned(), Json::from(*currency));
     }
     Plan::Make(values)
+}
+
+/// The table of a many2many. Without it Odoo lets two fields between the same models share one, links and all.
+fn relation_table(model: &OdooModel, field: &str) -> String {
+    let digest = hex(&Sha256::digest(format!("{model}.{field}").as_bytes()));
+    format!("x_links_{}", &digest[..24])
 }
 
 /// Fields that may name the currency of an amount.
@@ -191,6 +211,13 @@ fn fit(field: &CustomField, there: &ExistingField) -> Plan {
             field.model,
             there.ttype,
             field.type_.ttype()
+        ));
+    }
+    let relation = field.relation.as_ref().map(|relation| relation.0.as_str());
+    if let Some(other) = there.relation.as_deref().filter(|other| Some(*other) != relation) {
+        return Plan::Clash(format!(
+            "{} exists in {} and refers to {other}: use another name",
+            field.name, field.model
         ));
     }
     let missing: Vec<Json> = field
@@ -227,7 +254,7 @@ async fn look(rpc: &dyn Rpc, fields: impl Iterator<Item = &CustomField>) -> Resu
             .insert(patience::text(row, "model").to_owned(), patience::integer(row, "id")?);
     }
     let args = args!({
-        "domain": [["model", "in", models], ["name", "in", names]], "fields": ["model", "name", "ttype"],
+        "domain": [["model", "in", models], ["name", "in", names]], "fields": ["model", "name", "ttype", "relation"],
     });
     let answer = patience::call(rpc, "ir.model.fields", "search_read", args).await?;
     let mut selections = BTreeMap::new();
@@ -239,6 +266,7 @@ async fn look(rpc: &dyn Rpc, fields: impl Iterator<Item = &CustomField>) -> Resu
         let field = ExistingField {
             id: patience::integer(row, "id")?,
             ttype: patience::text(row, "ttype").to_owned(),
+            relation: Some(patience::text(row, "relation").to_owned()).filter(|relation| !relation.is_empty()),
             options: BTreeSet::new(),
         };
         if field.ttype == "selection" {
@@ -315,7 +343,6 @@ async fn create(rpc: &dyn Rpc, model: &str, records: Json) -> Result<(), RpcErro
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::OdooModel;
 
     fn field(name: &str, type_: FieldType, options: &[&str]) -> CustomField {
         CustomField {
@@ -328,6 +355,7 @@ mod tests {
                 .iter()
                 .map(|value| ((*value).to_owned(), value.to_uppercase()))
                 .collect(),
+            relation: None,
         }
     }
 
@@ -336,6 +364,7 @@ mod tests {
             let field = ExistingField {
                 id: 9,
                 ttype: (*ttype).to_owned(),
+                relation: None,
                 options: options.iter().map(|value| (*value).to_owned()).collect(),
             };
             (("crm.lead".to_owned(), (*name).to_owned()), field)

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use serde_json::{Value as Json, json};
 
 use super::{
-    identity, patience,
+    identity,
+    models::is_custom,
+    patience,
     rpc::{Rpc, RpcError},
     verify::{self, ReadRecord},
 };
@@ -39,7 +41,11 @@ pub async fn whoami(rpc: &dyn Rpc) -> Result<i64, RpcError> {
 pub async fn marks(rpc: &dyn Rpc, models: &[OdooModel]) -> Result<BTreeMap<String, i64>, RpcError> {
     let mut marks = BTreeMap::new();
     for model in models {
-        let highest = search(rpc, &model.0, json!([]), "id desc", 1).await?;
+        let highest = match search(rpc, &model.0, json!([]), "id desc", 1).await {
+            // it will be made, and is empty then
+            Err(RpcError::NotFound { .. }) if is_custom(&model.0) => Vec::new(),
+            highest => highest?,
+        };
         marks.insert(model.0.clone(), highest.first().copied().unwrap_or_default());
     }
     Ok(marks)

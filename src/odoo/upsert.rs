@@ -23,7 +23,10 @@ use serde_json::{Map, Value as Json, json};
 use self::batch::{Row, Sorted, Then, Way, absent, by_values, once_each, same_fields, whole};
 use super::{
     bisect::{Group, Groups},
-    identity, patience,
+    identity,
+    lines::{self, LineOp},
+    models::made_by_load,
+    patience,
     rpc::{Rpc, RpcError},
     wire,
 };
@@ -56,6 +59,8 @@ pub enum Op {
         values: Vec<(String, OdooValue)>,
         /// Links of a many2many to take away.
         unlink: Vec<(String, Vec<i64>)>,
+        /// Changes of lines.
+        lines: Vec<(String, Vec<LineOp>)>,
     },
     /// Give a record that was there before us its external id, and what fills its emptiness.
     Adopt {
@@ -63,6 +68,8 @@ pub enum Op {
         id: i64,
         /// What fills emptiness.
         values: Vec<(String, OdooValue)>,
+        /// Changes of lines.
+        lines: Vec<(String, Vec<LineOp>)>,
     },
 }
 
@@ -209,7 +216,7 @@ impl Writer {
             .map(|write| write.external_id.name.clone())
             .collect();
         let found = identity::owners(&*self.rpc, &self.module, &names).await?;
-        let way = if wire::through_load(&self.model) {
+        let way = if made_by_load(&self.model.0) {
             Way::Load
         } else {
             Way::Create
@@ -317,11 +324,12 @@ impl Writer {
 
     /// Changes records, in as few calls as the server can do. Doing it twice changes nothing more.
     async fn update(&self, rows: &[Row], session: &Session<'_>) -> Result<(), Stop> {
-        let rows: Vec<&Row> = rows.iter().filter(|row| !row.values.is_empty()).collect();
+        let (rows, context) = self.to_update(rows).await?;
+        let rows: Vec<&Row> = rows.iter().collect();
         if self.single.load(Ordering::Relaxed) {
             for (values, ids) in by_values(&rows) {
                 session.ask()?;
-                let args = args!({"ids": ids, "vals": values, "context": wire::quiet()});
+                let args = args!({"ids": ids, "vals": values, "context": context});
                 self.rpc.call(&self.model.0, "write", args).await?;
             }
             return Ok(());
@@ -330,10 +338,26 @@ impl Writer {
             session.ask()?;
             let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
             let values: Vec<&Map<String, Json>> = rows.iter().map(|row| &row.values).collect();
-            let args = args!({"ids": ids, "vals_list": values, "specification": {}, "context": wire::quiet()});
+            let args = args!({"ids": ids, "vals_list": values, "specification": {}, "context": context});
             self.rpc.call(&self.model.0, "web_save_multi", args).await?;
         }
         Ok(())
+    }
+
+    /// The rows that change something, and the context of their calls. New lines get names, which only a call that says
+    /// the module gives; those that an earlier call made are changed.
+    async fn to_update(&self, rows: &[Row]) -> Result<(Vec<Row>, Map<String, Json>), RpcError> {
+        let mut rows: Vec<Row> = rows.iter().filter(|row| !row.values.is_empty()).cloned().collect();
+        let names: Vec<String> = rows.iter().flat_map(|row| lines::new_names(&row.values)).collect();
+        let mut context = wire::quiet();
+        if !names.is_empty() {
+            let there = identity::find(&*self.rpc, &self.module, &names).await?;
+            for row in &mut rows {
+                lines::change_what_is_there(&mut row.values, &there);
+            }
+            context.insert("_import_current_module".to_owned(), Json::from(self.module.as_str()));
+        }
+        Ok((rows, context))
     }
 
     /// After a call without an answer, once the server answers again: the records that are there for all that.

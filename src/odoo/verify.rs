@@ -178,6 +178,7 @@ pub(super) fn is_nothing(value: &OdooValue) -> bool {
         OdooValue::Empty => true,
         OdooValue::Text(text) => text.is_empty(),
         OdooValue::Links(links) => links.is_empty(),
+        OdooValue::Lines(lines) => lines.is_empty(),
         OdooValue::Integer(_)
         | OdooValue::Float(_)
         | OdooValue::Boolean(_)

@@ -3,12 +3,13 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::{
+    lines::LineOp,
     patience,
     rpc::{Args, RpcError},
 };
 use crate::{
     args,
-    model::{OdooModel, OdooValue, Reference, Rejection},
+    model::{OdooValue, Reference, Rejection},
 };
 
 /// The context of every write: nothing is sent, logged, subscribed, synchronised or re-encoded.
@@ -18,11 +19,6 @@ pub(super) fn quiet() -> Map<String, Json> {
         "no_reset_password": true, "mail_activity_quick_update": true, "no_mail_to_attendees": true,
         "image_no_postprocess": true, "_partners_skip_fields_sync": true,
     })
-}
-
-/// Models whose `create` makes no external id, without a word.
-pub(super) fn through_load(model: &OdooModel) -> bool {
-    matches!(model.0.as_str(), "crm.team" | "project.project")
 }
 
 /// Values of a new record.
@@ -37,6 +33,7 @@ pub(super) fn whole(values: &[(String, OdooValue)]) -> Result<Map<String, Json>,
 pub(super) fn changes(
     values: &[(String, OdooValue)],
     unlink: &[(String, Vec<i64>)],
+    lines: &[(String, Vec<LineOp>)],
 ) -> Result<Map<String, Json>, Rejection> {
     let (mut all, mut commands): (_, Map<String, Json>) = (Map::new(), Map::new());
     let mut command = |field: &String, code: i64, id: i64| {
@@ -60,7 +57,20 @@ pub(super) fn changes(
         }
     }
     all.extend(commands);
+    for (field, ops) in lines {
+        let commands = ops.iter().map(|op| line(field, op)).collect::<Result<Vec<_>, _>>()?;
+        all.insert(field.clone(), Json::Array(commands));
+    }
     Ok(all)
+}
+
+/// The command that changes a one2many.
+fn line(field: &str, op: &LineOp) -> Result<Json, Rejection> {
+    Ok(match op {
+        LineOp::Add(line) => line.to_wire().ok_or_else(|| pending(field))?,
+        LineOp::Change { id, values, unlink } => json!([1, id, changes(values, unlink, &[])?]),
+        LineOp::Remove(id) => json!([2, id, 0]),
+    })
 }
 
 fn pending(field: &str) -> Rejection {
@@ -97,6 +107,9 @@ pub(super) fn cells(values: &[(String, OdooValue)]) -> Result<Map<String, Json>,
                 OdooValue::Link(link) => (format!("{field}/.id"), ids(field, std::slice::from_ref(link))?),
                 OdooValue::Links(links) if links.is_empty() => (field.clone(), String::new()),
                 OdooValue::Links(links) => (format!("{field}/.id"), ids(field, links)?),
+                OdooValue::Lines(_) => {
+                    return Err(Rejection::new("NotWritten", field, "the model's load takes no lines"));
+                }
             };
             Ok((column, Json::from(text)))
         })
@@ -170,7 +183,7 @@ mod tests {
             field("name", OdooValue::Empty),
             field("empty_ids", OdooValue::Links(vec![])),
         ];
-        let sent = changes(&values, &[("category_id".to_owned(), vec![7])]).unwrap();
+        let sent = changes(&values, &[("category_id".to_owned(), vec![7])], &[]).unwrap();
         assert_eq!(
             Json::Object(sent),
             json!({"category_id": [[4, 1], [4, 2], [3, 7]], "name": false})
@@ -186,7 +199,7 @@ mod tests {
         let values = [field("parent_id", OdooValue::Link(pending))];
         for why in [
             whole(&values).unwrap_err(),
-            changes(&values, &[]).unwrap_err(),
+            changes(&values, &[], &[]).unwrap_err(),
             cells(&values).unwrap_err(),
         ] {
             assert_eq!((why.code.as_str(), why.field.as_str()), ("Pending", "parent_id"));

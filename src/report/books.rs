@@ -41,7 +41,7 @@ fn proof(object: &ObjectStatus, count: fn(&Verification) -> i64) -> Option<i64> 
 /// One line of the table.
 struct Row {
     name: String,
-    model: String,
+    becomes: String,
     state: String,
     counts: Vec<Option<i64>>,
 }
@@ -52,7 +52,7 @@ fn rows(objects: &[ObjectStatus]) -> Vec<Row> {
         .iter()
         .map(|object| Row {
             name: clean(&object.name),
-            model: clean(&object.model),
+            becomes: clean(object.destination()),
             state: format!("{:?}", object.state),
             counts: COUNTS.iter().map(|(_, count)| count(object)).collect(),
         })
@@ -64,7 +64,7 @@ fn rows(objects: &[ObjectStatus]) -> Vec<Row> {
         };
         rows.push(Row {
             name: "all".into(),
-            model: String::new(),
+            becomes: String::new(),
             state: String::new(),
             counts: COUNTS.iter().map(sum).collect(),
         });
@@ -112,7 +112,7 @@ pub fn text(objects: &[ObjectStatus], colour: bool) -> String {
 pub fn markdown(objects: &[ObjectStatus]) -> String {
     let headings: Vec<&str> = COUNTS.iter().map(|(heading, _)| *heading).collect();
     let mut table = format!(
-        "| object | model | state | {} |\n|---|---|---|{}\n",
+        "| object | becomes | state | {} |\n|---|---|---|{}\n",
         headings.join(" | "),
         "---:|".repeat(COUNTS.len())
     );
@@ -123,7 +123,7 @@ pub fn markdown(objects: &[ObjectStatus]) -> String {
             format_args!(
                 "| {} | {} | {} | {} |\n",
                 row.name,
-                row.model,
+                row.becomes,
                 row.state,
                 counts.join(" | ")
             ),
@@ -142,11 +142,16 @@ pub fn markdown(objects: &[ObjectStatus]) -> String {
 fn notes(objects: &[ObjectStatus]) -> Vec<String> {
     let of = |object: &ObjectStatus| {
         let (book, proof) = (&object.book, object.verification.unwrap_or_default());
+        let removed = if object.document.is_some() {
+            "gone from the document"
+        } else {
+            "removed from Odoo"
+        };
         let said: Vec<String> = [
             (book.deferred, "deferred"),
             (book.unprocessed, "not reached yet"),
             (book.deleted, "gone from the source"),
-            (book.removed, "removed from Odoo"),
+            (book.removed, removed),
             (
                 proof.extra_in_destination,
                 "in Odoo under our external ids but in no ledger",
@@ -175,7 +180,8 @@ mod tests {
     fn object(name: &str, created: i64, verification: Option<Verification>) -> ObjectStatus {
         ObjectStatus {
             name: name.into(),
-            model: "res.partner".into(),
+            model: Some("res.partner".into()),
+            document: None,
             state: ObjectState::Loading,
             book: Book {
                 read: created + 2,
@@ -219,6 +225,21 @@ mod tests {
             "{table}"
         );
         assert_eq!(lines[4], "  companies: 3 gone from the source");
+    }
+
+    #[test]
+    fn a_document_is_called_by_its_file_and_keeps_nothing_in_odoo() {
+        let document = ObjectStatus {
+            model: None,
+            document: Some("handover/segments.csv".into()),
+            ..object("segments", 9, None)
+        };
+        let markdown = markdown(&[document]);
+        assert!(
+            markdown.contains("| segments | handover/segments.csv | Loading |"),
+            "{markdown}"
+        );
+        assert!(markdown.ends_with("- segments: 3 gone from the source\n"), "{markdown}");
     }
 
     #[test]

@@ -70,9 +70,9 @@ pub fn markdown(scope: &Scope) -> String {
         let about = if scope.about.contains(object) { "about " } else { "" };
         writeln!(text, "| {object} | {about}{records} |").expect("writing to a String cannot fail");
     }
-    text.push_str("\n## Objects, in load order\n\n| object | model |\n|---|---|\n");
+    text.push_str("\n## Objects, in load order\n\n| object | becomes |\n|---|---|\n");
     for object in &scope.objects {
-        writeln!(text, "| {} | {} |", object.name, object.model).expect("writing to a String cannot fail");
+        writeln!(text, "| {} | {} |", object.name, object.destination()).expect("writing to a String cannot fail");
     }
     text.push_str("\n## Findings\n\n");
     if scope.findings.is_empty() {

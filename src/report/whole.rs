@@ -10,7 +10,7 @@ use crate::api::{
     Migration, MigrationStatus, PhaseRunStatus,
     mapping_spec::Finding,
     migration::{Gate, GateState, ObjectStatus, PastRun, Phase, Waiting},
-    phase_run::{CutoverFacts, MoreReasons, ReasonKind, RejectReason, Totals},
+    phase_run::{CutoverFacts, Handover, MoreReasons, ReasonKind, RejectReason, Totals},
 };
 
 /// What a report is made from.
@@ -58,6 +58,8 @@ pub struct Report {
     pub totals: Totals,
     /// Objects in load order, with book and verification.
     pub objects: Vec<ObjectStatus>,
+    /// Documents that are handed over in place of records.
+    pub documents: Vec<HandedOver>,
     /// Why records were left out or departed from the source, most frequent first.
     pub reasons: Vec<Reason>,
     /// Objects with further reasons, which are too rare to be among `reasons`.
@@ -72,6 +74,19 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// Runs before.
     pub history: Vec<PastRun>,
+}
+
+/// A document that is handed over: what it is and where. What is in it is people's, and stays in the file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HandedOver {
+    /// Object.
+    pub object: String,
+    /// Rows.
+    pub rows: i64,
+    /// The document.
+    #[serde(flatten)]
+    pub document: Handover,
 }
 
 /// Why records were left out or departed from the source, without the example: a key can be a person's address.
@@ -113,6 +128,7 @@ pub fn report(facts: Facts<'_>) -> Report {
     let status = migration.status.clone().unwrap_or_default();
     let spec = &migration.spec;
     let reasons = reasons(&status, phase_runs);
+    let documents = documents(&status, phase_runs);
     let more_reasons = more_reasons(&status, phase_runs);
     Report {
         migration: format!(
@@ -144,6 +160,7 @@ pub fn report(facts: Facts<'_>) -> Report {
         },
         totals: status.totals,
         objects: status.objects,
+        documents,
         reasons,
         more_reasons,
         gates: status.gates,
@@ -152,6 +169,20 @@ pub fn report(facts: Facts<'_>) -> Report {
         findings: status.findings,
         history: status.history,
     }
+}
+
+/// The documents, as the PhaseRun that counted their object last wrote them.
+fn documents(status: &MigrationStatus, phase_runs: &[(String, PhaseRunStatus)]) -> Vec<HandedOver> {
+    let written = status.objects.iter().filter_map(|object| {
+        let (_, run) = phase_runs.iter().find(|(name, _)| *name == object.phase_run)?;
+        let told = run.objects.iter().find(|told| told.name == object.name)?;
+        Some(HandedOver {
+            object: object.name.clone(),
+            rows: told.book.present,
+            document: told.document.clone()?,
+        })
+    });
+    written.collect()
 }
 
 /// The reasons of each object, from the PhaseRun that counted it last: losses before notes, the most frequent first.
@@ -271,6 +302,12 @@ pub fn markdown(report: &Report) -> String {
             "\nEvery migrated record was read back and compared field by field: verified are those that are equal.\n",
         );
     }
+    if !report.documents.is_empty() {
+        text.push_str("\n## Handed over in writing\n");
+    }
+    for document in &report.documents {
+        handed_over(&mut text, document);
+    }
     for (title, kinds) in REASONS {
         let told = report.reasons.iter().filter(|reason| kinds.contains(&reason.kind));
         list(&mut text, title, told.map(sentence));
@@ -307,6 +344,32 @@ pub fn markdown(report: &Report) -> String {
 
 fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
     writeln!(text, "{line}").expect("writing to a String cannot fail");
+}
+
+fn handed_over(text: &mut String, handed: &HandedOver) {
+    let HandedOver { object, rows, document } = handed;
+    let Handover {
+        label,
+        help,
+        columns,
+        width,
+        file,
+    } = document;
+    line(text, format_args!("\n### {label}\n"));
+    if let Some(help) = help {
+        line(text, format_args!("{}.\n", help.trim_end_matches('.')));
+    }
+    let more = usize::try_from(*width).unwrap_or(0).saturating_sub(columns.len());
+    let more = if more == 0 {
+        String::new()
+    } else {
+        format!(" and {more} more")
+    };
+    line(
+        text,
+        format_args!("- `{}`, `{}`: {rows} rows of {object}", file.path, file.digest),
+    );
+    line(text, format_args!("- columns: key, {}{more}", columns.join(", ")));
 }
 
 fn head(text: &mut String, report: &Report) {

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 
-use super::{Items, Note, Preflight, Sample, Source, SourceError, SourceObject, files::FilesSource};
+use super::{Items, Note, Preflight, Sample, See, Source, SourceError, SourceObject, files::FilesSource};
 use crate::api::mapping_spec::{Finding, Severity};
 
 /// An API and export files.
@@ -54,11 +54,11 @@ impl Source for Both {
         Ok(preflight)
     }
 
-    async fn sample(&self, object: &str, most: usize) -> Result<Sample, SourceError> {
+    async fn sample(&self, object: &str, most: usize, see: Option<See<'_>>) -> Result<Sample, SourceError> {
         if self.offered().await?.contains(object) {
-            self.api.sample(object, most).await
+            self.api.sample(object, most, see).await
         } else {
-            self.files.sample(object, most).await
+            self.files.sample(object, most, see).await
         }
     }
 

@@ -102,6 +102,9 @@ impl Apis {
     }
 }
 
+/// Is shown records.
+pub type See<'a> = &'a mut (dyn FnMut(&Record) + Send);
+
 /// The items of an object as they come.
 pub type Items = BoxStream<'static, Result<Item, SourceError>>;
 
@@ -122,19 +125,20 @@ pub trait Source: Send + Sync {
         Ok(Preflight::default())
     }
 
-    /// The first records of an object, at most `most`, and how many there are. A source that has to be paid for in calls
-    /// reads no further than that.
+    /// The first records of an object, at most `most`, and how many there are. `see` is shown every record that is read.
+    /// A source that has to be paid for in calls reads no further than `most`, unless there is a `see`; and one that has to
+    /// be paid for with a call for every record stops even then.
     ///
     /// # Errors
     /// As [`Source::read`].
-    async fn sample(&self, object: &str, most: usize) -> Result<Sample, SourceError> {
+    async fn sample(&self, object: &str, most: usize, mut see: Option<See<'_>>) -> Result<Sample, SourceError> {
         let mut sample = Sample {
             exact: true,
             ..Sample::default()
         };
         let mut items = self.read(object).await?;
         while let Some(item) = items.next().await {
-            sample.take(item?, most);
+            sample.take(item?, most, &mut see);
         }
         Ok(sample)
     }
@@ -204,10 +208,13 @@ pub struct Sample {
 }
 
 impl Sample {
-    fn take(&mut self, item: Item, most: usize) {
+    fn take(&mut self, item: Item, most: usize, see: &mut Option<See<'_>>) {
         match item {
             Item::Record(record) => {
                 self.count += 1;
+                if let Some(see) = see {
+                    see(&record);
+                }
                 if self.records.len() < most {
                     self.records.push(record);
                 }

@@ -11,7 +11,7 @@ mod reading;
 mod record;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -29,7 +29,7 @@ use self::{
     record::Catalogue,
 };
 use super::{
-    Connector, Items, Note, Opening, Preflight, Sample, Source, SourceError, SourceObject,
+    Connector, Item, Items, Note, Opening, Preflight, Sample, See, Source, SourceError, SourceObject,
     wire::{Refusal, Wire},
 };
 use crate::{
@@ -258,7 +258,7 @@ impl Api {
     }
 
     /// The custom fields of an object: what the catalogue says, else what records said, else how they are called.
-    fn custom(&self, probed: &Probed, object: &str, records: &[Record]) -> Vec<DeclaredField> {
+    fn custom(&self, probed: &Probed, object: &str, names: &BTreeSet<String>) -> Vec<DeclaredField> {
         let mut catalogue = if object == "contact" {
             probed.catalogue.clone()
         } else {
@@ -271,7 +271,7 @@ impl Api {
         {
             catalogue.learn(object, &field.name, Some(&field.label));
         }
-        for name in records.iter().flat_map(Record::keys) {
+        for name in names {
             catalogue.learn(object, name, None);
         }
         catalogue.declared()
@@ -313,23 +313,34 @@ impl Source for Pipz {
         ))
     }
 
-    async fn sample(&self, object: &str, most: usize) -> Result<Sample, SourceError> {
+    async fn sample(&self, object: &str, most: usize, mut see: Option<See<'_>>) -> Result<Sample, SourceError> {
         let offered = self.offered(object).await?;
         let most = if offered.summary { most.min(DEAR) } else { most };
         let mut sample = Sample {
             exact: true,
             ..Sample::default()
         };
+        let mut names = BTreeSet::new();
         let mut items = self.read(object).await?;
         while let Some(item) = items.next().await {
-            sample.take(item?, most);
-            if sample.records.len() == most {
+            let item = item?;
+            if let Item::Record(record) = &item {
+                names.extend(
+                    record
+                        .keys()
+                        .filter(|name| !names.contains(*name))
+                        .cloned()
+                        .collect::<Vec<_>>(),
+                );
+            }
+            sample.take(item, most, &mut see);
+            if sample.records.len() == most && (see.is_none() || offered.summary) {
                 sample.exact = false;
                 sample.count = sample.count.max(offered.total.unwrap_or(0));
                 break;
             }
         }
-        sample.custom = self.api.custom(self.api.probed().await?, object, &sample.records);
+        sample.custom = self.api.custom(self.api.probed().await?, object, &names);
         Ok(sample)
     }
 

@@ -68,13 +68,13 @@ pub async fn all_objects(
     let mut all: Vec<Loaded> = Vec::new();
     for (place, object) in mapping.objects.iter().enumerate() {
         let last = place + 1 == mapping.objects.len();
-        all.push(Box::pin(load::object_into_odoo(&scene, object, last)).await?);
+        all.push(Box::pin(load::object_to_destination(&scene, object, last)).await?);
         tell(job, &all);
     }
     // every object is there now: what was left open is filled
     for (place, object) in mapping.objects.iter().enumerate() {
         if all[place].report.book.deferred > 0 {
-            all[place] = Box::pin(load::object_into_odoo(&scene, object, true)).await?;
+            all[place] = Box::pin(load::object_to_destination(&scene, object, true)).await?;
             tell(job, &all);
         }
     }

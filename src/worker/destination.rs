@@ -198,7 +198,7 @@ impl Destination {
             Acquired::Ours(held) => held,
             Acquired::HeldBy(other) => return Err(held_by(job, &other)),
         };
-        let models: BTreeSet<OdooModel> = mapping.objects.iter().map(|object| object.model.clone()).collect();
+        let models: BTreeSet<OdooModel> = mapping.in_odoo().map(|object| object.model.clone()).collect();
         let models: Vec<OdooModel> = models.into_iter().collect();
         let marks = lock::marks(&*self.rpc, &plan.external_id_module, &models).await?;
         Ok(Lock::start(self.rpc.clone(), job, held, marks))

@@ -11,17 +11,25 @@ use super::{
 };
 use crate::{
     api::{
-        mapping_spec::{Finding, MappingSpecSpec, Severity},
+        mapping_spec::{Finding, Lookup, MappingSpecSpec, Object, Severity},
         migration::Profile,
         phase_run::{FailureReason, PlanReport, PlannedObject},
     },
     args,
     lifecycle::{size, verbs::Command},
-    mapping::{Compiled, Mapping, Merged, SourceShape, World, compile, merge},
+    mapping::{
+        Compiled, Goes, Mapping, Merged, SourceShape, World, compile,
+        discover::{self, Candidate, Observed},
+        merge,
+        read::Formats,
+    },
     model::{DeclaredField, Digest, Record},
-    odoo::models::{self, Models},
+    odoo::{
+        custom_models,
+        models::{self, Models},
+    },
     report::scope,
-    source::{Lacking, Preflight, Sample, Source, SourceObject},
+    source::{Lacking, Preflight, Sample, Source, SourceError, SourceObject},
     workspace::Marker,
 };
 
@@ -42,7 +50,7 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
     let Looked {
         seen: source,
         findings: told,
-    } = look_at_source(job, &merged.spec).await?;
+    } = look_at_source(job, &merged).await?;
     let destination = job.destination().await?;
     let version = destination.rpc.version().await?;
     let odoo = format!("Odoo {version} {}", destination.spoken);
@@ -59,12 +67,14 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
     let Compiled {
         mut findings,
         mapping,
+        spec,
         compatibility,
         grade,
     } = compile::compile(&merged, world);
     findings.extend(untried(&version));
     if let Some(mapping) = &mapping {
-        findings.extend(rights(&destination, mapping).await?);
+        findings.extend(rights(&destination, mapping, &models).await?);
+        findings.extend(groups_and_menus(&destination, mapping).await?);
     }
     findings.extend(told);
     // what the source lacks first: the status has room for the first few alone
@@ -83,7 +93,8 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
             .filter(|(_, seen)| seen.live)
             .map(|(name, _)| name.clone())
             .collect(),
-        spec: merged.spec.clone(),
+        // with what was discovered: it is pinned with the rest
+        spec: spec.unwrap_or_else(|| merged.spec.clone()),
     };
     let counts = source.iter().map(|(name, seen)| (name.clone(), seen.records)).collect();
     let seconds = estimate(job, mapping.as_ref(), &counts);
@@ -187,13 +198,16 @@ async fn claim(job: &Job, merged: &Merged, module: &str) -> Result<(), StepError
 }
 
 /// What was seen of a source object.
-struct Seen {
-    shape: SourceShape,
-    records: i64,
+/// What was seen of a source object.
+pub struct Seen {
+    /// Its fields, with samples.
+    pub shape: SourceShape,
+    /// How many records it has.
+    pub records: i64,
     /// Every record was counted.
-    exact: bool,
+    pub exact: bool,
     /// An API has it.
-    live: bool,
+    pub live: bool,
 }
 
 /// What was seen of the source, and what is to be said of it.
@@ -202,7 +216,7 @@ struct Looked {
     findings: Vec<Finding>,
 }
 
-async fn look_at_source(job: &Job, spec: &MappingSpecSpec) -> Result<Looked, StepError> {
+async fn look_at_source(job: &Job, merged: &Merged) -> Result<Looked, StepError> {
     let source = extract::source(job)?;
     let objects = source.objects().await?;
     let Preflight { mut findings, lacking } = source.preflight().await?;
@@ -211,7 +225,7 @@ async fn look_at_source(job: &Job, spec: &MappingSpecSpec) -> Result<Looked, Ste
     }
     findings.extend(exports_needed(
         job.migration.spec.source.files_path(),
-        spec,
+        &merged.spec,
         &objects,
         &lacking,
     ));
@@ -223,7 +237,7 @@ async fn look_at_source(job: &Job, spec: &MappingSpecSpec) -> Result<Looked, Ste
             status.progress.object.clone_from(&name);
             status.progress.summary = format!("looks at {name}");
         });
-        seen.insert(name, look_at(&*source, object).await?);
+        seen.insert(name, look_at(&*source, object, Some(merged)).await?);
     }
     Ok(Looked { seen, findings })
 }
@@ -255,12 +269,7 @@ fn exports_needed(
     objects: &[SourceObject],
     lacking: &[Lacking],
 ) -> Vec<Finding> {
-    let wanted: BTreeSet<&str> = spec
-        .objects
-        .iter()
-        .flatten()
-        .filter_map(|object| object.source.as_ref()?.object.as_deref())
-        .collect();
+    let wanted: BTreeSet<&str> = spec.objects.iter().flatten().flat_map(source_objects).collect();
     let missing = lacking.iter().filter(|lacking| {
         wanted.contains(lacking.name.as_str()) && !objects.iter().any(|object| object.name == lacking.name)
     });
@@ -283,39 +292,86 @@ fn exports_needed(
         .collect()
 }
 
-async fn look_at(source: &dyn Source, object: SourceObject) -> Result<Seen, StepError> {
-    let Sample {
-        records: samples,
-        custom,
-        count: records,
-        exact,
-    } = source.sample(&object.name, SAMPLES).await?;
+/// Looks at a source object; what its custom fields hold only where an object of the spec discovers them.
+///
+/// # Errors
+/// When the source cannot be read.
+pub async fn look_at(source: &dyn Source, object: SourceObject, merged: Option<&Merged>) -> Result<Seen, SourceError> {
+    let formats = merged
+        .filter(|merged| discovers(&merged.spec, &object.name))
+        .and_then(|merged| {
+            let source = merged.spec.source.as_ref();
+            Formats::new(source.and_then(|source| source.formats.as_ref())).ok()
+        });
+    let mut values = BTreeMap::new();
+    let mut see = |record: &Record| {
+        if let Some(formats) = &formats {
+            discover::observe(&mut values, formats, record);
+        }
+    };
+    let sample = source
+        .sample(&object.name, SAMPLES, formats.is_some().then_some(&mut see))
+        .await?;
+    let (records, exact, live) = (sample.count, sample.exact, object.live);
+    let shape = shape(object, sample, formats.map(|_| values));
     Ok(Seen {
-        shape: shape(object.place, object.fields, custom, samples),
+        shape,
         records,
         exact,
-        live: object.live,
+        live,
     })
 }
 
 /// The shape of an object: the fields that are declared, and where an API told of one row only, those of all samples.
-fn shape(place: String, mut fields: Vec<String>, custom: Vec<DeclaredField>, samples: Vec<Record>) -> SourceShape {
+fn shape(object: SourceObject, sample: Sample, values: Option<BTreeMap<String, Observed>>) -> SourceShape {
+    let mut fields = object.fields;
     let mut known: BTreeSet<String> = fields.iter().cloned().collect();
-    let names = custom
-        .iter()
-        .map(|field| &field.name)
-        .chain(samples.iter().flat_map(Record::keys));
+    let names = sample.custom.iter().map(|field| &field.name);
+    let names = names.chain(sample.records.iter().flat_map(Record::keys));
     for name in names {
         if known.insert(name.clone()) {
             fields.push(name.clone());
         }
     }
+    let of_file = |name: &String| DeclaredField {
+        name: name.clone(),
+        ..DeclaredField::default()
+    };
+    let declared = match (&values, object.live) {
+        (None, _) => Vec::new(),
+        (Some(_), true) => sample.custom,
+        (Some(_), false) => fields.iter().map(of_file).collect(),
+    };
+    let mut values = values.unwrap_or_default();
+    let custom = declared.into_iter().map(|declared| Candidate {
+        seen: values.remove(&declared.name).unwrap_or_default(),
+        declared,
+    });
     SourceShape {
-        place,
+        place: object.place,
+        custom: custom.collect(),
         fields,
-        custom,
-        samples,
+        samples: sample.records,
+        whole: sample.exact,
     }
+}
+
+/// The source objects that an object of a spec reads, those it joins too.
+fn source_objects(object: &Object) -> impl Iterator<Item = &str> {
+    let source = object.source.iter();
+    source.flat_map(|source| {
+        let joined = source.join.iter().flatten();
+        let joined = joined.filter_map(|join| join.object.as_deref());
+        source.object.as_deref().into_iter().chain(joined)
+    })
+}
+
+/// Whether an object that reads this source object discovers custom fields.
+fn discovers(spec: &MappingSpecSpec, name: &str) -> bool {
+    spec.objects.iter().flatten().any(|object| {
+        let reads = object.source.as_ref().and_then(|source| source.object.as_deref()) == Some(name);
+        reads && object.discover.is_some()
+    })
 }
 
 /// The models that a spec names, and those its lookups go through.
@@ -329,25 +385,48 @@ fn named_models(spec: &MappingSpecSpec) -> BTreeSet<String> {
                 .and_then(|destination| destination.model.clone()),
         );
         for field in object.fields.iter().flatten() {
-            names.extend(field.lookup.as_ref().and_then(|lookup| lookup.model.clone()));
+            names.extend(field.create.as_ref().and_then(|create| create.relation.clone()));
         }
     }
+    names.extend(lookups(spec).filter_map(|lookup| lookup.model.clone()));
     names
+}
+
+/// Every lookup of a spec, those of lines too.
+fn lookups(spec: &MappingSpecSpec) -> impl Iterator<Item = &Lookup> {
+    let fields = spec
+        .objects
+        .iter()
+        .flatten()
+        .flat_map(|object| object.fields.iter().flatten());
+    fields.flat_map(|field| {
+        let lines = field.fields.iter().flatten().filter_map(|line| line.lookup.as_ref());
+        field.lookup.iter().chain(lines)
+    })
+}
+
+/// Models of the lines that a spec writes.
+fn line_models<'a>(spec: &'a MappingSpecSpec, found: &'a Models) -> impl Iterator<Item = String> + 'a {
+    spec.objects.iter().flatten().flat_map(move |object| {
+        let model = object
+            .destination
+            .as_ref()
+            .and_then(|to| to.model.as_deref())
+            .unwrap_or_default();
+        let lines = object.fields.iter().flatten().filter(|field| field.each.is_some());
+        lines.filter_map(move |field| found.field(model, &field.to)?.relation.clone())
+    })
 }
 
 async fn look_at_odoo(destination: &Destination, spec: &MappingSpecSpec) -> Result<Models, StepError> {
     let names = named_models(spec);
     let mut found = models::fetch(&*destination.rpc, names.iter().map(String::as_str)).await?;
     // dotted conditions of lookups look one relation further
-    let further: BTreeSet<String> = spec
-        .objects
-        .iter()
-        .flatten()
-        .flat_map(|object| object.fields.iter().flatten())
-        .filter_map(|field| field.lookup.as_ref())
+    let further: BTreeSet<String> = lookups(spec)
         .filter_map(|lookup| Some((lookup.model.as_deref()?, lookup.within.as_ref()?)))
         .flat_map(|(model, within)| within.keys().map(move |path| (model, path)))
         .filter_map(|(model, path)| found.field(model, path.split_once('.')?.0)?.relation.clone())
+        .chain(line_models(spec, &found))
         .filter(|model| !found.models.contains_key(model))
         .collect();
     if !further.is_empty() {
@@ -377,7 +456,7 @@ fn trimmed(models: &Models, spec: &MappingSpecSpec) -> Models {
 }
 
 /// Whether the migration user may do what the plan needs.
-async fn rights(destination: &Destination, mapping: &Mapping) -> Result<Vec<Finding>, StepError> {
+async fn rights(destination: &Destination, mapping: &Mapping, models: &Models) -> Result<Vec<Finding>, StepError> {
     let mut findings = Vec::new();
     let mut asked = BTreeSet::new();
     let mut needed: Vec<(String, &str)> = vec![
@@ -387,12 +466,29 @@ async fn rights(destination: &Destination, mapping: &Mapping) -> Result<Vec<Find
     if mapping.objects.iter().any(|object| !object.custom_fields.is_empty()) {
         needed.push(("ir.model.fields".into(), "create"));
     }
-    for object in &mapping.objects {
+    for object in mapping.in_odoo() {
+        if let Some(model) = &object.custom_model {
+            needed.extend(["ir.model", "ir.model.access"].map(|model| (model.into(), "create")));
+            if model.menu.is_some() {
+                needed.extend(["ir.actions.act_window", "ir.ui.menu"].map(|model| (model.into(), "create")));
+            }
+            if !models.models.contains_key(&model.model.0) {
+                // whoever may make it may fill it
+                continue;
+            }
+        }
         let operations: &[&str] = match object.on_new {
             crate::api::mapping_spec::OnNew::Create => &["read", "create", "write"],
             crate::api::mapping_spec::OnNew::Reject => &["read", "write"],
         };
         needed.extend(operations.iter().map(|operation| (object.model.0.clone(), *operation)));
+        let of_lines = ["read", "create", "write", "unlink"];
+        needed.extend(
+            object
+                .lines
+                .iter()
+                .flat_map(|lines| of_lines.map(|operation| (lines.model.0.clone(), operation))),
+        );
     }
     for (model, operation) in needed {
         if !asked.insert((model.clone(), operation)) {
@@ -432,20 +528,49 @@ fn untried(version: &str) -> Option<Finding> {
     })
 }
 
+/// Groups and menus that custom models name and that Odoo lacks.
+async fn groups_and_menus(destination: &Destination, mapping: &Mapping) -> Result<Vec<Finding>, StepError> {
+    let mut findings = Vec::new();
+    for object in &mapping.objects {
+        let Some(model) = &object.custom_model else { continue };
+        let groups: Vec<&str> = model.access.keys().map(String::as_str).collect();
+        let menus: Vec<&str> = model.menu.as_deref().into_iter().collect();
+        for (of, names, what) in [("res.groups", groups, "group of users"), ("ir.ui.menu", menus, "menu")] {
+            let found = custom_models::named(&*destination.rpc, of, names.iter().copied()).await?;
+            findings.extend(
+                names
+                    .iter()
+                    .filter(|name| !found.contains_key(**name))
+                    .map(|name| Finding {
+                        severity: Severity::Error,
+                        code: "UnknownObject".into(),
+                        path: format!("objects[{}].destination.create", object.name),
+                        message: format!("Odoo has no {what} {name}: name one by its external id, or leave it out"),
+                    }),
+            );
+        }
+    }
+    Ok(findings)
+}
+
 fn planned(mapping: Option<&Mapping>) -> Vec<PlannedObject> {
     mapping
         .into_iter()
         .flat_map(|mapping| &mapping.objects)
         .map(|object| PlannedObject {
             name: object.name.clone(),
-            model: object.model.0.clone(),
+            model: object.in_odoo().map(|object| object.model.0.clone()),
+            document: match object.goes() {
+                Goes::Document(document) => Some(document.path()),
+                Goes::InOdoo(_) => None,
+            },
         })
         .collect()
 }
 
 /// Seconds that loading will take: records an object, at the pace measured on real servers.
 fn estimate(job: &Job, mapping: Option<&Mapping>, counts: &BTreeMap<String, i64>) -> i64 {
-    let objects = mapping.into_iter().flat_map(|mapping| &mapping.objects);
+    let objects = mapping.into_iter().flat_map(Mapping::in_odoo);
     let records: i64 = objects
         .map(|object| counts.get(&object.source_object).copied().unwrap_or(0))
         .sum();

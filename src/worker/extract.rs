@@ -18,7 +18,7 @@ use super::{
 use crate::{
     api::phase_run::{Delta, FailureReason},
     lifecycle::book,
-    mapping::Mapping,
+    mapping::{Mapping, Object},
     source::{Item, Source, SourceError, both::Both, files::FilesSource},
     workspace::{Line, Manifest},
 };
@@ -87,11 +87,7 @@ pub fn source(job: &Job) -> Result<Arc<dyn Source>, StepError> {
 pub async fn snapshot(job: &Job, plan: &Plan, mapping: &Mapping) -> Result<(Manifest, Delta), StepError> {
     let source = source(job)?;
     let there: BTreeSet<String> = source.objects().await?.into_iter().map(|object| object.name).collect();
-    let wanted: BTreeSet<&str> = mapping
-        .objects
-        .iter()
-        .map(|object| object.source_object.as_str())
-        .collect();
+    let wanted: BTreeSet<&str> = mapping.objects.iter().flat_map(Object::source_objects).collect();
     still_offered(job, plan, &there, &wanted)?;
     let before = job.workspace.latest_snapshot().await?;
     let mut index = Index::create(&job.scratch)?;

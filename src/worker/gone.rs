@@ -75,8 +75,28 @@ pub(super) fn count(index: &mut Index, object: &Object, run: i64) -> Result<Coun
     }
 }
 
+/// How many rows of a document in the index have a key that was not met.
+///
+/// # Errors
+/// When the scratch disk fails.
+pub(super) fn rows(index: &mut Index, object: &Object) -> Result<i64, StepError> {
+    let mut gone = 0;
+    let mut after: Option<Vec<u8>> = None;
+    loop {
+        let page = index.page(Kind::Ledger, &object.name, after.as_deref(), PAGE)?;
+        let Some(last) = page.last() else { return Ok(gone) };
+        after = Some(last.0.clone());
+        for (key, _) in &page {
+            gone += i64::from(!is_met(index, object, key)?);
+        }
+    }
+}
+
 /// Whether a key was met in the source, be it that its record was refused.
-fn is_met(index: &Index, object: &Object, key: &[u8]) -> Result<bool, StepError> {
+///
+/// # Errors
+/// When the scratch disk fails.
+pub(super) fn is_met(index: &Index, object: &Object, key: &[u8]) -> Result<bool, StepError> {
     Ok(index.has(Kind::Seen, &object.name, key)? || index.has(Kind::Refused, &object.name, key)?)
 }
 
@@ -91,7 +111,7 @@ fn held_back(count: Count, keyless: i64) -> Option<&'static str> {
 impl Loader<'_> {
     /// Sees to the records whose keys are gone. Gives how many of them this run removed.
     pub async fn see_to_the_gone(&mut self) -> Result<i64, StepError> {
-        let count = count(&mut self.index, self.object, self.job.spec.run)?;
+        let count = count(&mut self.index, &self.object, self.job.spec.run)?;
         let mut removed = count.removed;
         let policy = self.object.on_source_delete;
         let held_back = held_back(count, self.keyless).filter(|_| policy != OnSourceDelete::Keep);
@@ -105,7 +125,17 @@ impl Loader<'_> {
                 .page(Kind::Ledger, &self.object.name, after.as_deref(), PAGE)?;
             let Some(last) = page.last() else { break };
             after = Some(last.0.clone());
-            let in_odoo = self.lost(&page)?;
+            let (folded, in_odoo): (Vec<_>, Vec<_>) = self
+                .lost(&page)?
+                .into_iter()
+                .partition(|lost| lost.entry.outcome == Settled::Deduplicated);
+            // theirs is the record of another key
+            self.told(
+                &folded,
+                "Deleted",
+                "gone from the source; it led to the record of another",
+            )
+            .await?;
             for lost in in_odoo.chunks(BATCH) {
                 match (policy, held_back) {
                     (OnSourceDelete::Keep, _) => self.told(lost, "Deleted", "gone from the source; kept").await?,
@@ -123,7 +153,7 @@ impl Loader<'_> {
         for (key, bytes) in page {
             let entry: Entry = decode(Kind::Ledger, bytes)?;
             let Some(id) = entry.id else { continue };
-            if !is_met(&self.index, self.object, key)? {
+            if !is_met(&self.index, &self.object, key)? {
                 let key = entry.key.clone();
                 lost.push(Lost { key, entry, id });
             }
@@ -179,6 +209,7 @@ impl Loader<'_> {
                     id,
                     values,
                     unlink: Vec::new(),
+                    lines: Vec::new(),
                 };
                 writes.push(Write {
                     key: lost.key.clone(),
@@ -212,7 +243,8 @@ impl Loader<'_> {
 
     /// Removes those that this migration made, that nobody wrote since, and on which nothing hangs. Gives how many went.
     async fn unlink(&mut self, lost: &[Lost]) -> Result<i64, StepError> {
-        let there = self.read(lost, &self.object.targets).await?;
+        let object = self.object;
+        let there = self.read(lost, &object.targets).await?;
         let mut free = Vec::new();
         for lost in lost {
             let known = lookups::known(&self.index, &self.object.name, &lost.entry.external_id)?;

@@ -32,6 +32,12 @@ pub enum Kind {
     Own = b'o',
     /// (lookup, text) → source key or record.
     Lookup = b'f',
+    /// (entry of dedupe, text) → source key of the first record.
+    Dedupe = b'u',
+    /// (join and text, place) → row.
+    Join = b'j',
+    /// (model and field, id in Odoo) → id of the record that the field names.
+    Take = b'g',
     /// (entry of match, text) → candidates.
     Match = b'm',
     /// Id in Odoo that is taken.
@@ -217,6 +223,24 @@ impl Index {
         Ok(page)
     }
 
+    /// The first entries of a kind and scope in the order of their bytes, of those that [`Index::flush`] wrote.
+    ///
+    /// # Errors
+    /// When the scratch disk cannot be read.
+    pub fn first(&self, kind: Kind, scope: &str, limit: usize) -> Result<Vec<Vec<u8>>, IndexError> {
+        let head = key(kind, scope, b"");
+        let range = self.table.range(head.as_slice()..).map_err(IndexError::of)?;
+        let mut found = Vec::new();
+        for entry in range.take(limit) {
+            let (k, v) = entry.map_err(IndexError::of)?;
+            if !k.value().starts_with(&head) {
+                break;
+            }
+            found.push(v.value().to_vec());
+        }
+        Ok(found)
+    }
+
     /// How many entries a kind and scope has.
     ///
     /// # Errors
@@ -236,7 +260,11 @@ impl Index {
         Ok(count)
     }
 
-    fn flush(&mut self) -> Result<(), IndexError> {
+    /// Writes what is held back.
+    ///
+    /// # Errors
+    /// When the scratch disk cannot be written.
+    pub fn flush(&mut self) -> Result<(), IndexError> {
         if self.held.is_empty() {
             return Ok(());
         }

@@ -7,8 +7,10 @@ use tokio::task::JoinSet;
 use super::{
     Job,
     destination::{Destination, Lock},
+    document,
     error::StepError,
     index::{Index, Kind, decode, encode},
+    joins,
     loader::Loader,
     lookups::{self, Known},
     matches,
@@ -23,7 +25,7 @@ use crate::{
         migration::{ObjectState, ObjectStatus},
         phase_run::{FailureReason, ObjectReport, RejectReason},
     },
-    mapping::{Mapping, Object},
+    mapping::{Goes, InOdoo, Mapping, Object},
     model::{Digest, ExternalId, OdooValue, SourceKey},
     odoo::{rpc::Rpc, upsert::Writer},
     workspace::{Entry, Manifest},
@@ -81,7 +83,7 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
     let before = job.migration.status.as_ref();
     let states = before.map_or(&[][..], |before| before.objects.as_slice());
     let last_call = all_others_are_there(&mapping, object, states);
-    let loaded = Box::pin(object_into_odoo(&scene, object, last_call)).await?;
+    let loaded = Box::pin(object_to_destination(&scene, object, last_call)).await?;
     let last = mapping.objects.last().is_some_and(|last| last.name == object.name);
     if last && loaded.is_sound() {
         // an object begins when all before it are verified: the snapshot is in Odoo, whole
@@ -126,12 +128,19 @@ pub struct Scene<'a> {
     pub lock: &'a Lock,
 }
 
-/// Loads one object and reads it back. At the `last_call` every other object is in Odoo: what was left open is filled, or
-/// is not there.
+/// Loads one object to where it goes, and reads it back. At the `last_call` every other object is there: what was left open
+/// is filled, or is not there.
 ///
 /// # Errors
 /// As [`run`].
-pub async fn object_into_odoo(scene: &Scene<'_>, object: &Object, last_call: bool) -> Result<Loaded, StepError> {
+pub async fn object_to_destination(scene: &Scene<'_>, object: &Object, last_call: bool) -> Result<Loaded, StepError> {
+    match object.goes() {
+        Goes::InOdoo(object) => object_into_odoo(scene, object, last_call).await,
+        Goes::Document(document) => document::object_into_document(scene.job, object, document, scene.manifest).await,
+    }
+}
+
+async fn object_into_odoo(scene: &Scene<'_>, object: InOdoo<'_>, last_call: bool) -> Result<Loaded, StepError> {
     let Scene {
         job,
         destination,
@@ -142,10 +151,10 @@ pub async fn object_into_odoo(scene: &Scene<'_>, object: &Object, last_call: boo
     } = *scene;
     let rpc = destination.rpc.clone();
     let mut index = Index::create(&job.scratch)?;
-    let ledger_is_empty = read_ledger(job, &mut index, object).await? == 0;
+    let ledger_is_empty = read_ledger(job, &mut index, &object).await? == 0;
     let stock = Stock::before(job, &*rpc, plan, object, ledger_is_empty).await?;
     lookups::load_identities(&mut index, &*rpc, &plan.external_id_module, object).await?;
-    prepare_lookups(job, &mut index, &*rpc, plan, mapping, object, manifest).await?;
+    prepare_lookups(job, &mut index, &*rpc, plan, mapping, &object, manifest).await?;
     matches::load_candidates(&mut index, &*rpc, &plan.models, object).await?;
 
     let total = i64::try_from(manifest.count(&object.source_object)).unwrap_or(i64::MAX);
@@ -166,6 +175,7 @@ pub async fn object_into_odoo(scene: &Scene<'_>, object: &Object, last_call: boo
         stock: stock.clone(),
         shards: vec![Vec::new(); destination.connections],
         in_flight: JoinSet::new(),
+        folded: Vec::new(),
         total,
         keyless: 0,
         last_call,
@@ -180,7 +190,7 @@ pub async fn object_into_odoo(scene: &Scene<'_>, object: &Object, last_call: boo
         ..
     } = loader;
 
-    let gone = gone(&mut index, &plan.external_id_module, object, &stock, removed)?;
+    let gone = gone(&mut index, &plan.external_id_module, &object, &stock, removed)?;
     let verified = verify::object(
         job,
         destination,
@@ -207,7 +217,7 @@ pub async fn object_into_odoo(scene: &Scene<'_>, object: &Object, last_call: boo
             .retain(|file| files.iter().all(|new| new.path != file.path));
         status.files.extend(files);
     });
-    Ok(finish(object, &tally, &verified, reasons))
+    Ok(finish(&object, &tally, &verified, reasons))
 }
 
 fn finish(object: &Object, tally: &Tally, verified: &Verified, mut reasons: Vec<RejectReason>) -> Loaded {
@@ -234,7 +244,7 @@ async fn prepare_lookups(
     for target in object
         .lookup_objects()
         .into_iter()
-        .filter_map(|name| mapping.object(name))
+        .filter_map(|name| mapping.object(name)?.in_odoo())
     {
         if target.name != object.name {
             lookups::load_identities(index, rpc, &plan.external_id_module, target).await?;
@@ -242,6 +252,7 @@ async fn prepare_lookups(
     }
     lookups::load_object_paths(index, &job.workspace, manifest, mapping, object).await?;
     lookups::load_models(index, rpc, &plan.models, object).await?;
+    lookups::load_takes(index, rpc, object).await?;
     if object.is_self_referring() {
         own_keys(job, index, object, manifest).await?;
     }
@@ -254,9 +265,13 @@ async fn prepare_lookups(
 /// When the snapshot or the scratch disk fails.
 pub async fn own_keys(job: &Job, index: &mut Index, object: &Object, manifest: &Manifest) -> Result<(), StepError> {
     use futures::StreamExt;
+    joins::load(index, &job.workspace, manifest, object).await?;
     let mut lines = job.workspace.read_object(manifest, &object.source_object);
     while let Some(line) = lines.next().await {
         let crate::workspace::Line::Record(record) = line? else {
+            continue;
+        };
+        let Ok(record) = joins::attach(index, object, record)? else {
             continue;
         };
         for step in object.items(&Arc::new(record)) {
@@ -315,26 +330,34 @@ fn gone(index: &mut Index, module: &str, object: &Object, stock: &Stock, removed
             }
         }
     }
+    // several names may be of one record (`dedupe`): those from before this run first, so that it counts once
+    let records = format!("{}|gone", object.name);
     let mut gone = Gone {
         all: removed,
         ..Gone::default()
     };
-    let mut after: Option<Vec<u8>> = None;
-    loop {
-        let page = index.page(Kind::Identity, &object.name, after.as_deref(), PAGE)?;
-        let Some(last) = page.last() else { return Ok(gone) };
-        after = Some(last.0.clone());
-        for (name, bytes) in &page {
-            let known: Known = decode(Kind::Identity, bytes)?;
-            let told = !stock.is_in_ledger(known) || index.has(Kind::Name, &object.name, name)?;
-            // without an id it was removed in this pass
-            let Some(id) = known.id.filter(|_| told) else { continue };
-            gone.all += i64::from(!index.has(Kind::Met, &object.name, name)?);
-            // what was refused meanwhile is in no count of the flow either
-            let arrived = index.has(Kind::Wanted, &object.name, &id.to_be_bytes())?;
-            gone.of_this_run += i64::from(known.data_id > stock.mark && known.data_id < i64::MAX && !arrived);
+    for of_before in [true, false] {
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = index.page(Kind::Identity, &object.name, after.as_deref(), PAGE)?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.0.clone());
+            for (name, bytes) in &page {
+                let known: Known = decode(Kind::Identity, bytes)?;
+                let told = !stock.is_in_ledger(known) || index.has(Kind::Name, &object.name, name)?;
+                // without an id it was removed in this pass
+                let Some(id) = known.id.filter(|_| told && (known.data_id <= stock.mark) == of_before) else {
+                    continue;
+                };
+                gone.all += i64::from(!index.has(Kind::Met, &object.name, name)?);
+                let first = index.put_first(Kind::Done, &records, &id.to_be_bytes(), Vec::new())?;
+                // what was refused meanwhile is in no count of the flow either
+                let arrived = index.has(Kind::Wanted, &object.name, &id.to_be_bytes())?;
+                gone.of_this_run += i64::from(!of_before && first && known.data_id < i64::MAX && !arrived);
+            }
         }
     }
+    Ok(gone)
 }
 
 /// Digest of a record's mapped values: a record whose digest is the ledger's is not sent.

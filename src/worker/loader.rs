@@ -6,14 +6,15 @@ use tokio::task::JoinSet;
 
 use super::{
     Job,
+    dedupe::{self, Place},
     error::StepError,
     index::{Index, Kind, encode},
     load::{content_digest, ledger_entry},
     lookups::{self, Finder, Known},
     matches::{self, Matched},
-    outcome::Results,
+    outcome::{self, Results},
     reader::{Met, Reader, Turn, postpone},
-    sender::{Done, End, Open, Prepared, Sender, Todo},
+    sender::{Done, End, Open, Prepared, Sender, Todo, stopped_by},
     stock::Stock,
     tally::{Fate, Tally, totals},
     verify,
@@ -23,9 +24,15 @@ use crate::{
         mapping_spec::{OnConflict, OnNew},
         phase_run::{FailureReason, ObjectReport, ReasonKind},
     },
-    mapping::{Item, Object, Outcome},
+    mapping::{InOdoo, Item, Outcome},
     model::{ExternalId, OdooValue, Reference, Rejection, SourceKey},
-    odoo::{conflict::field_digest, rpc::Rpc, upsert::Writer},
+    odoo::{
+        conflict::field_digest,
+        identity,
+        lines::{self, WrittenLines},
+        rpc::Rpc,
+        upsert::{Op, Write, Writer, Written},
+    },
     workspace::{Entry, Manifest, Outcome as Settled},
 };
 
@@ -37,7 +44,7 @@ const PROGRESS: i64 = 100;
 /// An object on its way.
 pub(super) struct Loader<'a> {
     pub job: &'a Job,
-    pub object: &'a Object,
+    pub object: InOdoo<'a>,
     pub module: &'a str,
     pub index: Index,
     pub tally: Tally,
@@ -48,6 +55,8 @@ pub(super) struct Loader<'a> {
     pub stock: Stock,
     pub shards: Vec<Vec<Prepared>>,
     pub in_flight: JoinSet<Result<Vec<Done>, StepError>>,
+    /// Records to be named after those they are folded into.
+    pub folded: Vec<Folded>,
     pub total: i64,
     /// Records that were refused without a key.
     pub keyless: i64,
@@ -55,6 +64,16 @@ pub(super) struct Loader<'a> {
     pub last_call: bool,
     /// Records with values to fill.
     pub to_fill: usize,
+}
+
+/// A field and its value.
+type FieldValue = (String, OdooValue);
+
+/// A record that is one with an earlier one.
+pub(super) struct Folded {
+    key: SourceKey,
+    first: SourceKey,
+    entry: String,
 }
 
 impl Loader<'_> {
@@ -76,11 +95,23 @@ impl Loader<'_> {
 
     /// One reading; says how many records were postponed.
     async fn reading(&mut self, manifest: &Manifest, turn: Turn, last_call: bool) -> Result<usize, StepError> {
-        let mut reader = Reader::open(&self.job.workspace, manifest, self.object, &self.job.scratch, turn).await?;
+        let object = self.object;
+        let mut reader = Reader::open(
+            &self.job.workspace,
+            manifest,
+            &object,
+            &self.job.scratch,
+            &mut self.index,
+            turn,
+        )
+        .await?;
         let mut postponed = 0;
         while let Some(met) = reader.next(&mut self.index).await? {
             for met in met {
-                let Some(item) = self.sift(met).await? else { continue };
+                self.keyless += i64::from(matches!(met, Met::Rejected(None, _)));
+                let Some(item) = outcome::sift(&mut self.tally, &mut self.results, met).await? else {
+                    continue;
+                };
                 postponed += usize::from(self.place(&item, turn, last_call).await?);
             }
             self.progress("load");
@@ -89,34 +120,8 @@ impl Loader<'_> {
         Ok(postponed)
     }
 
-    /// Counts what needs no mapping.
-    async fn sift(&mut self, met: Met) -> Result<Option<Item>, StepError> {
-        match met {
-            Met::Item(item) => return Ok(Some(item)),
-            Met::Filtered => self.tally.count(Fate::Filtered),
-            Met::Duplicate(key, differs) => {
-                self.tally.count(Fate::Deduplicated);
-                if differs {
-                    let note = Rejection::new(
-                        "DuplicateDiffers",
-                        "",
-                        "a later record with this key differs from the first",
-                    );
-                    self.tally.reason(ReasonKind::Noted, &note, Some(&key));
-                    self.results.note(&key, &note).await?;
-                }
-            }
-            Met::Rejected(key, rejection) => self.reject(key.as_ref(), &rejection).await?,
-        }
-        Ok(None)
-    }
-
     async fn reject(&mut self, key: Option<&SourceKey>, rejection: &Rejection) -> Result<(), StepError> {
-        self.keyless += i64::from(key.is_none());
-        self.tally.count(Fate::Rejected);
-        self.tally.reason(ReasonKind::Rejected, rejection, key);
-        self.results.rejected(key, rejection).await?;
-        Ok(())
+        outcome::reject(&mut self.tally, &mut self.results, key, rejection).await
     }
 
     /// Maps an item and decides what to do with it; says whether it was postponed.
@@ -129,12 +134,18 @@ impl Loader<'_> {
         }
         match outcome {
             Outcome::Later => {
-                postpone(&mut self.index, self.object, &item.key, Turn::Waiting)?;
+                postpone(&mut self.index, &self.object, &item.key, Turn::Waiting)?;
                 return Ok(true);
             }
             Outcome::Rejected(rejection) => self.reject(Some(&item.key), &rejection).await?,
             Outcome::Mapped(mapped) => {
-                let open = match (mapped.deferred.is_empty(), turn) {
+                let place = dedupe::place(&self.index, self.module, &self.object, &item.key, &mapped.values, turn)?;
+                if place == Place::Wait {
+                    postpone(&mut self.index, &self.object, &item.key, Turn::Waiting)?;
+                    return Ok(true);
+                }
+                let folded = matches!(place, Place::Folded(..));
+                let open = match (mapped.deferred.is_empty() || folded, turn) {
                     (true, _) => Open::No,
                     (false, Turn::First | Turn::Waiting) => Open::Now,
                     (false, Turn::Filling) => Open::Later,
@@ -150,20 +161,133 @@ impl Loader<'_> {
                 // what is to be filled in this load is noted then
                 let notes = mapped.notes.into_iter().filter(|_| open != Open::Now);
                 for note in notes.chain(deferred) {
-                    self.tally.reason(ReasonKind::Noted, &note, Some(&item.key));
-                    self.results.note(&item.key, &note).await?;
+                    self.note(&item.key, &note).await?;
                 }
-                self.decide(item.key.clone(), mapped.values, open).await?;
+                match place {
+                    Place::Folded(first, entry) => return self.fold(&item.key, first, entry).await,
+                    Place::Stays(first, entry) => self.note(&item.key, &dedupe::note(&first, &entry, true)).await?,
+                    Place::Parted => self.part(&item.key).await?,
+                    Place::First | Place::Wait => {}
+                }
+                self.decide(item.key.clone(), (mapped.values, mapped.checks), open)
+                    .await?;
             }
         }
         Ok(false)
+    }
+
+    async fn note(&mut self, key: &SourceKey, note: &Rejection) -> Result<(), StepError> {
+        self.tally.reason(ReasonKind::Noted, note, Some(key));
+        self.results.note(key, note).await
+    }
+
+    /// Leaves a record to be named after the one it is folded into, once that is in Odoo.
+    async fn fold(&mut self, key: &SourceKey, first: SourceKey, entry: String) -> Result<bool, StepError> {
+        self.folded.push(Folded {
+            key: key.clone(),
+            first,
+            entry,
+        });
+        if self.folded.len() >= BATCH {
+            self.send_all().await?;
+        }
+        Ok(false)
+    }
+
+    /// A record that was folded into another and is one of its own now gives that one's name up.
+    async fn part(&mut self, key: &SourceKey) -> Result<(), StepError> {
+        let name = ExternalId::of(self.module, &self.object.name, key).name;
+        if lookups::known(&self.index, &self.object.name, &name)?.is_none_or(|known| known.id.is_none()) {
+            return Ok(());
+        }
+        if !self.job.heart.may_send() {
+            return Err(StepError::stopped());
+        }
+        identity::forget(&*self.rpc, self.module, &name).await?;
+        Ok(lookups::forget(&mut self.index, &self.object.name, &name)?)
+    }
+
+    /// Gives records that are folded into others their external ids.
+    async fn name_folded(&mut self) -> Result<(), StepError> {
+        let mut writes = Vec::new();
+        let mut folded = Vec::new();
+        for fold in std::mem::take(&mut self.folded) {
+            let external_id = ExternalId::of(self.module, &self.object.name, &fold.key);
+            self.index
+                .put(Kind::Name, &self.object.name, external_id.name.as_bytes(), Vec::new())?;
+            let first = ExternalId::of(self.module, &self.object.name, &fold.first).name;
+            let id = lookups::known(&self.index, &self.object.name, &first)?.and_then(|known| known.id);
+            let Some(id) = id else {
+                let why = format!("the record {} that it is folded into is not in Odoo", fold.first);
+                self.reject(Some(&fold.key), &Rejection::new("NotFound", fold.entry.as_str(), why))
+                    .await?;
+                continue;
+            };
+            let known = lookups::known(&self.index, &self.object.name, &external_id.name)?;
+            if known.is_none_or(|known| known.id != Some(id)) {
+                writes.push(Write {
+                    key: fold.key.clone(),
+                    external_id: external_id.clone(),
+                    op: Op::Adopt {
+                        id,
+                        values: Vec::new(),
+                        lines: Vec::new(),
+                    },
+                });
+            }
+            folded.push((fold, external_id, id));
+        }
+        let heart = self.job.heart.clone();
+        let written = self.writer.write(writes, &move || heart.may_send()).await;
+        let written = written.map_err(|interrupted| stopped_by(&interrupted.stop))?;
+        let mut entries = Vec::new();
+        for (fold, external_id, id) in folded {
+            let failed = written.iter().find_map(|(key, written)| match written {
+                Written::Failed(why) if *key == fold.key => Some(why),
+                _ => None,
+            });
+            if let Some(why) = failed {
+                self.tally.count(Fate::Failed);
+                self.tally.reason(ReasonKind::Failed, why, Some(&fold.key));
+                self.results.failed(&fold.key, why).await?;
+                continue;
+            }
+            let known = Known {
+                id: Some(id),
+                data_id: i64::MAX,
+                noupdate: true,
+            };
+            lookups::note(&mut self.index, &self.object.name, &external_id.name, known)?;
+            self.tally.count(Fate::Deduplicated);
+            self.note(&fold.key, &dedupe::note(&fold.first, &fold.entry, false))
+                .await?;
+            self.results
+                .succeeded(&fold.key, &external_id, id, Fate::Deduplicated)
+                .await?;
+            let before = ledger_entry(&self.index, &self.object.name, &fold.key)?;
+            if before.is_some_and(|entry| entry.outcome == Settled::Deduplicated && entry.id == Some(id)) {
+                continue;
+            }
+            entries.push(Entry {
+                key: fold.key,
+                external_id: external_id.name,
+                id: Some(id),
+                outcome: Settled::Deduplicated,
+                digest: None,
+                fields: BTreeMap::new(),
+                links: BTreeMap::new(),
+                lines: BTreeMap::new(),
+                run: self.job.spec.run,
+            });
+        }
+        Ok(self.job.workspace.append_ledger(&self.object.name, &entries).await?)
     }
 
     fn map(&mut self, item: &Item, turn: Turn, last_call: bool) -> Result<Outcome, StepError> {
         let filling = turn == Turn::Filling;
         let finder = Finder {
             module: self.module,
-            object: self.object,
+            object: &self.object,
             only_earlier: self.object.order_by.is_some() && !filling,
             last_call,
             may_come: !(filling && self.last_call),
@@ -178,10 +302,16 @@ impl Loader<'_> {
         }
     }
 
-    async fn decide(&mut self, key: SourceKey, values: Vec<(String, OdooValue)>, open: Open) -> Result<(), StepError> {
+    async fn decide(
+        &mut self,
+        key: SourceKey,
+        (values, checks): (Vec<FieldValue>, Vec<FieldValue>),
+        open: Open,
+    ) -> Result<(), StepError> {
         let external_id = ExternalId::of(self.module, &self.object.name, &key);
         self.index
             .put(Kind::Name, &self.object.name, external_id.name.as_bytes(), Vec::new())?;
+        dedupe::remember(&mut self.index, &self.object, &key, &values)?;
         let digest = content_digest(&values)?;
         let known = lookups::known(&self.index, &self.object.name, &external_id.name)?;
         let entry = ledger_entry(&self.index, &self.object.name, &key)?;
@@ -194,12 +324,16 @@ impl Loader<'_> {
                         && entry.id == Some(id) =>
                 {
                     return self
-                        .unchanged((&key, open), &external_id, id, known, &entry, &values)
+                        .unchanged((&external_id, open), (id, known), &entry, (&values, checks))
                         .await;
                 }
-                entry => Todo::Compare { known, id, entry },
+                entry => Todo::Compare {
+                    known,
+                    id,
+                    entry: entry.map(Box::new),
+                },
             },
-            None => match matches::match_record(&mut self.index, self.object, &values)? {
+            None => match matches::match_record(&mut self.index, &self.object, &values)? {
                 Matched::One(id) => Todo::Adopt(id),
                 Matched::Nothing { ambiguous } => {
                     for entry in ambiguous {
@@ -227,6 +361,7 @@ impl Loader<'_> {
             external_id,
             digest,
             values,
+            checks,
             todo,
             open,
         });
@@ -238,18 +373,17 @@ impl Loader<'_> {
 
     async fn unchanged(
         &mut self,
-        (key, open): (&SourceKey, Open),
-        external_id: &ExternalId,
-        id: i64,
-        known: Known,
+        (external_id, open): (&ExternalId, Open),
+        (id, known): (i64, Known),
         entry: &Entry,
-        values: &[(String, OdooValue)],
+        (values, checks): (&[FieldValue], Vec<FieldValue>),
     ) -> Result<(), StepError> {
+        let key = &entry.key;
         let fate = self.stock.fate(
             known,
             entry.run == self.job.spec.run && entry.outcome == Settled::Updated,
         );
-        self.want(key, id, values, (&entry.fields, &entry.links))?;
+        self.want(key, id, (values, checks), (&entry.fields, &entry.links))?;
         self.arrived((key, open), external_id, id, fate).await
     }
 
@@ -268,7 +402,7 @@ impl Loader<'_> {
             }
             Open::Now => {
                 self.to_fill += 1;
-                postpone(&mut self.index, self.object, key, Turn::Filling)?;
+                postpone(&mut self.index, &self.object, key, Turn::Filling)?;
             }
             Open::Later => self.tally.count(Fate::Deferred),
         }
@@ -280,7 +414,7 @@ impl Loader<'_> {
         &mut self,
         key: &SourceKey,
         id: i64,
-        values: &[(String, OdooValue)],
+        (values, checks): (&[FieldValue], Vec<FieldValue>),
         (ours, links): (&BTreeMap<String, String>, &BTreeMap<String, Vec<i64>>),
     ) -> Result<(), StepError> {
         let (ours, theirs): (Vec<_>, Vec<_>) = values.iter().cloned().partition(|(field, _)| ours.contains_key(field));
@@ -295,6 +429,7 @@ impl Loader<'_> {
         let wanted = verify::Wanted {
             key: key.clone(),
             values: ours.into_iter().map(there).collect(),
+            checks,
             theirs,
         };
         self.index.put(
@@ -313,7 +448,7 @@ impl Loader<'_> {
         while let Some(done) = self.in_flight.join_next().await {
             self.settle(joined(done)?).await?;
         }
-        Ok(())
+        self.name_folded().await
     }
 
     /// Sends a shard's batch; one batch a connection is under way, so that the next is mapped meanwhile.
@@ -334,6 +469,8 @@ impl Loader<'_> {
             workspace: self.job.workspace.clone(),
             heart: self.job.heart.clone(),
             targets: self.object.targets.clone(),
+            lines: self.object.lines.clone(),
+            module: self.module.to_owned(),
             object: self.object.name.clone(),
             model: self.object.model.0.clone(),
             uid: self.uid,
@@ -382,6 +519,7 @@ impl Loader<'_> {
             digest: Some(done.prepared.digest.clone()),
             fields: ours(self.object, done),
             links: links(done),
+            lines: lines_written(self.object, done),
             run: self.job.spec.run,
         })
     }
@@ -419,7 +557,7 @@ impl Loader<'_> {
         self.want(
             &prepared.key,
             id,
-            &prepared.values,
+            (&prepared.values, prepared.checks.clone()),
             (&ours(self.object, &done), &links(&done)),
         )?;
         if self.object.on_conflict == OnConflict::Overwrite {
@@ -429,8 +567,7 @@ impl Loader<'_> {
                     field.as_str(),
                     "a person's value was written over; undo/ has it",
                 );
-                self.tally.reason(ReasonKind::Noted, &note, Some(&prepared.key));
-                self.results.note(&prepared.key, &note).await?;
+                self.note(&prepared.key, &note).await?;
             }
         }
         self.arrived((&prepared.key, prepared.open), &prepared.external_id, id, fate)
@@ -494,7 +631,7 @@ fn shard_of(values: &[(String, OdooValue)], model: &str, shards: usize) -> usize
 }
 
 /// Digests of the fields that are ours in this record.
-fn ours(object: &Object, done: &Done) -> BTreeMap<String, String> {
+fn ours(object: InOdoo<'_>, done: &Done) -> BTreeMap<String, String> {
     let values = done.prepared.values.iter();
     values
         .filter(|(field, _)| !done.merge.kept.contains(field))
@@ -503,6 +640,19 @@ fn ours(object: &Object, done: &Done) -> BTreeMap<String, String> {
             Some((field.clone(), field_digest(&object.model.0, target, value)))
         })
         .collect()
+}
+
+fn lines_written(object: InOdoo<'_>, done: &Done) -> WrittenLines {
+    let mut written = WrittenLines::new();
+    for (field, value) in &done.prepared.values {
+        if let OdooValue::Lines(wanted) = value
+            && let Some(lines) = object.lines.iter().find(|lines| lines.field == *field)
+            && (done.merge.kept.iter().all(|kept| kept != field) || !done.kept_lines.is_empty())
+        {
+            written.extend(lines::digests(lines, wanted, &done.kept_lines));
+        }
+    }
+    written
 }
 
 /// Of every many2many that is ours the links that are there now: ours one by one, whatever people link beside them.

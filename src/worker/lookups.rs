@@ -9,17 +9,27 @@ use serde_json::{Value, json};
 use super::{
     error::StepError,
     index::{Index, IndexError, Kind, decode, encode},
+    joins,
 };
 use crate::{
     args,
-    mapping::{Found, LookupSpec, LookupTarget, Lookups, Mapping, Object, Step, compare, path::Path},
+    mapping::{
+        Found, InOdoo, LookupSpec, LookupTarget, Lookups, Mapping, Object, Step, Take, TargetField, compare, path::Path,
+    },
     model::{ExternalId, OdooValue, Reference, SourceKey},
-    odoo::{identity, models::Models, rpc::Rpc, verify},
+    odoo::{
+        identity,
+        models::{Models, is_custom},
+        rpc::{Args, Rpc, RpcError},
+        verify,
+    },
     workspace::{Line, Manifest, Workspace},
 };
 
 /// Records a page of `search_read`.
 pub const PAGE: i64 = 2_000;
+/// Records a page, where one field of each is read.
+const TAKES: usize = 5_000;
 /// What stands in the index for several records that agree.
 const SEVERAL: &[u8] = b"several";
 
@@ -73,6 +83,31 @@ impl Lookups for Finder<'_> {
 
 impl Finder<'_> {
     fn seek(&self, spec: &LookupSpec, value: &str, within: &[Option<String>]) -> Result<Found, IndexError> {
+        let found = self.find_record(spec, value, within)?;
+        match &spec.take {
+            Some(take) => self.go_on(take, found),
+            None => Ok(found),
+        }
+    }
+
+    /// From a record that was found to the one that a field of it names.
+    fn go_on(&self, take: &Take, found: Found) -> Result<Found, IndexError> {
+        Ok(match found {
+            Found::One(Reference::Id(id)) => {
+                let taken = self.index.get(Kind::Take, &take_scope(take), &id.to_be_bytes())?;
+                let taken = taken.and_then(|bytes| bytes.try_into().ok()).map(i64::from_be_bytes);
+                taken.map_or(Found::None, |id| Found::One(Reference::Id(id)))
+            }
+            // Odoo will make it with the record: it has no external id of its own
+            Found::One(Reference::Pending(external)) => Found::One(Reference::Pending(ExternalId {
+                name: format!("{}.{}", external.name, take.field),
+                ..external
+            })),
+            other => other,
+        })
+    }
+
+    fn find_record(&self, spec: &LookupSpec, value: &str, within: &[Option<String>]) -> Result<Found, IndexError> {
         match &spec.target {
             LookupTarget::Object { object, by: None } => self.by_key(object, &SourceKey(value.to_owned())),
             LookupTarget::Object { object, by: Some(by) } => {
@@ -140,6 +175,19 @@ pub fn note(index: &mut Index, object: &str, name: &str, known: Known) -> Result
     index.put(Kind::Identity, object, name.as_bytes(), encode(Kind::Identity, &known)?)
 }
 
+/// Forgets an identity.
+///
+/// # Errors
+/// When the scratch disk cannot be written.
+pub fn forget(index: &mut Index, object: &str, name: &str) -> Result<(), IndexError> {
+    let nobody = Known {
+        id: None,
+        data_id: 0,
+        noupdate: false,
+    };
+    note(index, object, name, nobody)
+}
+
 fn object_scope(object: &str, by: &str) -> String {
     format!("{object}|{by}")
 }
@@ -170,7 +218,7 @@ pub async fn load_identities(
     index: &mut Index,
     rpc: &dyn Rpc,
     module: &str,
-    object: &Object,
+    object: InOdoo<'_>,
 ) -> Result<i64, StepError> {
     let mut count = 0;
     for identity in identity::find_all(rpc, module, &object.name, &object.model.0).await? {
@@ -211,9 +259,13 @@ pub async fn load_object_paths(
         let (Some(target), Ok(path)) = (mapping.object(target), Path::parse(by)) else {
             continue;
         };
+        joins::load(index, workspace, manifest, target).await?;
         let mut lines = workspace.read_object(manifest, &target.source_object);
         while let Some(line) = lines.next().await {
             let Line::Record(record) = line? else { continue };
+            let Ok(record) = joins::attach(index, target, record)? else {
+                continue;
+            };
             for step in target.items(&Arc::new(record)) {
                 let Step::Item(item) = step else { continue };
                 let text = item.text_at(&path).and_then(|text| compare::normal_text(by, &text));
@@ -246,6 +298,43 @@ pub async fn load_models(index: &mut Index, rpc: &dyn Rpc, models: &Models, obje
             load_model(index, rpc, models, &model.0, by, within).await?;
         }
         index.put(Kind::Done, &scope, b"loaded", Vec::new())?;
+    }
+    Ok(())
+}
+
+fn take_scope(take: &Take) -> String {
+    format!("{}|{}", take.model, take.field)
+}
+
+/// Reads what the fields that an object's lookups go on through hold.
+///
+/// # Errors
+/// When Odoo or the scratch disk fails.
+pub async fn load_takes(index: &mut Index, rpc: &dyn Rpc, object: &Object) -> Result<(), StepError> {
+    for take in object.lookups.iter().filter_map(|spec| spec.take.as_ref()) {
+        let scope = take_scope(take);
+        if index.has(Kind::Done, &scope, b"taken")? {
+            continue;
+        }
+        let field = TargetField {
+            name: take.field.clone(),
+            ttype: "many2one".into(),
+        };
+        let mut after = 0;
+        loop {
+            let page = match verify::page(rpc, &take.model.0, std::slice::from_ref(&field), after, TAKES).await {
+                Err(RpcError::NotFound { .. }) if is_custom(&take.model.0) => break,
+                page => page?,
+            };
+            let Some((last, _)) = page.last_key_value() else { break };
+            after = *last;
+            for (id, record) in &page {
+                if let Some(OdooValue::Link(Reference::Id(taken))) = record.values.get(&take.field) {
+                    index.put(Kind::Take, &scope, &id.to_be_bytes(), taken.to_be_bytes().to_vec())?;
+                }
+            }
+        }
+        index.put(Kind::Done, &scope, b"taken", Vec::new())?;
     }
     Ok(())
 }
@@ -319,15 +408,9 @@ async fn load_model(
                 if has_active {
                     domain.push(json!(["active", "=", active]));
                 }
-                let answer = rpc
-                    .call(
-                        model,
-                        "search_read",
-                        args!({"domain": domain, "fields": fields, "limit": PAGE, "order": "id",
-                               "context": {"active_test": false, "lang": language}}),
-                    )
-                    .await?;
-                let rows = answer.as_array().cloned().unwrap_or_default();
+                let args = args!({"domain": domain, "fields": fields, "limit": PAGE, "order": "id",
+                                  "context": {"active_test": false, "lang": language}});
+                let rows = rows(rpc, model, args).await?;
                 let Some(last) = rows.last().and_then(|row| row["id"].as_i64()) else {
                     break;
                 };
@@ -348,6 +431,19 @@ async fn load_model(
         }
     }
     Ok(())
+}
+
+/// What `search_read` answers. A custom model that is not made yet has no records.
+///
+/// # Errors
+/// When Odoo fails.
+pub async fn rows(rpc: &dyn Rpc, model: &str, args: Args) -> Result<Vec<Value>, RpcError> {
+    match rpc.call(model, "search_read", args).await {
+        Err(RpcError::NotFound { .. }) if is_custom(model) => Ok(Vec::new()),
+        Ok(Value::Array(rows)) => Ok(rows),
+        Ok(_) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
 }
 
 /// A field that narrows a lookup, and the texts its ids stand for where it is dotted.
@@ -459,7 +555,7 @@ async fn languages(rpc: &dyn Rpc) -> Result<Vec<String>, StepError> {
 pub fn foresee(
     index: &mut Index,
     mapping: &Mapping,
-    maker: &Object,
+    maker: InOdoo<'_>,
     external: &ExternalId,
     values: &[(String, OdooValue)],
 ) -> Result<(), IndexError> {
@@ -475,7 +571,7 @@ pub fn foresee(
         let LookupTarget::Model { model, by, within } = &spec.target else {
             continue;
         };
-        if *model != maker.model {
+        if model != maker.model {
             continue;
         }
         let scope = model_scope(&model.0, by, within);

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use super::{
     error::StepError,
     index::{Index, IndexError, Kind, decode, encode},
-    lookups::{Known, PAGE},
+    lookups::{self, Known, PAGE},
 };
 use crate::{
     args,
-    mapping::{Mapping, Object, compare},
+    mapping::{InOdoo, Mapping, Object, compare},
     model::{OdooValue, Reference},
     odoo::{models::Models, rpc::Rpc, verify},
 };
@@ -43,11 +43,11 @@ pub async fn load_candidates(
     index: &mut Index,
     rpc: &dyn Rpc,
     models: &Models,
-    object: &Object,
+    object: InOdoo<'_>,
 ) -> Result<(), StepError> {
     let model = &object.model.0;
     // custom fields may not be made yet: nothing in Odoo can agree on them then
-    let exists = |field: &String| models.field(model, field).is_some() || !is_custom(object, field);
+    let exists = |field: &String| models.field(model, field).is_some() || !is_custom(&object, field);
     let mut fields: Vec<String> = object
         .match_on
         .iter()
@@ -58,7 +58,7 @@ pub async fn load_candidates(
     if fields.is_empty() {
         return Ok(());
     }
-    mark_taken(index, object)?;
+    mark_taken(index, &object)?;
     let has_active = models.field(model, "active").is_some();
     if has_active {
         fields.push("active".into());
@@ -67,15 +67,9 @@ pub async fn load_candidates(
     fields.dedup();
     let mut after = 0;
     loop {
-        let answer = rpc
-            .call(
-                model,
-                "search_read",
-                args!({"domain": [["id", ">", after]], "fields": fields, "limit": PAGE, "order": "id",
-                       "context": {"active_test": false}}),
-            )
-            .await?;
-        let rows = answer.as_array().cloned().unwrap_or_default();
+        let args = args!({"domain": [["id", ">", after]], "fields": fields, "limit": PAGE, "order": "id",
+                          "context": {"active_test": false}});
+        let rows = lookups::rows(rpc, model, args).await?;
         let Some(last) = rows.last().and_then(|row| row["id"].as_i64()) else {
             return Ok(());
         };
@@ -88,9 +82,9 @@ pub async fn load_candidates(
             let active = !has_active || row["active"].as_bool().unwrap_or(true);
             let value = |field: &str| {
                 row.get(field)
-                    .map(|json| verify::decode(&ttype_of(object, field), json))
+                    .map(|json| verify::decode(&ttype_of(&object, field), json))
             };
-            add_candidates(index, object, id, active, &value, &|field| ttype_of(object, field))?;
+            add_candidates(index, &object, id, active, &value, &|field| ttype_of(&object, field))?;
         }
     }
 }
@@ -230,7 +224,7 @@ fn contains(theirs: &Links, ours: &Links) -> bool {
 pub fn foresee_candidate(
     index: &mut Index,
     mapping: &Mapping,
-    maker: &Object,
+    maker: InOdoo<'_>,
     stand_in: i64,
     values: &[(String, OdooValue)],
 ) -> Result<(), IndexError> {
@@ -240,13 +234,12 @@ pub fn foresee_candidate(
             .find(|(field, _)| field == name)
             .map(|(_, value)| value.clone())
     };
-    let ttype = |name: &str| ttype_of(maker, name);
+    let ttype = |name: &str| ttype_of(&maker, name);
     for object in mapping
-        .objects
-        .iter()
+        .in_odoo()
         .filter(|o| o.name != maker.name && o.model == maker.model)
     {
-        add_candidates(index, object, stand_in, true, &value, &ttype)?;
+        add_candidates(index, &object, stand_in, true, &value, &ttype)?;
     }
     Ok(())
 }

@@ -4,15 +4,18 @@
 //! is a plain async function over [`Job`]; what it did is in the workspace and in Odoo, never in memory alone.
 
 pub mod cutover;
+pub mod dedupe;
 pub mod delta;
 pub mod destination;
 pub mod discover;
+pub mod document;
 pub mod error;
 pub mod extract;
 mod gone;
 pub mod heart;
 pub mod home;
 pub mod index;
+pub mod joins;
 pub mod load;
 mod loader;
 pub mod lookups;

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use super::{Job, error::StepError};
-use crate::{api::phase_run::FailureReason, source::Note, workspace::results::shield};
+use crate::{api::phase_run::FailureReason, source::Note, workspace::table::shield};
 
 /// Notes of one object and code that are listed; all are counted.
 const LISTED: i64 = 1_000;

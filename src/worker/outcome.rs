@@ -1,8 +1,13 @@
 //! What became of records, for people: rows of the results files.
 
-use super::{error::StepError, tally::Fate};
+use super::{
+    error::StepError,
+    reader::Met,
+    tally::{Fate, Tally},
+};
 use crate::{
-    api::phase_run::File,
+    api::phase_run::{File, ReasonKind},
+    mapping::Item,
     model::{ExternalId, Rejection, SourceKey},
     workspace::{Outcome, ResultKind, ResultRow, ResultsWriter, Workspace},
 };
@@ -32,6 +37,19 @@ impl Results {
             key: key.0.clone(),
             external_id: external.name.clone(),
             id: Some(id),
+            outcome: word(fate),
+            ..ResultRow::default()
+        };
+        Ok(self.0.push(ResultKind::Succeeded, &row).await?)
+    }
+
+    /// A record that is a row of a document.
+    ///
+    /// # Errors
+    /// When the workspace fails.
+    pub async fn written(&mut self, key: &SourceKey, fate: Fate) -> Result<(), StepError> {
+        let row = ResultRow {
+            key: key.0.clone(),
             outcome: word(fate),
             ..ResultRow::default()
         };
@@ -82,6 +100,46 @@ impl Results {
     pub async fn finish(self) -> Result<Vec<File>, StepError> {
         Ok(self.0.finish().await?)
     }
+}
+
+/// Counts and lists a record that the mapping refused.
+///
+/// # Errors
+/// When the workspace fails.
+pub async fn reject(
+    tally: &mut Tally,
+    results: &mut Results,
+    key: Option<&SourceKey>,
+    rejection: &Rejection,
+) -> Result<(), StepError> {
+    tally.count(Fate::Rejected);
+    tally.reason(ReasonKind::Rejected, rejection, key);
+    results.rejected(key, rejection).await
+}
+
+/// Counts what needs no mapping; what does is given back.
+///
+/// # Errors
+/// When the workspace fails.
+pub async fn sift(tally: &mut Tally, results: &mut Results, met: Met) -> Result<Option<Item>, StepError> {
+    match met {
+        Met::Item(item) => return Ok(Some(item)),
+        Met::Filtered => tally.count(Fate::Filtered),
+        Met::Duplicate(key, differs) => {
+            tally.count(Fate::Deduplicated);
+            if differs {
+                let note = Rejection::new(
+                    "DuplicateDiffers",
+                    "",
+                    "a later record with this key differs from the first",
+                );
+                tally.reason(ReasonKind::Noted, &note, Some(&key));
+                results.note(&key, &note).await?;
+            }
+        }
+        Met::Rejected(key, rejection) => reject(tally, results, key.as_ref(), &rejection).await?,
+    }
+    Ok(None)
 }
 
 fn refusal(key: Option<&SourceKey>, rejection: &Rejection, outcome: Outcome) -> ResultRow {

@@ -2,11 +2,15 @@
 
 use std::{path::Path as FilePath, sync::Arc};
 
-use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+use futures::{
+    StreamExt, TryStreamExt,
+    stream::{self, BoxStream},
+};
 
 use super::{
     error::StepError,
     index::{Index, Kind},
+    joins,
 };
 use crate::{
     mapping::{Item, Object, Step, object::Order, path::Path},
@@ -56,8 +60,10 @@ impl<'a> Reader<'a> {
         manifest: &Manifest,
         object: &'a Object,
         scratch: &FilePath,
+        index: &mut Index,
         turn: Turn,
     ) -> Result<Self, StepError> {
+        joins::load(index, workspace, manifest, object).await?;
         let lines = workspace.read_object(manifest, &object.source_object).enumerate();
         let lines = lines.map(|(before, line)| Ok((before as u64 + 1, line?))).boxed();
         let lines = match object.order_by.as_deref().map(Path::parse) {
@@ -71,6 +77,17 @@ impl<'a> Reader<'a> {
             }
             Some(Err(_)) | None => lines,
         };
+        // what cannot be read of the rows is lost to this object too
+        let joined = object
+            .source_objects()
+            .into_iter()
+            .filter(|name| *name != object.source_object);
+        let joined: Vec<_> = joined.map(|name| workspace.read_object(manifest, name)).collect();
+        let broken = stream::iter(joined)
+            .flatten()
+            .try_filter(|line| std::future::ready(matches!(line, Line::Broken(_))))
+            .map_ok(|line| (0, line));
+        let lines = lines.chain(broken).boxed();
         Ok(Self { object, lines, turn })
     }
 
@@ -94,7 +111,14 @@ impl<'a> Reader<'a> {
         } else {
             print_of(&record)?.to_string()
         };
-        let steps = self.object.items(&Arc::new(record));
+        let steps = match joins::attach(index, self.object, record)? {
+            Ok(record) => self.object.items(&Arc::new(record)),
+            Err(_) if self.turn != Turn::First => Vec::new(),
+            Err((key, rejection)) => {
+                let met = first_look(index, self.object, Step::Rejected { key, rejection }, &print)?;
+                return Ok(Some(vec![findable(met, place, &self.object.source_object)]));
+            }
+        };
         let mut met = Vec::with_capacity(steps.len());
         for step in steps {
             if self.turn == Turn::First {

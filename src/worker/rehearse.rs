@@ -6,13 +6,16 @@ use futures::StreamExt;
 
 use super::{
     Job,
+    dedupe::{self, Place},
+    document::{self, Before},
     error::StepError,
     gone,
     index::Index,
+    joins,
     load::{content_digest, ledger_entry, read_ledger},
     lookups::{self, Finder, Known},
     matches::{self, Matched},
-    outcome::Results,
+    outcome::{self, Results},
     plan::Plan,
     reader::{Met, Reader, Turn, postpone},
     schema::{OPTIONS, Options},
@@ -24,7 +27,7 @@ use crate::{
         phase_run::{ObjectReport, ReasonKind, RejectReason, Totals},
     },
     lifecycle::book,
-    mapping::{Found, Item, Lookups, Mapping, Object, Outcome, Step},
+    mapping::{Found, Goes, InOdoo, Item, Lookups, Mapping, Object, Outcome, Step},
     model::{ExternalId, OdooValue, Reference, Rejection, SourceKey},
     odoo::rpc::Rpc,
     workspace::{Line, Manifest},
@@ -89,10 +92,15 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
 /// When the snapshot cannot be read.
 pub async fn options(job: &Job, mapping: &Mapping, manifest: &Manifest) -> Result<Options, StepError> {
     let mut options = Options::new();
-    for object in mapping.objects.iter().filter(|object| object.collects_options()) {
+    let mut index = Index::create(&job.scratch)?;
+    for object in mapping.in_odoo().filter(|object| object.collects_options()) {
+        joins::load(&mut index, &job.workspace, manifest, &object).await?;
         let mut lines = job.workspace.read_object(manifest, &object.source_object);
         while let Some(line) = lines.next().await {
             let Line::Record(record) = line? else { continue };
+            let Ok(record) = joins::attach(&index, &object, record)? else {
+                continue;
+            };
             for step in object.items(&Arc::new(record)) {
                 let Step::Item(item) = step else { continue };
                 let Outcome::Mapped(mapped) = object.map(&item, &AnyRecord) else {
@@ -129,15 +137,16 @@ struct Rehearsal<'a> {
 impl Rehearsal<'_> {
     /// Identities, lookups and ledgers of every object, before the first is rehearsed.
     async fn read_odoo(&mut self, rpc: &dyn Rpc, manifest: &Manifest) -> Result<(), StepError> {
-        for object in &self.mapping.objects {
+        for object in self.mapping.in_odoo() {
             let module = &self.plan.external_id_module;
             lookups::load_identities(&mut self.index, rpc, module, object).await?;
-            lookups::load_models(&mut self.index, rpc, &self.plan.models, object).await?;
+            lookups::load_models(&mut self.index, rpc, &self.plan.models, &object).await?;
+            lookups::load_takes(&mut self.index, rpc, &object).await?;
             let workspace = &self.job.workspace;
-            lookups::load_object_paths(&mut self.index, workspace, manifest, self.mapping, object).await?;
-            read_ledger(self.job, &mut self.index, object).await?;
+            lookups::load_object_paths(&mut self.index, workspace, manifest, self.mapping, &object).await?;
+            read_ledger(self.job, &mut self.index, &object).await?;
         }
-        for object in &self.mapping.objects {
+        for object in self.mapping.in_odoo() {
             matches::load_candidates(&mut self.index, rpc, &self.plan.models, object).await?;
         }
         Ok(())
@@ -150,6 +159,10 @@ impl Rehearsal<'_> {
             total: i64::try_from(manifest.count(&object.source_object)).unwrap_or(i64::MAX),
             to_fill: 0,
         };
+        if let Goes::Document(document) = object.goes() {
+            let before = Before::find(self.job, object, document).await?;
+            before.load(&self.job.workspace, object, &mut self.index).await?;
+        }
         if object.is_self_referring() {
             super::load::own_keys(self.job, &mut self.index, object, manifest).await?;
         }
@@ -161,7 +174,10 @@ impl Rehearsal<'_> {
                 waiting = self.reading(object, manifest, &mut run, Turn::Waiting, true).await?;
             }
         }
-        run.tally.book.deleted = gone::count(&mut self.index, object, self.job.spec.run)?.gone;
+        run.tally.book.deleted = match object.goes() {
+            Goes::InOdoo(_) => gone::count(&mut self.index, object, self.job.spec.run)?.gone,
+            Goes::Document(_) => gone::rows(&mut self.index, object)?,
+        };
         run.tally.book.balanced = book::flow_holds(&run.tally.book);
         Ok(run)
     }
@@ -174,13 +190,21 @@ impl Rehearsal<'_> {
         turn: Turn,
         last_call: bool,
     ) -> Result<usize, StepError> {
-        let mut reader = Reader::open(&self.job.workspace, manifest, object, &self.job.scratch, turn).await?;
+        let mut reader = Reader::open(
+            &self.job.workspace,
+            manifest,
+            object,
+            &self.job.scratch,
+            &mut self.index,
+            turn,
+        )
+        .await?;
         let mut postponed = 0;
         while let Some(met) = reader.next(&mut self.index).await? {
             for met in met {
                 match met {
                     Met::Item(item) => {
-                        postponed += usize::from(self.place(object, &item, run, turn, last_call).await?);
+                        postponed += usize::from(self.place(object, &item, run, (turn, last_call)).await?);
                     }
                     Met::Filtered => run.tally.count(Fate::Filtered),
                     Met::Duplicate(..) => run.tally.count(Fate::Deduplicated),
@@ -197,8 +221,7 @@ impl Rehearsal<'_> {
         object: &Object,
         item: &Item,
         run: &mut Run,
-        turn: Turn,
-        last_call: bool,
+        (turn, last_call): (Turn, bool),
     ) -> Result<bool, StepError> {
         let filling = turn == Turn::Filling;
         let finder = Finder {
@@ -222,17 +245,45 @@ impl Rehearsal<'_> {
             }
             Outcome::Rejected(rejection) => run.reject(Some(&item.key), &rejection).await?,
             Outcome::Mapped(mapped) => {
-                if mapped.deferred.is_empty() {
-                    for note in &mapped.notes {
-                        run.tally.reason(ReasonKind::Noted, note, Some(&item.key));
-                        run.results.note(&item.key, note).await?;
-                    }
-                } else {
+                let module = &self.plan.external_id_module;
+                let place = dedupe::place(&self.index, module, object, &item.key, &mapped.values, turn)?;
+                if place == Place::Wait {
+                    postpone(&mut self.index, object, &item.key, Turn::Waiting)?;
+                    return Ok(true);
+                }
+                let to_fill = !mapped.deferred.is_empty() && !matches!(place, Place::Folded(..));
+                if to_fill {
                     run.to_fill += 1;
                     postpone(&mut self.index, object, &item.key, Turn::Filling)?;
                 }
-                if !filling {
-                    self.predict(object, &item.key, &mapped.values, run).await?;
+                for note in mapped.notes.iter().filter(|_| !to_fill) {
+                    run.note(&item.key, note).await?;
+                }
+                if filling {
+                    return Ok(false);
+                }
+                match place {
+                    Place::Folded(first, entry) => {
+                        run.note(&item.key, &dedupe::note(&first, &entry, false)).await?;
+                        run.tally.count(Fate::Deduplicated);
+                        self.lead_to(object, &item.key, &first)?;
+                        return Ok(false);
+                    }
+                    Place::Stays(first, entry) => run.note(&item.key, &dedupe::note(&first, &entry, true)).await?,
+                    Place::Parted => {
+                        let name = ExternalId::of(module, &object.name, &item.key).name;
+                        lookups::forget(&mut self.index, &object.name, &name)?;
+                    }
+                    Place::First | Place::Wait => {}
+                }
+                dedupe::remember(&mut self.index, object, &item.key, &mapped.values)?;
+                match object.goes() {
+                    Goes::InOdoo(object) => self.predict(object, &item.key, &mapped.values, run).await?,
+                    Goes::Document(_) => {
+                        let digest = document::digest_of(&mapped.values)?;
+                        run.tally
+                            .count(document::fate(&self.index, object, &item.key, &digest)?);
+                    }
                 }
             }
         }
@@ -242,7 +293,7 @@ impl Rehearsal<'_> {
     /// What the load will do with a record, and what later lookups will find of it.
     async fn predict(
         &mut self,
-        object: &Object,
+        object: InOdoo<'_>,
         key: &SourceKey,
         values: &[(String, OdooValue)],
         run: &mut Run,
@@ -256,11 +307,11 @@ impl Rehearsal<'_> {
             run.tally.count(if same { Fate::Unchanged } else { Fate::Updated });
             return Ok(());
         }
-        match matches::match_record(&mut self.index, object, values)? {
+        match matches::match_record(&mut self.index, &object, values)? {
             Matched::One(id) => {
                 run.tally.count(Fate::Adopted);
                 // one that the run itself will make has no id yet
-                self.note(object, &external, (id > 0).then_some(id), true)?;
+                self.note(&object, &external, (id > 0).then_some(id), true)?;
             }
             Matched::Nothing { ambiguous } => {
                 for entry in ambiguous {
@@ -282,13 +333,21 @@ impl Rehearsal<'_> {
                     return run.reject(Some(key), &why).await;
                 }
                 run.tally.count(Fate::Created);
-                self.note(object, &external, None, false)?;
+                self.note(&object, &external, None, false)?;
                 self.stand_in -= 1;
                 lookups::foresee(&mut self.index, self.mapping, object, &external, values)?;
                 matches::foresee_candidate(&mut self.index, self.mapping, object, self.stand_in, values)?;
             }
         }
         Ok(())
+    }
+
+    /// Lookups by the key of a folded record find what it is folded into.
+    fn lead_to(&mut self, object: &Object, key: &SourceKey, first: &SourceKey) -> Result<(), StepError> {
+        let of = |key| ExternalId::of(&self.plan.external_id_module, &object.name, key);
+        let (external, first) = (of(key), of(first));
+        let id = lookups::known(&self.index, &object.name, &first.name)?.and_then(|known| known.id);
+        self.note(object, &external, id, true)
     }
 
     fn note(
@@ -340,10 +399,12 @@ impl Run {
     }
 
     async fn reject(&mut self, key: Option<&SourceKey>, rejection: &Rejection) -> Result<(), StepError> {
-        self.tally.count(Fate::Rejected);
-        self.tally.reason(ReasonKind::Rejected, rejection, key);
-        self.results.rejected(key, rejection).await?;
-        Ok(())
+        outcome::reject(&mut self.tally, &mut self.results, key, rejection).await
+    }
+
+    async fn note(&mut self, key: &SourceKey, note: &Rejection) -> Result<(), StepError> {
+        self.tally.reason(ReasonKind::Noted, note, Some(key));
+        self.results.note(key, note).await
     }
 
     fn progress(&self, job: &Job, object: &Object) {

@@ -1,12 +1,15 @@
-//! Schema: custom fields, before any record is sent.
+//! Schema: custom models and fields, before any record is sent.
 
 use std::collections::BTreeMap;
 
 use super::{Job, error::StepError};
 use crate::{
     api::phase_run::FailureReason,
-    mapping::{CustomField, Mapping},
-    odoo::schema::{Ensured, ensure},
+    mapping::{CustomField, CustomModel, Mapping},
+    odoo::{
+        custom_models,
+        schema::{Ensured, ensure},
+    },
 };
 
 /// Where the rehearsal leaves the options that Selection fields met.
@@ -29,7 +32,7 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
     lock.end(job).await
 }
 
-/// Makes the custom fields of the mapping; what is there already stays.
+/// Makes the custom models and fields of the mapping; what is there already stays.
 ///
 /// # Errors
 /// As [`run`].
@@ -39,6 +42,14 @@ pub async fn make(
     mapping: &Mapping,
     met: &Options,
 ) -> Result<(), StepError> {
+    let models: BTreeMap<&str, &CustomModel> = mapping
+        .objects
+        .iter()
+        .filter_map(|object| object.custom_model.as_ref())
+        .map(|model| (model.model.0.as_str(), model))
+        .collect();
+    let models: Vec<CustomModel> = models.into_values().cloned().collect();
+    custom_models::ensure(rpc, &models).await?;
     let fields = fields(mapping, met);
     let total = i64::try_from(fields.len()).unwrap_or(i64::MAX);
     let ensured = ensure(rpc, &fields).await?;
@@ -59,7 +70,10 @@ pub async fn make(
         "schema".clone_into(&mut status.progress.step);
         status.progress.done = total;
         status.progress.total = total;
-        status.progress.summary = format!("{total} custom fields");
+        status.progress.summary = match models.len() {
+            0 => format!("{total} custom fields"),
+            made => format!("{made} custom models, {total} custom fields"),
+        };
     });
     Ok(())
 }

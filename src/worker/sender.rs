@@ -10,10 +10,11 @@ use super::{
     lookups::Known,
 };
 use crate::{
-    mapping::TargetField,
+    mapping::{LineFields, TargetField},
     model::{ExternalId, OdooModel, OdooValue, Record, Rejection, SourceKey},
     odoo::{
         conflict::{self, Merge, beside},
+        lines::{self, FoundLine, LineOp, WrittenLines},
         rpc::Rpc,
         upsert::{Op, Stop, Write, Writer, Written},
         verify::{ReadRecord, read_back},
@@ -28,6 +29,8 @@ pub(super) struct Prepared {
     pub external_id: ExternalId,
     pub digest: String,
     pub values: Vec<(String, OdooValue)>,
+    /// What is only compared.
+    pub checks: Vec<(String, OdooValue)>,
     pub todo: Todo,
     pub open: Open,
 }
@@ -49,7 +52,7 @@ pub(super) enum Todo {
     Compare {
         known: Known,
         id: i64,
-        entry: Option<Entry>,
+        entry: Option<Box<Entry>>,
     },
 }
 
@@ -74,6 +77,20 @@ pub(super) struct Done {
     pub end: End,
     /// How it met what was there; nothing of it for a record that was made.
     pub merge: Merge,
+    /// Lines that a person keeps, by the name of their external id, and fields of them.
+    pub kept_lines: Vec<(String, Option<String>)>,
+}
+
+/// Changes of lines, by field.
+type LineOps = Vec<(String, Vec<LineOp>)>;
+
+/// How a record and its lines met what was there.
+type Met = (Merge, Vec<(String, Option<String>)>);
+
+/// Records as they are in Odoo, and their lines by field.
+struct Now {
+    records: BTreeMap<i64, ReadRecord>,
+    lines: BTreeMap<String, BTreeMap<i64, Vec<FoundLine>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -92,6 +109,8 @@ pub(super) struct Sender {
     pub workspace: Workspace,
     pub heart: Heart,
     pub targets: Vec<TargetField>,
+    pub lines: Vec<LineFields>,
+    pub module: String,
     pub object: String,
     pub model: String,
     pub uid: i64,
@@ -105,14 +124,14 @@ impl Sender {
         let current = self.current(&batch).await?;
         let mut undo = Vec::new();
         let mut writes = Vec::new();
-        let mut ends: BTreeMap<SourceKey, (End, Merge)> = BTreeMap::new();
+        let mut ends: BTreeMap<SourceKey, (End, Met)> = BTreeMap::new();
         for prepared in &batch {
-            let (op, merge) = self.operation(prepared, &current, &mut undo);
+            let (op, met) = self.operation(prepared, &current, &mut undo);
             let id = match prepared.todo {
                 Todo::Compare { id, .. } | Todo::Adopt(id) => id,
                 Todo::Create => 0,
             };
-            ends.insert(prepared.key.clone(), (End::Untouched(id), merge));
+            ends.insert(prepared.key.clone(), (End::Untouched(id), met));
             writes.extend(op.map(|op| Write {
                 key: prepared.key.clone(),
                 external_id: prepared.external_id.clone(),
@@ -138,13 +157,18 @@ impl Sender {
         Ok(batch
             .into_iter()
             .filter_map(|prepared| {
-                let (end, merge) = ends.remove(&prepared.key)?;
-                Some(Done { prepared, end, merge })
+                let (end, (merge, kept_lines)) = ends.remove(&prepared.key)?;
+                Some(Done {
+                    prepared,
+                    end,
+                    merge,
+                    kept_lines,
+                })
             })
             .collect())
     }
 
-    async fn current(&self, batch: &[Prepared]) -> Result<BTreeMap<i64, ReadRecord>, StepError> {
+    async fn current(&self, batch: &[Prepared]) -> Result<Now, StepError> {
         let ids: Vec<i64> = batch
             .iter()
             .filter_map(|prepared| match prepared.todo {
@@ -152,8 +176,12 @@ impl Sender {
                 Todo::Create => None,
             })
             .collect();
+        let mut now = Now {
+            records: BTreeMap::new(),
+            lines: BTreeMap::new(),
+        };
         if ids.is_empty() {
-            return Ok(BTreeMap::new());
+            return Ok(now);
         }
         let mut fields = self.targets.clone();
         let revived = batch.iter().any(Prepared::is_revived).then(active);
@@ -162,24 +190,24 @@ impl Sender {
                 fields.push(field);
             }
         }
-        Ok(read_back(&*self.rpc, &self.model, &fields, &ids).await?)
+        now.records = read_back(&*self.rpc, &self.model, &fields, &ids).await?;
+        for lines in &self.lines {
+            let found = lines::read(&*self.rpc, &self.module, lines, &now.records).await?;
+            now.lines.insert(lines.field.clone(), found);
+        }
+        Ok(now)
     }
 
     /// What to send for a record; nothing where Odoo has it already.
-    fn operation(
-        &self,
-        prepared: &Prepared,
-        current: &BTreeMap<i64, ReadRecord>,
-        undo: &mut Vec<Former>,
-    ) -> (Option<Op>, Merge) {
+    fn operation(&self, prepared: &Prepared, current: &Now, undo: &mut Vec<Former>) -> (Option<Op>, Met) {
         let (id, adopt) = match &prepared.todo {
-            Todo::Create => return (Some(Op::Create(prepared.values.clone())), Merge::default()),
+            Todo::Create => return (Some(Op::Create(prepared.values.clone())), Met::default()),
             Todo::Adopt(id) => (*id, true),
             Todo::Compare { id, .. } => (*id, false),
         };
-        let Some(now) = current.get(&id) else {
+        let Some(now) = current.records.get(&id) else {
             // gone since the step began: the external id went with it
-            return (Some(Op::Create(prepared.values.clone())), Merge::default());
+            return (Some(Op::Create(prepared.values.clone())), Met::default());
         };
         let (mut last, adopted) = written_last(prepared, now, self.uid);
         let (mut targets, mut wanted) = (Cow::from(&self.targets), Cow::from(&prepared.values));
@@ -193,7 +221,7 @@ impl Sender {
                 targets.to_mut().push(active);
             }
         }
-        let merge = conflict::merge(
+        let mut merge = conflict::merge(
             &self.model,
             &targets,
             &now.values,
@@ -202,7 +230,8 @@ impl Sender {
             adopted,
             self.overwrite,
         );
-        let changes = !(merge.send.is_empty() && merge.unlink.is_empty());
+        let (lines, kept_lines) = self.line_ops(prepared, id, current, (adopted, &mut merge), undo);
+        let changes = !(merge.send.is_empty() && merge.unlink.is_empty() && lines.is_empty());
         if adopt || !merge.foreign.is_empty() {
             undo.push(Former {
                 key: prepared.key.clone(),
@@ -219,12 +248,67 @@ impl Sender {
         }
         let values = merge.send.clone();
         let op = if adopt {
-            Some(Op::Adopt { id, values })
+            Some(Op::Adopt { id, values, lines })
         } else {
             let unlink = merge.unlink.clone();
-            changes.then_some(Op::Update { id, values, unlink })
+            changes.then_some(Op::Update {
+                id,
+                values,
+                unlink,
+                lines,
+            })
         };
-        (op, merge)
+        (op, (merge, kept_lines))
+    }
+
+    /// What to send of the lines of a record, and which of them a person keeps.
+    fn line_ops(
+        &self,
+        prepared: &Prepared,
+        id: i64,
+        current: &Now,
+        (adopted, met): (bool, &mut Merge),
+        undo: &mut Vec<Former>,
+    ) -> (LineOps, Vec<(String, Option<String>)>) {
+        let none = WrittenLines::new();
+        let last = match &prepared.todo {
+            Todo::Compare { entry: Some(entry), .. } => &entry.lines,
+            Todo::Compare { entry: None, .. } | Todo::Adopt(_) | Todo::Create => &none,
+        };
+        let (mut all, mut kept) = (LineOps::new(), Vec::new());
+        for (field, value) in &prepared.values {
+            let (OdooValue::Lines(wanted), Some(lines)) =
+                (value, self.lines.iter().find(|lines| lines.field == *field))
+            else {
+                continue;
+            };
+            let now = current.lines.get(field).and_then(|found| found.get(&id));
+            let now = now.map_or(&[][..], Vec::as_slice);
+            let merge = lines::merge(lines, now, wanted, last, (adopted, self.uid, self.overwrite));
+            if merge.theirs || !merge.kept.is_empty() {
+                met.kept.push(field.clone());
+            }
+            if merge.conflicts {
+                met.conflicts.push(field.clone());
+            }
+            kept.extend(merge.kept);
+            undo.extend(merge.foreign.into_iter().filter_map(|(line, fields)| {
+                let found = now.iter().find(|found| found.id == line)?;
+                let values = found.record.values.iter();
+                Some(Former {
+                    key: prepared.key.clone(),
+                    id: line,
+                    model: lines.model.clone(),
+                    fields: former(values.filter(|(name, _)| fields.contains(name))),
+                    when: Some(self.now),
+                    why: Why::Written,
+                })
+            }));
+            if !merge.ops.is_empty() {
+                all.push((field.clone(), merge.ops));
+            }
+        }
+        (all, kept)
     }
 }
 

@@ -1,12 +1,14 @@
 //! Stock: how many records of an object Odoo holds, before this run and now.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Job, error::StepError, lookups::Known, plan::Plan, tally::Fate};
 use crate::{
     api::counts::Book,
     args,
-    mapping::Object,
+    mapping::InOdoo,
     odoo::{identity, rpc::Rpc},
 };
 
@@ -43,7 +45,7 @@ impl Stock {
         job: &Job,
         rpc: &dyn Rpc,
         plan: &Plan,
-        object: &Object,
+        object: InOdoo<'_>,
         ledger_is_empty: bool,
     ) -> Result<Self, StepError> {
         let path = format!("stock/{}.json", object.name);
@@ -90,7 +92,7 @@ impl Stock {
         &self,
         rpc: &dyn Rpc,
         plan: &Plan,
-        object: &Object,
+        object: InOdoo<'_>,
         gone: Gone,
         book: &mut Book,
     ) -> Result<(), StepError> {
@@ -99,8 +101,12 @@ impl Stock {
         book.present_before = self.present_before + gone.of_this_run;
         book.present = identity::count_present(rpc, module, &object.name, &object.model.0).await?;
         let old = identity::find_all(rpc, module, &object.name, &object.model.0).await?;
-        let still = old.iter().filter(|identity| identity.data_id <= self.mark).count();
-        book.removed = self.present_before - i64::try_from(still).unwrap_or(i64::MAX);
+        let still: BTreeSet<i64> = old
+            .iter()
+            .filter(|identity| identity.data_id <= self.mark)
+            .map(|identity| identity.res_id)
+            .collect();
+        book.removed = self.present_before - i64::try_from(still.len()).unwrap_or(i64::MAX);
         Ok(())
     }
 }

@@ -19,10 +19,12 @@ use crate::{
         mapping_spec::OnConflict,
         phase_run::{FailureReason, ReasonKind},
     },
-    mapping::Object,
-    model::{OdooValue, Rejection, SourceKey},
+    mapping::{InOdoo, LineFields, Object, TargetField},
+    model::{Line, OdooValue, Rejection, SourceKey},
     odoo::{
-        conflict, sweep,
+        conflict,
+        lines::{self, FoundLine},
+        sweep,
         verify::{Comparison, ReadRecord, compare, read_back},
     },
 };
@@ -39,6 +41,8 @@ pub struct Wanted {
     pub key: SourceKey,
     /// The fields that are ours.
     pub values: Vec<(String, OdooValue)>,
+    /// What Odoo must have computed from them.
+    pub checks: Vec<(String, OdooValue)>,
     /// What was mapped for the fields that a person keeps.
     pub theirs: Vec<(String, OdooValue)>,
 }
@@ -99,7 +103,7 @@ pub async fn object(
     job: &Job,
     destination: &Destination,
     module: &str,
-    object: &Object,
+    object: InOdoo<'_>,
     index: &mut Index,
     results: &mut Results,
     lock: &Lock,
@@ -109,8 +113,15 @@ pub async fn object(
     let total = i64::try_from(index.count(Kind::Wanted, &object.name)?).unwrap_or(i64::MAX);
     let mut after: Option<Vec<u8>> = None;
     let mut done = 0;
+    let there = Look {
+        destination,
+        module,
+        object,
+    };
+    // lines come with their records
+    let records = if object.lines.is_empty() { PAGE } else { PAGE / 10 };
     loop {
-        let page = index.page(Kind::Wanted, &object.name, after.as_deref(), PAGE)?;
+        let page = index.page(Kind::Wanted, &object.name, after.as_deref(), records)?;
         let Some(last) = page.last() else { break };
         after = Some(last.0.clone());
         done += i64::try_from(page.len()).unwrap_or(0);
@@ -118,14 +129,14 @@ pub async fn object(
             .iter()
             .map(|(id, bytes)| wanted(id, bytes))
             .collect::<Result<_, _>>()?;
-        compare_page(destination, object, &wanted, &mut verified).await?;
+        compare_page(there, &wanted, &mut verified).await?;
         for (key, told) in verified.told.drain(..) {
             results.note(&key, &told).await?;
         }
-        progress(job, object, done, total);
+        progress(job, &object, done, total);
     }
     every_record_was_judged(&object.name, &verified.counts, total)?;
-    verified.counts.extra_in_destination = extra(index, object, stock)?;
+    verified.counts.extra_in_destination = extra(index, &object, stock)?;
     sweep_orphans(destination, module, object, lock, &mut verified).await?;
     let counts = &mut verified.counts;
     counts.verified = counts.mismatched == 0
@@ -174,57 +185,95 @@ fn progress(job: &Job, object: &Object, done: i64, total: i64) {
     });
 }
 
+/// Where is looked, and at what.
+#[derive(Clone, Copy)]
+struct Look<'a> {
+    destination: &'a Destination,
+    module: &'a str,
+    object: InOdoo<'a>,
+}
+
+/// Records as they are in Odoo, and their lines by field.
+struct Found {
+    records: BTreeMap<i64, ReadRecord>,
+    lines: BTreeMap<String, BTreeMap<i64, Vec<FoundLine>>>,
+}
+
+impl Look<'_> {
+    async fn read(&self, ids: &[i64]) -> Result<Found, StepError> {
+        let (rpc, object) = (&*self.destination.rpc, self.object);
+        let records = read_back(rpc, &object.model.0, &object.read_back(), ids).await?;
+        let mut lines = BTreeMap::new();
+        for of in &object.lines {
+            lines.insert(of.field.clone(), lines::read(rpc, self.module, of, &records).await?);
+        }
+        Ok(Found { records, lines })
+    }
+
+    fn judge(&self, id: i64, wanted: &Wanted, found: &Found, notes: &mut Vec<Rejection>) -> Option<Judged> {
+        let lines = |field: &str| {
+            let found = found.lines.get(field).and_then(|found| found.get(&id));
+            found.map_or(&[][..], Vec::as_slice)
+        };
+        let record = found.records.get(&id)?;
+        Some(judge(
+            self.object,
+            wanted,
+            (record, &lines),
+            self.destination.uid,
+            notes,
+        ))
+    }
+}
+
 async fn compare_page(
-    destination: &Destination,
-    object: &Object,
+    look: Look<'_>,
     wanted: &BTreeMap<i64, Wanted>,
     verified: &mut Verified,
 ) -> Result<(), StepError> {
     let ids: Vec<i64> = wanted.keys().copied().collect();
-    let found = read_back(&*destination.rpc, &object.model.0, &object.targets, &ids).await?;
+    let found = look.read(&ids).await?;
     let mut doubtful = Vec::new();
     for (id, wanted) in wanted {
         let mut notes = Vec::new();
-        let judged = found
-            .get(id)
-            .map(|found| judge(object, wanted, found, destination.uid, &mut notes));
+        let judged = look.judge(*id, wanted, &found, &mut notes);
         for note in notes {
             verified.tell(ReasonKind::Noted, note, &wanted.key);
         }
         match judged {
             None => verified.miss(&wanted.key),
             Some(Judged::Matching) => verified.counts.matching += 1,
-            Some(Judged::Edited(fields)) => verified.edited(object, &wanted.key, fields),
+            Some(Judged::Edited(fields)) => verified.edited(&look.object, &wanted.key, fields),
             Some(Judged::Mismatched(_)) => doubtful.push(*id),
         }
     }
     if !doubtful.is_empty() {
-        look_twice(destination, object, wanted, &found, &doubtful, verified).await?;
+        look_twice(look, wanted, &found, &doubtful, verified).await?;
     }
     Ok(())
 }
 
 /// A record that differs is read once more: one that changed in between was in flight.
 async fn look_twice(
-    destination: &Destination,
-    object: &Object,
+    look: Look<'_>,
     wanted: &BTreeMap<i64, Wanted>,
-    first: &BTreeMap<i64, ReadRecord>,
+    first: &Found,
     doubtful: &[i64],
     verified: &mut Verified,
 ) -> Result<(), StepError> {
-    let second = read_back(&*destination.rpc, &object.model.0, &object.targets, doubtful).await?;
+    let second = look.read(doubtful).await?;
     for id in doubtful {
         let Some(wanted) = wanted.get(id) else { continue };
-        let Some(now) = second.get(id) else {
+        // what is explained was counted at the first look
+        let Some(judged) = look.judge(*id, wanted, &second, &mut Vec::new()) else {
             verified.miss(&wanted.key);
             continue;
         };
-        // what is explained was counted at the first look
-        match judge(object, wanted, now, destination.uid, &mut Vec::new()) {
+        let moved = |found: &Found| found.records.get(id).map(|record| record.write_date.clone());
+        match judged {
             Judged::Matching => verified.counts.matching += 1,
-            Judged::Edited(fields) => verified.edited(object, &wanted.key, fields),
-            Judged::Mismatched(_) if first.get(id).is_some_and(|before| before.write_date != now.write_date) => {
+            Judged::Edited(fields) => verified.edited(&look.object, &wanted.key, fields),
+            Judged::Mismatched(_) if moved(first) != moved(&second) => {
                 verified.counts.in_flight += 1;
             }
             Judged::Mismatched(differences) => {
@@ -238,15 +287,30 @@ async fn look_twice(
     Ok(())
 }
 
-fn judge(object: &Object, wanted: &Wanted, found: &ReadRecord, uid: i64, notes: &mut Vec<Rejection>) -> Judged {
+/// The lines of a record that a field has.
+type LinesOf<'a, 'b> = &'b dyn Fn(&str) -> &'a [FoundLine];
+
+fn judge(
+    object: InOdoo<'_>,
+    wanted: &Wanted,
+    (found, lines): (&ReadRecord, LinesOf<'_, '_>),
+    uid: i64,
+    notes: &mut Vec<Rejection>,
+) -> Judged {
     let (mut differences, mut edited) = (Vec::new(), Vec::new());
     let mut theirs = false;
+    let fields = object.read_back();
     let now = |name: &str| found.values.get(name).unwrap_or(&OdooValue::Empty);
-    let target = |name: &str| object.targets.iter().find(|target| target.name == *name);
+    let target = |name: &str| fields.iter().find(|target| target.name == *name);
     for (name, value) in &wanted.theirs {
         let Some(field) = target(name) else { continue };
         let there = match (value, now(name)) {
             (OdooValue::Links(ours), OdooValue::Links(all)) => ours.iter().all(|link| all.contains(link)),
+            (OdooValue::Lines(wanted), _) => object.lines.iter().find(|of| of.field == *name).is_none_or(|of| {
+                let mut differences = Vec::new();
+                let others = judge_lines(of, wanted, lines(name), uid, &mut differences, &mut Vec::new());
+                !others && differences.is_empty()
+            }),
             (value, now) => {
                 compare(field, &object.model.0, value, now) != Comparison::Different
                     || conflict::keeps_the_address(&object.model.0, name, now)
@@ -256,7 +320,9 @@ fn judge(object: &Object, wanted: &Wanted, found: &ReadRecord, uid: i64, notes: 
             edited.push(name.clone());
         }
     }
-    for (name, value) in &wanted.values {
+    // what Odoo computes from values of which a person keeps some is theirs too
+    let checks = wanted.checks.iter().filter(|_| edited.is_empty());
+    for (name, value) in wanted.values.iter().chain(checks) {
         let Some(field) = target(name) else { continue };
         let now = now(name);
         if let (OdooValue::Links(ours), OdooValue::Links(all)) = (value, now)
@@ -266,19 +332,13 @@ fn judge(object: &Object, wanted: &Wanted, found: &ReadRecord, uid: i64, notes: 
             theirs |= all.len() > ours.len();
             continue;
         }
-        match compare(field, &object.model.0, value, now) {
-            Comparison::Equal => {}
-            Comparison::Explained(why) => {
-                notes.push(Rejection::new(why, name.clone(), "Odoo keeps it in another form"));
+        if let OdooValue::Lines(wanted) = value {
+            if let Some(of) = object.lines.iter().find(|of| of.field == *name) {
+                theirs |= judge_lines(of, wanted, lines(name), uid, &mut differences, notes);
             }
-            Comparison::Different => {
-                differences.push(Rejection::new(
-                    "Differs",
-                    name.clone(),
-                    "what was read back is not what was written",
-                ));
-            }
+            continue;
         }
+        hold_against(field, &object.model.0, name, (value, now), &mut differences, notes);
     }
     if differences.is_empty() {
         return if theirs || !edited.is_empty() {
@@ -294,6 +354,71 @@ fn judge(object: &Object, wanted: &Wanted, found: &ReadRecord, uid: i64, notes: 
         edited.extend(differences.into_iter().map(|difference| difference.field));
         Judged::Edited(edited)
     }
+}
+
+/// Compares one value with what was read back.
+fn hold_against(
+    field: &TargetField,
+    model: &str,
+    label: &str,
+    (value, now): (&OdooValue, &OdooValue),
+    differences: &mut Vec<Rejection>,
+    notes: &mut Vec<Rejection>,
+) {
+    match compare(field, model, value, now) {
+        Comparison::Equal => {}
+        Comparison::Explained(why) => notes.push(Rejection::new(why, label, "Odoo keeps it in another form")),
+        Comparison::Different => {
+            let message = "what was read back is not what was written";
+            differences.push(Rejection::new("Differs", label, message));
+        }
+    }
+}
+
+/// Compares lines field by field; says whether some are a person's. A line that we made and nothing names must not exist.
+fn judge_lines(
+    of: &LineFields,
+    wanted: &[Line],
+    found: &[FoundLine],
+    uid: i64,
+    differences: &mut Vec<Rejection>,
+    notes: &mut Vec<Rejection>,
+) -> bool {
+    let fields = of.read_back();
+    for line in wanted {
+        let Some(there) = found.iter().find(|found| found.name.as_ref() == Some(&line.name)) else {
+            differences.push(Rejection::new(
+                "Missing",
+                of.field.as_str(),
+                "a line is not in Odoo any more",
+            ));
+            continue;
+        };
+        for (name, value) in line.values.iter().chain(&line.checks) {
+            let Some(field) = fields.iter().find(|target| target.name == *name) else {
+                continue;
+            };
+            let now = there.record.values.get(name).unwrap_or(&OdooValue::Empty);
+            let label = format!("{}.{name}", of.field);
+            hold_against(field, &of.model.0, &label, (value, now), differences, notes);
+        }
+    }
+    let mut theirs = false;
+    for line in found {
+        let ours = line
+            .name
+            .as_ref()
+            .is_some_and(|name| wanted.iter().any(|line| line.name == *name));
+        if !ours && line.record.write_uid == uid {
+            differences.push(Rejection::new(
+                "ExtraLine",
+                of.field.as_str(),
+                "a line that no line of the source is",
+            ));
+        }
+        theirs |= !ours && line.record.write_uid != uid;
+    }
+    theirs
 }
 
 /// External ids of the object that appeared in this run and that neither the ledger nor this pass knows. (Older ones are
@@ -317,7 +442,7 @@ fn extra(index: &mut Index, object: &Object, stock: &Stock) -> Result<i64, StepE
 async fn sweep_orphans(
     destination: &Destination,
     module: &str,
-    object: &Object,
+    object: InOdoo<'_>,
     lock: &Lock,
     verified: &mut Verified,
 ) -> Result<(), StepError> {
@@ -354,6 +479,7 @@ mod tests {
         let good = Wanted {
             key: SourceKey("7".into()),
             values: vec![("name".into(), OdooValue::Text("Ana".into()))],
+            checks: Vec::new(),
             theirs: Vec::new(),
         };
         let bytes = serde_json::to_vec(&good).unwrap();

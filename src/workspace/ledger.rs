@@ -41,6 +41,9 @@ pub struct Entry {
     /// Many2many field to the ids linked by us that are there.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub links: BTreeMap<String, Vec<i64>>,
+    /// External id of a line to what was last written there: field to short digest. No field: a person took it away.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lines: BTreeMap<String, BTreeMap<String, String>>,
     /// The run that wrote this entry.
     pub run: i64,
 }
@@ -138,23 +141,7 @@ impl Workspace {
     pub async fn drop_ledgers(&self) -> Result<(), WorkspaceError> {
         let mut next = self.next_segment.lock().await;
         next.clear();
-        let dir = Path::from(LEDGER);
-        let listed = self
-            .store
-            .list(Some(&dir))
-            .map_ok(|meta| meta.location)
-            .try_collect()
-            .await;
-        let mut paths: Vec<Path> = match listed {
-            Err(object_store::Error::NotFound { .. }) => return Ok(()),
-            listed => listed.map_err(|error| WorkspaceError::io(&dir, error))?,
-        };
-        // the last first: what is left has no gap
-        paths.sort();
-        for path in paths.iter().rev() {
-            self.delete(path).await?;
-        }
-        Ok(())
+        self.delete_below(LEDGER).await
     }
 
     async fn append<T: Serialize>(&self, dir: Path, items: &[T]) -> Result<(), WorkspaceError> {

@@ -8,6 +8,8 @@
 //! | `snapshot/<n>/` | source records as they came ([`snapshot`]) | once; there when its manifest is |
 //! | `ledger/<object>/`, `undo/<object>/` | what became of each record ([`ledger`]) | appended |
 //! | `results/<object>/*.csv` | what people read ([`results`]) | whole, each time |
+//! | `handover/*.csv` | documents in place of records ([`table`]) | whole, each time |
+//! | `stock/<object>*` | what was there when the run first came to an object | once a run |
 //!
 //! Every file is put whole: a reader sees the old one, the new one, or none. In a local folder it is written beside,
 //! synced, renamed, and the folder synced, before the call returns. What is missing or damaged is an error that names
@@ -19,11 +21,13 @@ pub mod results;
 mod segment;
 pub mod snapshot;
 pub mod sort;
+pub mod table;
 
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
+use futures::TryStreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
@@ -38,10 +42,13 @@ pub use self::lock::{LockGuard, exclusive};
 pub use self::results::{ResultKind, ResultRow, ResultsWriter};
 pub use self::snapshot::{Manifest, ObjectWriter, SnapshotWriter};
 pub use self::sort::sort_lines;
+pub use self::table::{TableReader, TableWriter};
 pub use crate::source::Item as Line;
 
 const MARKER: &str = ".crmferry.json";
 const PROBE: &str = ".probe";
+/// What was there when a run first came to an object.
+const STOCK: &str = "stock";
 
 /// Why a workspace cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -280,6 +287,8 @@ impl Workspace {
             }),
             (Some(Claimed::Fresh) | None, _) => {
                 self.drop_ledgers().await?;
+                // its runs are numbered anew, and what was there before one of them is not what was before another's
+                self.delete_below(STOCK).await?;
                 let json = serde_json::to_vec_pretty(marker).map_err(|error| WorkspaceError::io(&path, error))?;
                 self.put(&path, json).await?;
                 Ok(Claimed::Fresh)
@@ -385,6 +394,21 @@ impl Workspace {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(WorkspaceError::io(path, error)),
         }
+    }
+
+    /// Deletes all files of a folder, the last first: numbered files that are left have no gap.
+    async fn delete_below(&self, folder: &str) -> Result<(), WorkspaceError> {
+        let folder = Path::from(folder);
+        let found = self.store.list(Some(&folder)).map_ok(|meta| meta.location);
+        let mut paths: Vec<Path> = match found.try_collect().await {
+            Err(object_store::Error::NotFound { .. }) => return Ok(()),
+            found => found.map_err(|error| WorkspaceError::io(&folder, error))?,
+        };
+        paths.sort();
+        for path in paths.iter().rev() {
+            self.delete(path).await?;
+        }
+        Ok(())
     }
 }
 

@@ -1,29 +1,16 @@
 //! Results for people: `results/<object>/{succeeded,failed,rejected,unprocessed,noted}.csv`, and `reasons.csv`, which
 //! counts what the last four say why.
 //!
-//! Rows are keyed by source key, never by position. The files are made to be opened in a spreadsheet, and a value from
-//! the source must not become a formula there: a cell that begins with `=`, `+`, `-`, `@`, a tab, a line end or an
-//! apostrophe gets an apostrophe in front. Taking one leading apostrophe away gives every cell back as it was
-//! ([`unshield`]).
+//! Rows are keyed by source key, never by position.
 
-use std::borrow::Cow;
-use std::sync::Arc;
-
-use object_store::buffered::BufWriter;
 use object_store::path::Path;
-use sha2::{Digest as _, Sha256};
-use tokio::io::AsyncWriteExt;
 
+use super::table::TableWriter;
 use super::{Outcome, Workspace, WorkspaceError};
 use crate::api::phase_run::{File, RejectReason};
-use crate::model::digest::hex;
 
 const COLUMNS: [&str; 7] = ["key", "external_id", "id", "outcome", "code", "field", "message"];
 const REASON_COLUMNS: [&str; 5] = ["outcome", "code", "field", "count", "example"];
-/// Rows are written on in lots of this many bytes.
-const LOT: usize = 64 << 10;
-/// What the store may hold back of a file: the least size of a part in S3.
-const PART: usize = 5 << 20;
 
 /// The files of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -93,24 +80,8 @@ impl ResultRow {
         } = self;
         let id = id.map(|id| id.to_string()).unwrap_or_default();
         let outcome = outcome.map(|outcome| format!("{outcome:?}")).unwrap_or_default();
-        [key, external_id, &id, &outcome, code, field, message].map(|cell| shield(cell).into_owned())
+        [key, external_id, &id, &outcome, code, field, message].map(String::clone)
     }
-}
-
-/// A cell that no spreadsheet takes for a formula.
-#[must_use]
-pub fn shield(cell: &str) -> Cow<'_, str> {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '\'']) {
-        Cow::Owned(format!("'{cell}"))
-    } else {
-        Cow::Borrowed(cell)
-    }
-}
-
-/// What [`shield`] was given.
-#[must_use]
-pub fn unshield(cell: &str) -> &str {
-    cell.strip_prefix('\'').unwrap_or(cell)
 }
 
 impl Workspace {
@@ -119,20 +90,16 @@ impl Workspace {
     pub fn results(&self, object: &str) -> ResultsWriter {
         let dir = Path::from("results").join(object);
         ResultsWriter {
-            files: ResultKind::ALL.map(|kind| ResultFile::new(self, dir.clone().join(kind.file_name()))),
+            files: ResultKind::ALL.map(|kind| TableWriter::new(self, dir.clone().join(kind.file_name()), COLUMNS)),
         }
     }
-}
 
-impl Workspace {
     /// Writes why records of an object were left out or arrived differently, in the order given.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub async fn put_reasons(&self, object: &str, reasons: &[RejectReason]) -> Result<File, WorkspaceError> {
-        let path = format!("results/{object}/reasons.csv");
-        let mut rows = csv::Writer::from_writer(Vec::new());
-        let mut written = rows.write_record(REASON_COLUMNS);
+        let mut table = self.table(&format!("results/{object}/reasons.csv"), REASON_COLUMNS);
         for RejectReason {
             object: _,
             kind,
@@ -142,15 +109,10 @@ impl Workspace {
             example,
         } in reasons
         {
-            let cells =
-                [&format!("{kind:?}"), code, field, &count.to_string(), example].map(|cell| shield(cell).into_owned());
-            written = written.and_then(|()| rows.write_record(cells));
+            let cells = [&format!("{kind:?}"), code, field, &count.to_string(), example];
+            table.push(&cells.map(String::as_str)).await?;
         }
-        written.map_err(|error| WorkspaceError::io(&path, error))?;
-        let bytes = rows
-            .into_inner()
-            .map_err(|error| WorkspaceError::io(&path, error.into_error()))?;
-        self.put_file(&path, bytes).await
+        table.finish().await
     }
 }
 
@@ -158,7 +120,7 @@ impl Workspace {
 #[derive(Debug)]
 pub struct ResultsWriter {
     /// In the order of [`ResultKind::ALL`].
-    files: [ResultFile; 5],
+    files: [TableWriter; 5],
 }
 
 impl ResultsWriter {
@@ -167,7 +129,9 @@ impl ResultsWriter {
     /// # Errors
     /// When it cannot be written.
     pub async fn push(&mut self, kind: ResultKind, row: &ResultRow) -> Result<(), WorkspaceError> {
-        self.files[kind as usize].push(&row.cells()).await
+        self.files[kind as usize]
+            .push(&row.cells().each_ref().map(String::as_str))
+            .await
     }
 
     /// Puts all files in place, those without rows too.
@@ -180,63 +144,5 @@ impl ResultsWriter {
             files.push(file.finish().await?);
         }
         Ok(files)
-    }
-}
-
-#[derive(Debug)]
-struct ResultFile {
-    path: Path,
-    out: BufWriter,
-    lot: csv::Writer<Vec<u8>>,
-    /// Bytes in `lot`, nearly.
-    size: usize,
-    digest: Sha256,
-}
-
-impl ResultFile {
-    fn new(workspace: &Workspace, path: Path) -> Self {
-        let out = BufWriter::with_capacity(Arc::clone(&workspace.store), path.clone(), PART).with_max_concurrency(1);
-        let mut lot = csv::Writer::from_writer(Vec::new());
-        lot.write_record(COLUMNS)
-            .expect("writing to memory cannot fail, and all rows are of one length");
-        Self {
-            path,
-            out,
-            lot,
-            size: 0,
-            digest: Sha256::new(),
-        }
-    }
-
-    async fn push(&mut self, cells: &[String; 7]) -> Result<(), WorkspaceError> {
-        self.lot
-            .write_record(cells)
-            .map_err(|error| WorkspaceError::io(&self.path, error))?;
-        self.size += cells.iter().map(|cell| cell.len() + 1).sum::<usize>();
-        if self.size >= LOT {
-            self.write_on().await?;
-        }
-        Ok(())
-    }
-
-    async fn write_on(&mut self) -> Result<(), WorkspaceError> {
-        let lot = std::mem::replace(&mut self.lot, csv::Writer::from_writer(Vec::new()));
-        self.size = 0;
-        let bytes = lot
-            .into_inner()
-            .map_err(|error| WorkspaceError::io(&self.path, error.into_error()))?;
-        self.digest.update(&bytes);
-        let written = self.out.write_all(&bytes).await;
-        written.map_err(|error| WorkspaceError::io(&self.path, error))
-    }
-
-    async fn finish(mut self) -> Result<File, WorkspaceError> {
-        self.write_on().await?;
-        let shut = self.out.shutdown().await;
-        shut.map_err(|error| WorkspaceError::io(&self.path, error))?;
-        Ok(File {
-            path: self.path.to_string(),
-            digest: format!("sha256:{}", hex(&self.digest.finalize())),
-        })
     }
 }

@@ -35,6 +35,7 @@ fn entry(key: &str, id: i64) -> Entry {
         digest: Some("sha256:00".into()),
         fields: BTreeMap::from([("name".into(), "ab".into())]),
         links: BTreeMap::from([("category_id".into(), vec![1, 2])]),
+        lines: BTreeMap::new(),
         run: 1,
     }
 }
@@ -101,8 +102,14 @@ async fn a_workspace_is_claimed_once_and_refuses_others() {
             .len(),
         1
     );
+    workspace.put_json("stock/contacts.json", &1).await.unwrap();
     assert_eq!(workspace.claim(&marker("acme", "2")).await.unwrap(), Claimed::Fresh);
     assert_eq!(workspace.ledger("contacts").try_collect::<Vec<_>>().await.unwrap(), []);
+    assert_eq!(
+        workspace.get_json::<i64>("stock/contacts.json").await.unwrap(),
+        None,
+        "another Migration counts what it meets itself"
+    );
     assert_eq!(workspace.marker().await.unwrap(), Some(marker("acme", "2")));
 }
 
@@ -416,12 +423,43 @@ async fn large_results_are_written_in_parts() {
     assert_eq!(csv::Reader::from_reader(bytes.as_slice()).records().count(), 12_000);
 }
 
+#[tokio::test]
+async fn a_copy_of_nothing_leaves_nothing() {
+    let workspace = in_memory();
+    workspace.put_file("stock/x.csv", b"old".to_vec()).await.unwrap();
+    workspace.keep_copy("handover/x.csv", "stock/x.csv").await.unwrap();
+    assert!(workspace.read_table("stock/x.csv").await.unwrap().is_none());
+}
+
 proptest! {
     #[test]
     fn every_cell_of_the_results_can_be_read_back(cell in "['=+@\\-\t\r\na]{0,4}") {
-        let shielded = results::shield(&cell);
+        let shielded = table::shield(&cell);
         prop_assert!(!shielded.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']));
-        prop_assert_eq!(results::unshield(&shielded), cell.as_str());
+        prop_assert_eq!(table::unshield(&shielded), cell.as_str());
+    }
+
+    #[test]
+    fn a_table_is_read_back_as_it_was_written(rows in prop::collection::vec(("[a-z0-9]{1,3}", ".{0,40}", "['=\"\r\n,;\t é]{0,3000}"), 0..8)) {
+        let workspace = in_memory();
+        let read = tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+            let mut table = workspace.table("handover/x.csv", ["key", "a", "=b"]);
+            for (key, a, b) in &rows {
+                table.push(&[key, a, b]).await.unwrap();
+            }
+            let written = table.finish().await.unwrap();
+            workspace.keep_copy("handover/x.csv", "stock/x.csv").await.unwrap();
+            let mut reader = workspace.read_table("stock/x.csv").await.unwrap().unwrap();
+            let mut read = Vec::new();
+            while let Some(row) = reader.next().await.unwrap() {
+                read.push(row);
+            }
+            assert_eq!(reader.file().digest, written.digest);
+            read
+        });
+        let header = vec!["key".to_owned(), "a".to_owned(), "=b".to_owned()];
+        let wanted: Vec<Vec<String>> = std::iter::once(header).chain(rows.into_iter().map(|(key, a, b)| vec![key, a, b])).collect();
+        prop_assert_eq!(read, wanted);
     }
 
     #[test]

@@ -216,6 +216,16 @@ fn what_the_rules_of_the_api_server_refuse_is_refused_on_a_laptop_too() {
             "{object: companies, model: res.partner}",
             "acme.yaml:",
         ),
+        (
+            "{model: res.partner}",
+            "{model: res.partner, document: partners}",
+            "at most one of model, document",
+        ),
+        (
+            "{model: res.partner}",
+            "{document: partners, create: {menu: crm.crm_menu_root}}",
+            "those of a custom model",
+        ),
     ] {
         fs::write(place.path("acme.yaml"), MANIFESTS.replace(good, bad)).unwrap();
         let file = place.path("acme.yaml");
@@ -256,7 +266,12 @@ fn the_catalogue_lists_and_shows_its_entries() {
     assert!(code == 0 && text.contains("pipz-to-odoo"), "{text}");
     let (code, text) = done(&mut crmferry(&["catalogue", "pipz-to-odoo"]));
     assert!(
-        code == 0 && text.contains("res.partner") && text.contains("OneToOne"),
+        code == 0 && text.contains("res.partner") && text.contains("file contact") && text.contains("one to one"),
+        "{text}"
+    );
+    let segments = text.lines().find(|line| line.contains(" segments ")).unwrap();
+    assert!(
+        segments.contains("handover/smart-segments.csv") && segments.ends_with("in writing"),
         "{text}"
     );
     let (code, yaml) = done(&mut crmferry(&["catalogue", "pipz-to-odoo", "--yaml"]));

@@ -283,6 +283,21 @@ fn every_metric_is_documented() {
 }
 
 #[test]
+fn the_rows_of_the_readme_are_those_of_the_catalogue() {
+    let text = read("README.md");
+    let rows = text
+        .split_once("<!-- crmferry catalogue pipz-to-odoo --markdown -->\n\n")
+        .and_then(|(_, rest)| rest.split_once("\n<!-- end -->"));
+    let output = Command::new(env!("CARGO_BIN_EXE_crmferry"))
+        .args(["catalogue", "pipz-to-odoo", "--markdown"])
+        .output()
+        .unwrap();
+    let wanted = String::from_utf8(output.stdout).unwrap();
+    assert!(wanted.lines().count() > 6, "{wanted}");
+    assert_eq!(rows.map(|(rows, _)| rows), Some(wanted.as_str()), "paste it:\n{wanted}");
+}
+
+#[test]
 fn links_between_documents_lead_somewhere() {
     let link = Regex::new(r"\]\(([^)#:]+)(?:#[^)]*)?\)").unwrap();
     for (path, text) in documents() {

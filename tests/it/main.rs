@@ -6,6 +6,8 @@ mod borders;
 mod cli;
 mod crds;
 mod docs;
+mod language;
+mod odoo_domains;
 mod odoo_parity;
 mod odoo_records;
 mod pipz;

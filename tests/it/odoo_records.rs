@@ -9,12 +9,13 @@ use std::{
 
 use async_trait::async_trait;
 use crmferry::{
-    api::mapping_spec::FieldType,
+    api::mapping_spec::{Access, FieldType},
     args,
-    mapping::{CustomField, TargetField},
-    model::{ExternalId, OdooModel, OdooValue, Reference, SourceKey},
+    mapping::{CustomField, CustomModel, LineFields, TargetField},
+    model::{ExternalId, Line, OdooModel, OdooValue, Reference, SourceKey},
     odoo::{
-        conflict, identity,
+        conflict, custom_models, identity,
+        lines::{self, LineOp},
         lock::{self, Acquired, Beat, Holder},
         memory::Memory,
         rpc::{Args, Rpc, RpcError},
@@ -29,7 +30,7 @@ use serde_json::{Value as Json, json};
 use crate::real;
 
 /// The Odoos to try: the one in memory, and the real one where there is one, over each of its APIs.
-fn odoos() -> Vec<Arc<dyn Rpc>> {
+pub(crate) fn odoos() -> Vec<Arc<dyn Rpc>> {
     let mut all: Vec<Arc<dyn Rpc>> = vec![Arc::new(Memory::new())];
     if let Some(server) = real::server() {
         all.extend([server.json2(), server.xml_rpc()]);
@@ -38,7 +39,7 @@ fn odoos() -> Vec<Arc<dyn Rpc>> {
 }
 
 /// A name that no other test uses.
-fn unique(name: &str) -> String {
+pub(crate) fn unique(name: &str) -> String {
     let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
     format!("{name}{nanos}")
 }
@@ -250,6 +251,7 @@ async fn ferry(rpc: Arc<dyn Rpc>) {
         .enumerate()
         .map(|(row, id)| {
             let op = Op::Update {
+                lines: vec![],
                 id: *id,
                 values: values(&[
                     ("ref", text(&format!("ref {row}"))),
@@ -261,6 +263,7 @@ async fn ferry(rpc: Arc<dyn Rpc>) {
         })
         .collect();
     let gone = Op::Update {
+        lines: vec![],
         id: 2_000_000_000,
         values: values(&[("ref", text("x"))]),
         unlink: vec![],
@@ -299,6 +302,7 @@ async fn ferry(rpc: Arc<dyn Rpc>) {
         .as_i64()
         .unwrap();
     let adopt = Op::Adopt {
+        lines: vec![],
         id: found,
         values: values(&[("ref", text("filled"))]),
     };
@@ -510,6 +514,7 @@ async fn custom_fields_are_made_once_and_get_the_options_they_lack() {
 async fn custom_fields(rpc: Arc<dyn Rpc>) {
     let suffix = unique("");
     let field = |model: &str, name: &str, type_, options: &[&str]| CustomField {
+        relation: None,
         model: OdooModel(model.to_owned()),
         name: format!("x_test_{name}_{suffix}"),
         type_,
@@ -581,4 +586,248 @@ async fn custom_fields(rpc: Arc<dyn Rpc>) {
         matches!(&third[..], [Ensured::OptionsAdded, Ensured::Clash(_)]),
         "{third:?}"
     );
+}
+
+/// A line of a contact's subscriptions.
+fn subscription(contact: &str, key: &str, list: i64, out: bool) -> Line {
+    Line {
+        name: format!("contacts_{contact}_subscription_ids__{key}"),
+        values: values(&[
+            ("list_id", OdooValue::Link(Reference::Id(list))),
+            ("opt_out", OdooValue::Boolean(out)),
+        ]),
+        checks: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn lines_travel_with_their_record_and_are_read_back_by_name() {
+    for rpc in odoos() {
+        lines_of_a_record(rpc).await;
+    }
+}
+
+async fn lines_of_a_record(rpc: Arc<dyn Rpc>) {
+    let corner = Corner::new(rpc);
+    let mut lists = Vec::new();
+    for name in ["news", "offers", "events"] {
+        lists.push(
+            corner
+                .create(name, "mailing.list", &[("name", text(&unique(name)))])
+                .await,
+        );
+    }
+    let mail = unique("ana") + "@example.com";
+    let contact = corner
+        .create(
+            "contacts",
+            "mailing.contact",
+            &[
+                ("email", text(&mail)),
+                (
+                    "subscription_ids",
+                    OdooValue::Lines(vec![
+                        subscription("1", "1", lists[0], false),
+                        subscription("1", "2", lists[1], true),
+                    ]),
+                ),
+            ],
+        )
+        .await;
+    let of = LineFields {
+        field: "subscription_ids".into(),
+        model: OdooModel("mailing.subscription".into()),
+        targets: fields(&[("list_id", "many2one"), ("opt_out", "boolean")]),
+        checks: Vec::new(),
+    };
+    let read = || async {
+        let types = fields(&[("subscription_ids", "one2many")]);
+        let records = verify::read_back(&*corner.rpc, "mailing.contact", &types, &[contact])
+            .await
+            .unwrap();
+        let mut found = lines::read(&*corner.rpc, &corner.module, &of, &records).await.unwrap();
+        found.remove(&contact).unwrap()
+    };
+    let first = read().await;
+    assert_eq!(first.len(), 2);
+    assert!(first.iter().all(|line| line.name.is_some()), "{first:?}");
+    // one is changed, one goes, one comes; sent twice, as after an answer that was lost, it makes no twin
+    let wanted = [
+        subscription("1", "2", lists[1], false),
+        subscription("1", "3", lists[2], true),
+    ];
+    let me = sweep::whoami(&*corner.rpc).await.unwrap();
+    let last = lines::digests(
+        &of,
+        &[
+            subscription("1", "1", lists[0], false),
+            subscription("1", "2", lists[1], true),
+        ],
+        &[],
+    );
+    let merge = lines::merge(&of, &first, &wanted, &last, (false, me, false));
+    assert_eq!(merge.ops.len(), 3, "{merge:?}");
+    let add = merge
+        .ops
+        .iter()
+        .filter(|op| matches!(op, LineOp::Add(_)))
+        .cloned()
+        .collect::<Vec<_>>();
+    for ops in [merge.ops, add] {
+        let op = Op::Update {
+            id: contact,
+            values: Vec::new(),
+            unlink: Vec::new(),
+            lines: vec![("subscription_ids".to_owned(), ops)],
+        };
+        let done = corner.write("contacts", "mailing.contact", vec![("1", op)]).await;
+        assert_eq!(done[0].1, Written::Updated(contact), "{done:?}");
+    }
+    let second = read().await;
+    let names: BTreeSet<&str> = second.iter().filter_map(|line| line.name.as_deref()).collect();
+    assert_eq!(names.len(), 2);
+    assert_eq!(second.len(), 2, "{second:?}");
+    let last = lines::digests(&of, &wanted, &[]);
+    let again = lines::merge(&of, &second, &wanted, &last, (false, me, false));
+    assert_eq!(
+        again,
+        lines::LineMerge::default(),
+        "what was written last is not sent again"
+    );
+    let left: Vec<i64> = second.iter().map(|line| line.id).collect();
+    corner
+        .call("mailing.subscription", "unlink", args!({"ids": left}))
+        .await;
+    corner.leave().await;
+}
+
+#[tokio::test]
+async fn a_custom_model_is_made_once_and_holds_relations_of_its_own() {
+    for rpc in odoos() {
+        custom_model(rpc).await;
+    }
+}
+
+#[expect(clippy::too_many_lines, reason = "one model, from nothing to its last right")]
+async fn custom_model(rpc: Arc<dyn Rpc>) {
+    let corner = Corner::new(rpc);
+    let rpc = corner.rpc.clone();
+    let name = unique("x_test_model_");
+    let model = CustomModel {
+        model: OdooModel(name.clone()),
+        label: unique("Test model "),
+        help: "Of a test".to_owned(),
+        access: BTreeMap::from([("base.group_user".to_owned(), Access::Read)]),
+        menu: Some("crm.crm_menu_root".to_owned()),
+    };
+    assert_eq!(
+        custom_models::ensure(&*rpc, std::slice::from_ref(&model))
+            .await
+            .unwrap(),
+        std::slice::from_ref(&name)
+    );
+    assert!(
+        custom_models::ensure(&*rpc, std::slice::from_ref(&model))
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let field = |field: &str, type_, relation: Option<&str>| CustomField {
+        relation: relation.map(|model| OdooModel(model.to_owned())),
+        model: OdooModel(name.clone()),
+        name: field.to_owned(),
+        type_,
+        label: "Label".to_owned(),
+        help: String::new(),
+        options: BTreeMap::new(),
+    };
+    let made = [
+        field("x_name", FieldType::Char, None),
+        field("x_one", FieldType::Many2one, Some("res.partner.category")),
+        field("x_some", FieldType::Many2many, Some("res.partner.category")),
+        field("x_others", FieldType::Many2many, Some("res.partner.category")),
+        field("x_file", FieldType::Binary, None),
+    ];
+    let ensured: Vec<Ensured> = schema::ensure(&*rpc, &made)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|(_, one)| one)
+        .collect();
+    assert_eq!(
+        ensured,
+        [
+            Ensured::Existed,
+            Ensured::Made,
+            Ensured::Made,
+            Ensured::Made,
+            Ensured::Made
+        ]
+    );
+    let again = schema::ensure(&*rpc, &made).await.unwrap();
+    assert!(again.iter().all(|(_, one)| *one == Ensured::Existed), "{again:?}");
+    let elsewhere = schema::ensure(&*rpc, &[field("x_one", FieldType::Many2one, Some("res.partner"))])
+        .await
+        .unwrap();
+    assert!(
+        matches!(&elsewhere[0].1, Ensured::Clash(why) if why.contains("res.partner.category")),
+        "{elsewhere:?}"
+    );
+
+    let tag = corner
+        .create("tags", "res.partner.category", &[("name", text(&unique("tag")))])
+        .await;
+    let link = Reference::Id(tag);
+    let wanted = [
+        ("x_name", text("Launch")),
+        ("x_one", OdooValue::Link(link.clone())),
+        ("x_some", OdooValue::Links(vec![link])),
+        ("x_others", OdooValue::Links(Vec::new())),
+        ("x_file", text("aGVsbG8=")),
+    ];
+    let types = fields(&[
+        ("x_name", "char"),
+        ("x_one", "many2one"),
+        ("x_some", "many2many"),
+        ("x_others", "many2many"),
+        ("x_file", "binary"),
+    ]);
+    let id = corner.create("things", &name, &wanted).await;
+    let read = verify::read_back(&*rpc, &name, &types, &[id]).await.unwrap();
+    for ((field, value), target) in wanted.iter().zip(&types) {
+        let found = &read[&id].values[*field];
+        assert_eq!(
+            verify::compare(target, &name, value, found),
+            Comparison::Equal,
+            "{field}: {found:?}"
+        );
+    }
+    corner.leave().await;
+    let menus = rpc
+        .call("ir.ui.menu", "search", args!({"domain": [["name", "=", model.label]]}))
+        .await
+        .unwrap();
+    assert_eq!(menus.as_array().unwrap().len(), 1);
+    rpc.call("ir.ui.menu", "unlink", args!({"ids": menus})).await.unwrap();
+    let of_model = rpc
+        .call(
+            "ir.actions.act_window",
+            "search",
+            args!({"domain": [["res_model", "=", name]]}),
+        )
+        .await
+        .unwrap();
+    rpc.call("ir.actions.act_window", "unlink", args!({"ids": of_model}))
+        .await
+        .unwrap();
+    let models = rpc
+        .call("ir.model", "search", args!({"domain": [["model", "=", name]]}))
+        .await
+        .unwrap();
+    let rights = args!({"domain": [["model_id", "in", models]]});
+    let rights = rpc.call("ir.model.access", "search", rights).await.unwrap();
+    rpc.call("ir.model.access", "unlink", args!({"ids": rights}))
+        .await
+        .unwrap();
+    rpc.call("ir.model", "unlink", args!({"ids": models})).await.unwrap();
 }

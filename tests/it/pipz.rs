@@ -298,7 +298,7 @@ async fn preflight_says_what_is_offered_what_is_not_and_what_would_serve_instead
     ] {
         assert_eq!(account.message("lacking", object).await, why, "{object}");
     }
-    let sample = account.pipz.sample("contact", 1_000).await.unwrap();
+    let sample = account.pipz.sample("contact", 1_000, None).await.unwrap();
     assert_eq!((sample.records.len(), sample.count, sample.exact), (40, 250, false));
     let label = |name: &str| {
         sample
@@ -309,7 +309,7 @@ async fn preflight_says_what_is_offered_what_is_not_and_what_would_serve_instead
     };
     assert_eq!(label("contact_custom_codigo_alumni").as_deref(), Some("Código Alumni"));
     assert_eq!(label("company_custom_cnpj"), None);
-    let company = account.pipz.sample("company", 1_000).await.unwrap();
+    let company = account.pipz.sample("company", 1_000, None).await.unwrap();
     assert_eq!((company.records.len(), company.count, company.exact), (3, 3, true));
     assert_eq!(
         company
@@ -321,7 +321,7 @@ async fn preflight_says_what_is_offered_what_is_not_and_what_would_serve_instead
     );
     let few = Simulator::start("--contacts 250 --meta absent");
     let account = Account::of(&few);
-    let sample = account.pipz.sample("contact", 120).await.unwrap();
+    let sample = account.pipz.sample("contact", 120, None).await.unwrap();
     assert_eq!((sample.records.len(), sample.count, sample.exact), (120, 120, false));
     assert!(few.log().await.len() <= 10, "no more is read than the sample needs");
 }

@@ -47,6 +47,9 @@ fn migration() -> Migration {
                  "book": {"read": 100, "filtered": 1, "rejected": 4, "deduplicated": 1, "mapped": 94, "updated": 3, "unchanged": 90, "failed": 1,
                           "presentBefore": 93, "present": 93, "balanced": true},
                  "verification": {"matching": 92, "mismatched": 1}},
+                {"name": "segments", "document": "handover/smart-segments.csv", "state": "Verified", "phaseRun": "acme-segments-r2a7",
+                 "book": {"read": 12, "rejected": 1, "mapped": 11, "created": 11, "present": 11, "balanced": true},
+                 "verification": {"matching": 11, "verified": true}},
             ],
             "gates": [
                 {"name": "mapping", "state": "Passed", "evidenceDigest": digest('d'), "evidence": "acme-evidence-mapping-1", "sealed": 1, "approvedBy": "anna"},
@@ -70,10 +73,15 @@ fn report(laptop: bool) -> Report {
         ], "objects": [{"name": "contacts", "moreReasons": {"kinds": 3, "count": 31}}]}))
         .unwrap()
     };
+    let segments = serde_json::from_value(json!({"objects": [{"name": "segments", "book": {"present": 11}, "document": {
+        "label": "Smart segments", "help": "Each segment as it was defined", "columns": ["name", "definition"], "width": 3,
+        "file": {"path": "handover/smart-segments.csv", "digest": "sha256:0f"}}}]}))
+    .unwrap();
     let runs = [
         ("acme-companies-r2a5".to_owned(), run("companies", "anna@example.com")),
         ("acme-contacts-r2a6".to_owned(), run("contacts", "bob@example.com")),
         ("acme-contacts-r1a6".to_owned(), run("contacts", "old@example.com")),
+        ("acme-segments-r2a7".to_owned(), segments),
     ];
     whole::report(Facts {
         migration: &migration(),

@@ -355,3 +355,103 @@ async fn a_record_removed_behind_our_back_is_made_again_and_a_changed_one_is_tol
     );
     assert!(book::balances(&report.book), "{report:#?}");
 }
+
+const PAPER: &str = r#"{
+    "source": {"platform": "Pipz"},
+    "objects": [
+        {"name": "deals", "source": {"object": "deal"}, "key": ["id"], "destination": {"document": "deals", "create": {"label": "Deals on paper", "help": "There is no CRM app"}}, "ignore": ["secret*"]},
+        {"name": "tags", "source": {"object": "deal", "each": "tags", "orderBy": "id"}, "key": ["item"],
+         "destination": {"document": "tags"}, "fields": [{"to": "tag", "from": "item"}, {"to": "kind", "from": "kind", "onEmpty": "Reject"}]},
+        {"name": "contacts", "source": {"object": "contact"}, "key": ["id"], "destination": {"model": "res.partner"}, "after": ["deals"],
+         "fields": [{"to": "name", "from": "name"}, {"to": "parent_id", "from": "deal", "lookup": {"object": "deals"}}]}]
+}"#;
+
+#[tokio::test]
+async fn a_document_is_written_whole_read_back_and_counted_against_what_the_run_found() {
+    let mut bench = Bench::new(serde_json::from_str(PAPER).unwrap());
+    bench.export("contact.csv", "id,name\n1,Ana\n");
+    let deals = |rows: &str| {
+        format!(
+            "{{\"id\": 1, \"name\": \"=HYPERLINK()\", \"tags\": [\"a\", \"b\"], \"kind\": \"x\", \"secretNote\": 1}}\n{rows}"
+        )
+    };
+    bench.export(
+        "deal.jsonl",
+        &deals("{\"id\": 2, \"name\": \"São \\\"x\\\"\\nline\", \"tags\": [\"b\"], \"won\": true}\n{\"id\": 1, \"name\": \"again\"}\nbroken\n{\"name\": \"no key\"}\n"),
+    );
+    let first = bench.all().await;
+    sound(&first);
+    let counts = |reports: &[ObjectReport], name: &str| {
+        let book = reports.iter().find(|report| report.name == name).unwrap().book;
+        (
+            [
+                book.read,
+                book.rejected,
+                book.deduplicated,
+                book.created,
+                book.updated,
+                book.unchanged,
+            ],
+            [book.present_before, book.present, book.removed, book.deleted],
+        )
+    };
+    assert_eq!(counts(&first, "deals"), ([5, 2, 1, 2, 0, 0], [0, 2, 0, 0]));
+    assert_eq!(counts(&first, "tags"), ([4, 1, 1, 2, 0, 0], [0, 2, 0, 0]));
+    let read = |file: &str| std::fs::read_to_string(bench.folder().join("handover").join(file)).unwrap();
+    let paper = read("deals.csv");
+    assert_eq!(
+        paper,
+        "key,id,kind,name,tags,won\n1,1,x,'=HYPERLINK(),\"a, b\",\n2,2,,\"São \"\"x\"\"\nline\",b,true\n"
+    );
+    assert_eq!(read("tags.csv"), "key,tag,kind\na,a,x\nb,b,x\n");
+    let document = first
+        .iter()
+        .find(|report| report.name == "deals")
+        .unwrap()
+        .document
+        .clone()
+        .unwrap();
+    assert_eq!(
+        (document.label.as_str(), document.help.as_deref(), document.width),
+        ("Deals on paper", Some("There is no CRM app"), 5)
+    );
+    assert_eq!(
+        document.file.digest,
+        crmferry::model::Digest::of(paper.as_bytes()).to_string()
+    );
+    let results = bench.folder().join("results/deals");
+    let results = |file: &str| std::fs::read_to_string(results.join(file)).unwrap();
+    assert!(results("succeeded.csv").contains("1,,,Created") && results("rejected.csv").contains("NoKey"));
+
+    // the same run counts alike however often it comes by
+    let again = bench.done(Step::Load, Some("deals")).await;
+    assert_eq!(counts(&again.objects, "deals"), ([5, 2, 1, 2, 0, 0], [0, 2, 0, 0]));
+
+    // the next run finds it: nothing has changed
+    bench.run = 2;
+    let second = bench.all().await;
+    sound(&second);
+    assert_eq!(counts(&second, "deals"), ([5, 2, 1, 0, 0, 2], [2, 2, 0, 0]));
+    assert_eq!(
+        std::fs::read_to_string(bench.folder().join("handover/deals.csv")).unwrap(),
+        paper
+    );
+
+    // one changes, one comes, one goes: predicted and done alike
+    bench.run = 3;
+    bench.export("deal.jsonl", &deals("{\"id\": 3}\n").replace("HYPERLINK", "SUM"));
+    bench.done(Step::Discover, None).await;
+    let (exit, _) = bench.step(Step::Extract, None).await;
+    assert_eq!(exit, Exit::Permanent, "the export shrank");
+    bench.export(
+        "deal.jsonl",
+        &deals("{\"id\": 3}\n{\"id\": 4}\n{\"id\": 5}\n{\"id\": 6}\n").replace("HYPERLINK", "SUM"),
+    );
+    bench.done(Step::Extract, None).await;
+    let predicted = bench.done(Step::Rehearse, None).await;
+    let third = bench.done(Step::Load, Some("deals")).await;
+    sound(&third.objects);
+    assert_eq!(counts(&third.objects, "deals"), ([5, 0, 0, 4, 1, 0], [2, 5, 1, 1]));
+    let flow = |reports: &[ObjectReport]| counts(reports, "deals").0;
+    assert_eq!(flow(&predicted.objects), flow(&third.objects));
+}

@@ -46,6 +46,50 @@ STAGES = [  # id, name, position, pipeline, type, probability: New, Proposition 
     (301, "Edital", 1, 30, "open", "5"), (302, "Habilitação", 2, 30, "open", "30"), (303, "Adjudicado", 3, 30, "won", "100"),
 ]
 
+TRIGGERS = {  # what happens when a deal enters a stage
+    103: [{"type": "email", "template": "Proposta enviada", "delay_days": 0}, {"type": "task", "title": "Ligar em 3 dias", "delay_days": 3}],
+    104: [{"type": "webhook", "url": "https://erp.acme.example/hooks/won"}],
+    302: [{"type": "notify", "users": ["zuleica.neri@vendas.example"], "message": "Documentos: \"habilitação\" até sexta; =1+1"}],
+}
+
+
+def rule(field, comparator, value=None):
+    return {"field": field, "comparator": comparator, "value": value}
+
+
+def group(operator, *rules):
+    return {"operator": operator, "rules": list(rules)}
+
+
+SEGMENTS = [  # id, name, count, rules: those that Odoo can say, those that it cannot, and the dirt that comes with them
+    (501, "Clientes do Recife", 12, group("and", rule("city_name", "equals", "Recife"), rule("tags", "contains", "cliente"))),
+    (502, "VIP ou revenda, sem inadimplentes", 31, group("and", group("or", rule("tags", "contains", "vip"), rule("tags", "contains", "revenda")), group("not", rule("tags", "contains", "inadimplente")))),
+    (503, "Engajados", 40, group("and", rule("score", "greater_than", 70), rule("optin", "equals", True), rule("email", "is_not_empty"))),
+    (504, "Abriram nos últimos 30 dias", 22, group("and", rule("last_event", "in_the_last_days", 30), rule("city_name", "equals", "Belém"))),
+    (505, "Novos de 2026", 18, rule("creation_date", "on_or_after", "01/01/2026")),
+    (506, "Língua portuguesa", 101, rule("language", "in", ["pt-br", "pt"])),
+    (507, "Só pt-br", 88, rule("language", "equals", "pt-br")),
+    (508, "Sudeste", 54, group("or", *(rule("state", "equals", s) for s in ("SP", "MG", "ES", "RJ")))),
+    (509, "Aninhado demais", 3, group("and", group("or", group("and", group("or", rule("job_title", "contains", "100%_real"), rule("job_title", "starts_with", "Dir")))))),
+    (510, "Sem regras", 0, None),
+    (511, "Grupo vazio", 0, group("or")),
+    (512, "Expressão de gente", 7, {"operator": "R1 e (R2 ou R3)", "rules": [rule("score", "gt", 10)]}),
+    (513, "=Fórmula, \"aspas\" e\nlinha", 1, rule("email", "ends_with", "@correio.example")),
+    ("", "Sem id", 1, rule("score", "gt", 10)),
+]
+AUTOMATIONS = [  # id, name, status, trigger, conditions, actions
+    (801, "Boas-vindas", "active", {"type": "contact_created", "name": "Contato criado"}, [rule("optin", "equals", True)], [{"type": "email", "name": "Bem-vindo"}, {"type": "wait", "name": "2 dias"}, {"type": "email", "name": "Catálogo"}]),
+    (802, "Marcou VIP", "active", {"type": "tag_added", "name": "vip"}, [], [{"type": "notify", "name": "Amélia"}]),
+    (803, "Proposta parada", "paused", {"type": "deal_stage_changed", "name": "Proposition"}, [group("and", rule("amount", "gt", 10000))], [{"type": "task", "name": "Ligar"}]),
+    (804, "Aniversário", "active", {"type": "date", "name": "birthdate"}, None, [{"type": "email", "name": "Parabéns 🎉"}]),
+    (805, "Formulário do site", "active", {"type": "form_submitted", "name": "Fale conosco"}, [], [{"type": "create_deal", "name": "Vendas"}]),
+    (806, "Sem gatilho", "draft", None, None, []),
+    (807, "Gatilho que ninguém conhece", "draft", {"type": "api_event", "name": "nps_respondido"}, [rule("nps_score", "lt", 7)], [{"type": "webhook", "name": "https://erp.acme.example/nps"}]),
+    (808, "Reativação", "active", {"type": "segment_entered", "name": "Engajados"}, [], [{"type": "email"}]),
+    (809, "Perda", "active", {"type": "deal_lost"}, [], [{"type": "add_tag", "name": "perdido"}, {"type": "wait"}, {"type": "email", "name": "O que faltou?"}]),
+    (801, "Boas-vindas (cópia)", "active", {"type": "contact_created", "name": "Contato criado"}, [], []),
+]
+
 COMPANY_DIRT = ["duplicate", "duplicateDiffers", "noName", "nothing", "onlyName", "badDate", "brazilianNumber", "unknownCountry", "halfEmployee", "lineEnd", "quotes", "sameWebsite"]
 CONTACT_DIRT = ["duplicate", "duplicateDiffers", "noName", "nothing", "missingParent", "namedCompany", "namedLikeCompany", "badBirthdate", "badDate", "unknownOwner", "emoji", "longValue", "optedOut", "brazilianDate", "noId", "broken", "unknownLanguage"]
 DEAL_DIRT = ["duplicate", "wonAtHalf", "lostInWonStage", "wonInOpenStage", "byNames", "byNamesOfOdoo", "missingContact", "byEmail", "byCompanyName", "unknownOwner", "ownerByEmail", "badDate", "badAmount", "noName", "longNote", "markup", "brazilianAmount", "noAmount", "lost", "quotes"]
@@ -274,10 +318,12 @@ def generate(companies, contacts, deals, seed, percent=0):
     files = {
         "user.csv": as_csv([dict(zip(("id", "name", "email", "active"), u)) for u in USERS]),
         "pipeline.csv": as_csv([dict(zip(("id", "name"), p)) for p in PIPELINES]),
-        "stage.csv": as_csv([dict(zip(("id", "name", "position", "pipeline_id", "type", "probability"), s)) for s in STAGES]),
+        "stage.csv": as_csv([{**dict(zip(("id", "name", "position", "pipeline_id", "type", "probability"), s)), "triggers": json.dumps(TRIGGERS[s[0]], ensure_ascii=False) if s[0] in TRIGGERS else ""} for s in STAGES]),
         "company.csv": as_csv(rows["company"], delimiter=";", encoding="latin-1"),
         "contact.jsonl": as_lines(rows["contact"], broken),
         "deal.csv": as_csv(rows["deal"], bom=True),
+        "segment.jsonl": as_lines([dict(zip(("id", "name", "count", "rules"), s)) for s in SEGMENTS], {}),
+        "automation.jsonl": as_lines([dict(zip(("id", "name", "status", "trigger", "conditions", "actions"), a)) for a in AUTOMATIONS], {}),
     }
     return files, differing
 

@@ -91,7 +91,9 @@ pub(super) async fn results(
     all: bool,
     image: Option<&str>,
 ) -> Result<(), Error> {
-    free(into, "results")?;
+    for folder in transfer::RESULTS {
+        free(into, folder)?;
+    }
     let local = |source| TransferError::Io {
         path: into.to_path_buf(),
         source,

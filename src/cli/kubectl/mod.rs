@@ -182,7 +182,8 @@ enum Command {
         #[arg(long, value_name = "IMAGE")]
         image: Option<String>,
     },
-    /// Fetch the results out of the workspace: CSVs of what succeeded, failed and was rejected, the scope.
+    /// Fetch the results out of the workspace: CSVs of what succeeded, failed and was rejected, the documents that are
+    /// handed over, the scope.
     #[command(
         after_help = "Examples:\n  kubectl crmferry results migration/acme -n crm -o ./acme\n  \
         kubectl crmferry results acme -o ./all --all\n\n\

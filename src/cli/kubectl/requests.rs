@@ -97,8 +97,10 @@ fn told(verb: &str, answer: &Answer) -> Result<String, Error> {
 /// What cancelling means, as a question.
 fn price(migration: &Migration) -> String {
     let status = migration.status.clone().unwrap_or_default();
-    let sum =
-        |count: fn(&crate::api::Book) -> i64| status.objects.iter().map(|object| count(&object.book)).sum::<i64>();
+    let sum = |count: fn(&crate::api::Book) -> i64| {
+        let in_odoo = status.objects.iter().filter(|object| object.document.is_none());
+        in_odoo.map(|object| count(&object.book)).sum::<i64>()
+    };
     // before the first write the books are predictions
     let written = if status.phase < Phase::PreparingSchema {
         0
@@ -177,7 +179,8 @@ mod tests {
     #[test]
     fn cancelling_says_what_stays_in_odoo() {
         let seen = migration(&json!({"phase": "Loading", "run": 2,
-            "objects": [{"name": "a", "model": "m", "book": {"present": 40}}, {"name": "b", "model": "m", "book": {"present": 2}}]}));
+            "objects": [{"name": "a", "model": "m", "book": {"present": 40}}, {"name": "b", "model": "m", "book": {"present": 2}},
+                        {"name": "c", "document": "handover/c.csv", "book": {"present": 9}}]}));
         let text = price(&seen);
         assert!(
             text.contains("run 2") && text.contains("its 42 records stay in Odoo"),

@@ -48,6 +48,8 @@ pub enum PodCommand {
     },
 }
 
+/// Folders that people are sent.
+pub const RESULTS: [&str; 2] = ["results", "handover"];
 /// Longest line that ends a transfer.
 const LINE_MAX: usize = 512;
 
@@ -409,7 +411,8 @@ pub fn receive(
 pub fn send(root: &Path, folder: &str, all: bool, output: impl Write, input: impl Read) -> Result<(), TransferError> {
     let folder = root.join(inside(folder).ok_or_else(|| TransferError::Name(folder.to_owned()))?);
     let mut parcels = list(&folder)?;
-    parcels.retain(|parcel| all || parcel.name.starts_with("results/"));
+    let result = |name: &str| name.split_once('/').is_some_and(|(head, _)| RESULTS.contains(&head));
+    parcels.retain(|parcel| all || result(&parcel.name));
     if parcels.is_empty() {
         return Err(TransferError::Empty(folder.join("results")));
     }

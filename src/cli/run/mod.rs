@@ -466,6 +466,9 @@ impl Session {
                 at("results/<object>/{succeeded,failed,rejected,noted,unprocessed,reasons}.csv")
             );
         }
+        if !report.documents.is_empty() {
+            let _ = writeln!(text, "Handed over       {}", at("handover/<document>.csv"));
+        }
         let _ = write!(text, "Report            {}\n\n", at("report.md"));
         text += &self.verdict(exit, &status);
         super::print(&text);

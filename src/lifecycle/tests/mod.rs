@@ -182,7 +182,8 @@ pub(super) fn status_in(phase: Phase) -> MigrationStatus {
         status.objects = OBJECTS
             .map(|name| ObjectStatus {
                 name: name.into(),
-                model: "res.partner".into(),
+                model: Some("res.partner".into()),
+                document: None,
                 state,
                 book: if state == ObjectState::Planned {
                     Book::default()
@@ -261,7 +262,8 @@ pub(super) fn good_report(step: Step, object: Option<&str>) -> PhaseRunStatus {
             objects: OBJECTS
                 .map(|name| PlannedObject {
                     name: name.into(),
-                    model: "res.partner".into(),
+                    model: Some("res.partner".into()),
+                    document: None,
                 })
                 .into(),
             ..PlanReport::default()

@@ -77,7 +77,7 @@ fn the_entry_loads_what_others_need_first_and_grades_itself() {
     ] {
         assert!(place(later) > place(earlier), "{later} after {earlier}");
     }
-    assert_eq!((compiled.compatibility, compiled.grade), ((4, 6), Some('B')));
+    assert_eq!((compiled.compatibility, compiled.grade), ((4, 8), Some('B')));
 }
 
 /// Records that a Pipz export and an Odoo have, by object or model.
@@ -200,6 +200,67 @@ fn a_contact_finds_its_company_by_id_or_by_name_and_keeps_its_own_address() {
         );
         assert_eq!(wire(&mapped, "name"), json!("José 🚀"));
     }
+}
+
+/// A row of a document: what each column of it has.
+fn row(object: &str, source: Value) -> Value {
+    let mapped = mapped(&pipz(object), source, KNOWN);
+    let names: Vec<String> = mapped.values.iter().map(|(name, _)| name.clone()).collect();
+    names
+        .into_iter()
+        .map(|name| (name.clone(), wire(&mapped, &name)))
+        .collect()
+}
+
+#[test]
+fn a_segment_is_told_whole_and_given_as_a_filter_where_odoo_can_say_it() {
+    let rule =
+        |field: &str, comparator: &str, value: Value| json!({"field": field, "comparator": comparator, "value": value});
+    let said = row(
+        "segments",
+        json!({"id": 1, "name": "VIP", "count": 3, "rules": {"operator": "and", "rules": [
+            rule("city_name", "equals", json!("Recife")), rule("tags", "contains", json!("vip")),
+            rule("creation_date", "on_or_after", json!("01/01/2026"))]}}),
+    );
+    assert_eq!(
+        said,
+        json!({"name": "VIP", "members": "3",
+            "definition": "all of\n  city_name equals Recife\n  tags contains vip\n  creation_date on_or_after 01/01/2026",
+            "odooDomain": "[('is_company', '=', False), ('city', '=', \"Recife\"), ('category_id.name', '=', \"vip\"), ('x_pipz_created', '>=', \"2026-01-01 03:00:00\")]",
+            "notExpressible": false, "advice": "Contacts, Filters, Custom filter: paste the domain and save it"})
+    );
+    let unsaid = row(
+        "segments",
+        json!({"id": 1, "regras": {"operador": "ou", "regras": [
+            {"campo": "opens", "comparador": "gt", "valor": 1}, {"campo": "language", "comparador": "igual", "valor": "pt"}]}}),
+    );
+    assert_eq!(unsaid["odooDomain"], json!(false));
+    assert_eq!(
+        unsaid["notExpressible"],
+        json!("opens gt 1: no field is mapped from opens\nlanguage igual pt: in lang other values became the same")
+    );
+    assert_eq!(row("segments", json!({"id": 1}))["definition"], json!(false));
+}
+
+#[test]
+fn an_automation_is_told_with_what_to_build_instead() {
+    let told = row(
+        "automations",
+        json!({"id": 1, "name": "Perda", "status": "active", "trigger": {"type": "deal_lost"},
+            "conditions": [{"field": "amount", "comparator": "gt", "value": 5}], "actions": [{"type": "wait"}, {"type": "email", "name": "x"}]}),
+    );
+    assert_eq!(
+        told,
+        json!({"name": "Perda", "status": "active", "trigger": "deal_lost", "conditions": "all of\n  amount gt 5", "actions": "wait\nemail: x",
+            "advice": "Server action (ir.actions.server) started by an automation rule; e-mails through a mail.template"})
+    );
+    let bare = row("automations", json!({"id": 1}));
+    assert_eq!(
+        bare["advice"],
+        json!("Find out what starts it, then an automation rule")
+    );
+    assert_eq!(keys("stageTriggers", json!({"id": 1, "name": "x"})), ["filtered"]);
+    assert_eq!(keys("stageTriggers", json!({"id": 1, "triggers": "[{}]"})), ["1"]);
 }
 
 /// Keys that each object makes of a record.

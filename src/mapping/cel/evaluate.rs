@@ -126,7 +126,11 @@ impl<'a> Run<'a> {
             }
             Variable::Item => Val::data(each()?.item),
             Variable::Parent => Val::data(each()?.parent),
-            Variable::Index => Val::Int(each()?.index),
+            Variable::Index => match self.scope.place() {
+                Some(place) => Val::Int(place),
+                None => Val::Int(each()?.index),
+            },
+            Variable::Line => Val::data(self.scope.line.ok_or("line is there only in lines")?.item),
             Variable::Params => {
                 let entries = self.environment.params.iter();
                 let entries = entries.map(|(name, value)| (Val::text(name.as_str()), Val::data(value)));

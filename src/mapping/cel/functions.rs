@@ -7,7 +7,7 @@ use regex::{Regex, RegexBuilder};
 
 use super::{
     evaluate::{Evaluated, Run},
-    lists, math, text,
+    lists, math, rules, text,
     value::{Map, Val},
 };
 use crate::{
@@ -47,7 +47,7 @@ const PATTERN_COST: usize = 10_000;
 
 static TABLE: LazyLock<Vec<Function>> = LazyLock::new(|| {
     use Style::{Either, Function as Global, Method};
-    let own: [(&str, Style, usize, usize, bool, Body); 19] = [
+    let own: [(&str, Style, usize, usize, bool, Body); 23] = [
         ("first", Global, 1, 1, true, first),
         ("compact", Global, 1, 1, true, compact),
         ("key", Global, 1, 1, false, key),
@@ -60,6 +60,10 @@ static TABLE: LazyLock<Vec<Function>> = LazyLock::new(|| {
         ("html", Global, 1, 1, false, text::html),
         ("json", Global, 1, 1, true, json),
         ("replaceAll", Global, 2, 2, false, text::replace_all),
+        ("qweb", Global, 1, 1, false, rules::qweb),
+        ("tree", Global, 2, 2, true, rules::tree),
+        ("outline", Global, 1, 1, false, rules::outline),
+        ("domain", Global, 2, 2, true, rules::domain),
         ("installed", Global, 1, 1, false, installed),
         ("size", Either, 1, 1, true, size),
         ("string", Global, 1, 1, false, string),

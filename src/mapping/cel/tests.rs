@@ -49,6 +49,7 @@ fn evaluate(source: &str) -> Result<Value, String> {
         record: &record,
         lets: &lets,
         each,
+        line: None,
     };
     let expression = environment.compile(source).map_err(|problem| problem.to_string())?;
     expression.evaluate(&environment, &scope)
@@ -88,6 +89,7 @@ fn variables_are_what_the_scope_has() {
         record: &record,
         lets: &lets,
         each: None,
+        line: None,
     };
     let item = environment.compile("item").unwrap();
     assert!(
@@ -205,6 +207,7 @@ fn a_null_condition_is_false() {
         record: &record,
         lets: &lets,
         each: None,
+        line: None,
     };
     let condition = |source: &str| environment.compile(source).unwrap().condition(&environment, &scope);
     assert_eq!(condition("record.missing"), Ok(false));
@@ -229,7 +232,7 @@ fn iterating_null_is_iterating_nothing() {
 
 #[test]
 fn every_function_but_those_that_see_null_gives_null_for_null() {
-    let sees_null = ["first", "compact", "yes", "json", "size"];
+    let sees_null = ["first", "compact", "yes", "json", "size", "tree", "domain"];
     for function in functions::names().filter(|name| {
         !sees_null.contains(name) && *name != "has" && tree::LOOPS.iter().all(|(macro_name, _)| macro_name != name)
     }) {
@@ -335,6 +338,7 @@ fn a_module_cannot_be_asked_for_before_an_odoo_was_seen() {
         record: &empty,
         lets: &empty,
         each: None,
+        line: None,
     };
     assert!(expression.condition(&environment, &scope).is_err());
 }
@@ -481,4 +485,56 @@ fn what_is_too_long_deep_or_heavy_is_an_error_and_not_the_end() {
     }
     let evil = format!("\"{}!\".matches(\"^(a+)+$\")", "a".repeat(3000));
     assert_eq!(evaluate(&evil), Ok(json!(false)));
+}
+
+#[test]
+fn rule_trees_are_read_told_and_said_and_a_wrong_shape_or_object_shows_on_an_empty_record() {
+    let rules = r#"{"rules": [{"field": "city", "comparator": "is", "value": 1}]}"#;
+    gives(&[
+        (
+            &format!(r#"tree({rules}, {{"children": "rules"}})"#),
+            json!({"op": "AND", "of": [{"field": "city", "is": "is", "value": 1}]}),
+        ),
+        (
+            &format!(r#"outline(tree({rules}, {{"children": "rules"}}))"#),
+            json!("all of\n  city is 1"),
+        ),
+        (r#"tree(record.nothing, {"children": "rules"})"#, json!(null)),
+        ("outline(record.nothing)", json!(null)),
+    ]);
+    for (source, part) in [
+        (r#"tree(record.nothing, {"child": "rules"})"#, "the shape names child"),
+        (r#"domain(record.nothing, "contactz")"#, "there is no object contactz"),
+    ] {
+        let error = evaluate(source).unwrap_err();
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
+fn placeholders_become_what_templates_of_odoo_need() {
+    for (html, wanted) in [
+        ("<p>Hi {{ object.name }}</p>", r#"<p>Hi <t t-out="object.name"/></p>"#),
+        (
+            "{{a or \"x\" < 1 & 2}}",
+            r#"<t t-out="a or &quot;x&quot; &lt; 1 &amp; 2"/>"#,
+        ),
+        (
+            r#"<a class="b" href="https://x/?q={{ object.id }}&a" title='{{t}}'>{{ t }}</a>"#,
+            r#"<a class="b" t-attf-href="https://x/?q={{ object.id }}&a" t-attf-title='{{t}}'><t t-out="t"/></a>"#,
+        ),
+        (
+            r#"<a t-att-href="{{ x }}" alt="a > b">"#,
+            r#"<a t-att-href="{{ x }}" alt="a > b">"#,
+        ),
+        (
+            "<!-- {{ x }} --> 1 < 2 {{ }} {{ open {x}",
+            "<!-- {{ x }} --> 1 < 2 {{ }} {{ open {x}",
+        ),
+        ("<p", "<p"),
+        ("plain ção", "plain ção"),
+    ] {
+        assert_eq!(evaluate(&format!("qweb({})", json!(html))), Ok(json!(wanted)), "{html}");
+    }
+    gives(&[("qweb(record.nothing)", json!(null))]);
 }

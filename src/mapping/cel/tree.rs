@@ -44,15 +44,17 @@ pub(super) enum Variable {
     Item,
     Parent,
     Index,
+    Line,
     Params,
 }
 
 /// Names of the variables.
-pub(super) const VARIABLES: [(&str, Variable); 5] = [
+pub(super) const VARIABLES: [(&str, Variable); 6] = [
     ("record", Variable::Record),
     ("item", Variable::Item),
     ("parent", Variable::Parent),
     ("index", Variable::Index),
+    ("line", Variable::Line),
     ("params", Variable::Params),
 ];
 

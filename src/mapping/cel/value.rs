@@ -41,14 +41,40 @@ impl<'a> Val<'a> {
         match value {
             Value::Null => Self::Null,
             Value::Bool(yes) => Self::Bool(*yes),
-            Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-                (Some(whole), _) => Self::Int(whole),
-                (None, Some(double)) if number.is_f64() => Self::Double(double),
-                _ => Self::Text(Cow::Owned(number.to_string())),
-            },
+            Value::Number(number) => Self::number(number),
             Value::String(text) => Self::Text(Cow::Borrowed(text)),
             Value::Array(list) => Self::List(List::Data(list)),
             Value::Object(map) => Self::Map(Map::Data(map)),
+        }
+    }
+
+    /// A value of its own; its empties are null as those of the data are.
+    pub(super) fn owned(value: Value) -> Self {
+        if is_empty(Some(&value)) {
+            return Self::Null;
+        }
+        match value {
+            Value::String(text) => Self::text(text),
+            Value::Array(list) => Self::list(list.into_iter().map(Self::owned).collect()),
+            Value::Object(map) => {
+                let entries = map.into_iter();
+                Self::Map(Map::Own(
+                    entries
+                        .map(|(key, value)| (Self::text(key), Self::owned(value)))
+                        .collect(),
+                ))
+            }
+            Value::Null => Self::Null,
+            Value::Bool(yes) => Self::Bool(yes),
+            Value::Number(number) => Self::number(&number),
+        }
+    }
+
+    fn number(number: &serde_json::Number) -> Self {
+        match (number.as_i64(), number.as_f64()) {
+            (Some(whole), _) => Self::Int(whole),
+            (None, Some(double)) if number.is_f64() => Self::Double(double),
+            _ => Self::text(number.to_string()),
         }
     }
 

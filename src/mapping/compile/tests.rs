@@ -34,7 +34,23 @@ fn every_check_of_a_field_says_what_is_wrong_and_what_would_be_right() {
         ),
         (
             "{to: child_ids, from: a}",
-            "Error TypeMismatch @[child_ids]: child_ids is a one2many field, which a mapping cannot write",
+            "Error TypeMismatch @[child_ids]: child_ids is a one2many field: say each and fields, the lines it takes",
+        ),
+        (
+            "{to: child_ids, each: a, fields: [{to: name, from: line.a}]}",
+            "Error TypeMismatch @[child_ids]: the lines of child_ids are records of res.partner too: make them by an object of their own",
+        ),
+        (
+            "{to: email, each: a, fields: [{to: name, from: line.a}]}",
+            "Error TypeMismatch @[email]: email is a char field: lines go into a one2many",
+        ),
+        (
+            "{to: email, cel: line.a}",
+            "Error CelName @[email].cel: line is only there in lines of a one2many",
+        ),
+        (
+            "{to: x_a, from: a, check: true, create: {type: Char}}",
+            "Error Incomplete @[x_a].check: x_a is only compared: a field that is made must be written",
         ),
         (
             "{to: parent_id, from: a}",
@@ -55,6 +71,30 @@ fn every_check_of_a_field_says_what_is_wrong_and_what_would_be_right() {
         (
             "{to: country_id, from: a, lookup: {model: res.partner.category}}",
             "Error TypeMismatch @[country_id].lookup: the field refers to res.country, and the lookup to res.partner.category",
+        ),
+        (
+            "{to: category_id, from: a, lookup: {model: res.users, by: login, take: partner_id}}",
+            "Error TypeMismatch @[category_id].lookup: the field refers to res.partner.category, and partner_id of it leads to res.partner",
+        ),
+        (
+            "{to: parent_id, from: a, lookup: {model: res.users, by: login, take: partner}}",
+            "Error UnknownField @[parent_id].lookup.take: res.users has no field partner; did you mean partner_id?",
+        ),
+        (
+            "{to: parent_id, from: a, lookup: {model: res.users, by: login, take: login}}",
+            "Error TypeMismatch @[parent_id].lookup.take: login of res.users is a char: take goes on through a many2one",
+        ),
+        (
+            "{to: parent_id, from: a, lookup: {object: people, take: parent_id}}",
+            "Error TypeMismatch @[parent_id].lookup.take: take goes on from records that are in Odoo before the object is loaded, and its own are not",
+        ),
+        (
+            "{to: parent_id, from: a, lookup: {kind: b}}",
+            "Error UnknownObject @[parent_id].lookup: no object that the field can refer to has kinds: say kinds on those whose records are meant",
+        ),
+        (
+            "{to: x_a, from: a, create: {type: Many2many, relation: res.country}}",
+            "Error TypeMismatch @[x_a]: x_a refers to res.country: say lookup, how the record is found",
         ),
         (
             "{to: country_id, from: a, lookup: {model: res.contry}}",
@@ -163,7 +203,7 @@ fn every_check_of_an_object_says_what_is_wrong_and_what_would_be_right() {
     for (lines, wanted) in [
         (format!("key: [id]\n{good}"), "Error Incomplete objects[people].source.object: people has no source: say source.object, the source object it reads"),
         (format!("source: {{object: contact}}\n{good}"), "Error Incomplete objects[people].key: people has no key: say key, the paths that identify a record"),
-        ("source: {object: contact}\nkey: [id]\nfields: [{to: name, from: name}]".into(), "Error Incomplete objects[people].destination.model: people has no destination: say destination.model, the Odoo model its records become"),
+        ("source: {object: contact}\nkey: [id]\nfields: [{to: name, from: name}]".into(), "Error Incomplete objects[people].destination.model: people has no destination: say destination.model, the Odoo model its records become, or destination.document"),
         ("source: {object: contact}\nkey: [id]\ndestination: {model: res.partner}".into(), "Error Incomplete objects[people].fields: people has no fields: say what is written"),
         ("source: {object: contact}\nkey: [id]\ndestination: {model: res.parner}\nfields: [{to: name, from: name}]".into(), "Error UnknownModel objects[people].destination.model: Odoo has no model res.parner; did you mean res.partner?"),
         ("source: {object: contact}\nkey: [id]\ndestination: {model: res.partner}\nfields: [{to: email, from: email}]".into(), "Error RequiredMissing objects[people].fields: Odoo requires name of res.partner and gives no default: map it"),
@@ -523,4 +563,239 @@ fn the_object_tells_what_it_writes_looks_up_and_matches() {
         ["char", "char", "char", "selection", "many2one", "many2one"]
     );
     assert!(odoo().models.contains_key("res.partner"));
+}
+
+fn paper(lines: &str) -> String {
+    let people = people(
+        "source: {object: contact}\nkey: [id]\ndestination: {model: res.partner}\nfields:\n- {to: name, from: name}\n- {to: parent_id, from: deal, lookup: {object: deals}, onMissing: Empty}",
+    );
+    format!(
+        "{people}- name: deals\n{}",
+        lines.lines().fold(String::new(), |all, line| all + "  " + line + "\n")
+    )
+}
+
+#[test]
+fn a_document_needs_no_fields_and_what_looks_it_up_is_left_out() {
+    let compiled = compiled(&paper(
+        "source: {object: deal}\nkey: [id]\ndestination: {document: deals, create: {label: Deals, help: To be typed in}}",
+    ));
+    assert_eq!(
+        said(&compiled.findings),
+        [
+            "Info StandsDown objects[people].fields[parent_id].lookup: deals becomes the document deals, not records: this entry is left out"
+        ]
+    );
+    let mapping = compiled.mapping.unwrap();
+    let deals = mapping.object("deals").unwrap();
+    assert_eq!(
+        (deals.destination.to_string().as_str(), deals.columns()),
+        ("handover/deals.csv", None)
+    );
+    assert!(deals.in_odoo().is_none());
+    assert_eq!(
+        mapping
+            .in_odoo()
+            .map(|object| object.model.0.as_str())
+            .collect::<Vec<_>>(),
+        ["res.partner"]
+    );
+    assert_eq!(mapping.object("people").unwrap().targets.len(), 1);
+}
+
+#[test]
+fn every_field_of_the_source_is_used_by_a_document_without_fields() {
+    let compiled = compiled_with(
+        &paper("source: {object: deal}\nkey: [id]\ndestination: {document: deals}\nignore: [secret*]"),
+        &[
+            ("contact", &["id", "name", "deal"], json!([])),
+            (
+                "deal",
+                &["id", "amount", "secret1"],
+                json!([{"id": 1, "amount": "\u{0}"}]),
+            ),
+        ],
+    );
+    let said = said(&compiled.findings);
+    assert!(!said.iter().any(|said| said.contains("UnmappedSource")), "{said:#?}");
+}
+
+#[test]
+fn what_a_document_cannot_have_is_refused() {
+    for (lines, wanted) in [
+        (
+            "match: [name]",
+            "Error TypeMismatch objects[deals].match: match is about records of Odoo, and deals becomes a document",
+        ),
+        (
+            "dedupe: [a]",
+            "Error TypeMismatch objects[deals].dedupe: dedupe is about records of Odoo, and deals becomes a document",
+        ),
+        (
+            "discover: {prefix: x_}",
+            "Error TypeMismatch objects[deals].discover: discover is about records of Odoo, and deals becomes a document",
+        ),
+        (
+            "fields: [{to: a, from: a, check: true}]",
+            "Error TypeMismatch objects[deals].fields[a].check: a is a column of a document: there is nothing to compare",
+        ),
+        (
+            "fields: [{to: a, each: rows, fields: [{to: b, from: line.b}]}]",
+            "Error TypeMismatch objects[deals].fields[a]: a is a text field: lines go into a one2many",
+        ),
+        (
+            "onNew: Reject",
+            "Error TypeMismatch objects[deals].onNew: onNew is about records of Odoo, and deals becomes a document",
+        ),
+        (
+            "onConflict: KeepTheirs",
+            "Error TypeMismatch objects[deals].onConflict: onConflict is about records of Odoo",
+        ),
+        (
+            "fields: [{to: a, from: a, create: {type: Char}}]",
+            "Error TypeMismatch objects[deals].fields[a].create: a is a column of a document: there is no field to create",
+        ),
+        (
+            "fields: [{to: a, from: a, lookup: {object: people}}]",
+            "Error TypeMismatch objects[deals].fields[a].lookup: a is a text field: a lookup gives a record",
+        ),
+    ] {
+        let compiled = compiled(&paper(&format!(
+            "source: {{object: deal}}\nkey: [id]\ndestination: {{document: deals}}\n{lines}"
+        )));
+        let said = said(&compiled.findings);
+        assert!(said.iter().any(|said| said.starts_with(wanted)), "{said:#?}");
+    }
+    let nowhere = said(&compiled(&paper("source: {object: deal}\nkey: [id]\ndestination: {}")).findings);
+    assert!(
+        nowhere
+            .iter()
+            .any(|said| said.contains("Incomplete") && said.contains("or destination.document")),
+        "{nowhere:#?}"
+    );
+    let twice = paper("source: {object: deal}\nkey: [id]\ndestination: {document: deals}")
+        + "- name: more\n  source: {object: deal}\n  key: [id]\n  destination: {document: deals}\n";
+    let said = said(&compiled(&twice).findings);
+    assert!(
+        said.contains(&"Error FieldClash objects[more].destination.document: deals writes the document deals already: call it another".to_owned()),
+        "{said:#?}"
+    );
+}
+
+#[test]
+fn what_takes_the_place_of_an_object_runs_only_then_and_lookups_go_to_it() {
+    let spec = pair(
+        ", {to: parent_id, from: p, lookup: {object: two}}",
+        "when: installed(\"crm\")\n  otherwise: three\n  fields: [{to: name, from: name}]\n\
+         - name: three\n  source: {object: company}\n  key: [id]\n  match: [name]\n  destination: {model: res.partner}\n  \
+         fields: [{to: name, from: name}]",
+    );
+    let names = |spec: &str, modules: &[&str]| {
+        let mut models = odoo();
+        models.modules = modules.iter().map(|module| (*module).to_owned()).collect();
+        let world = World {
+            models: &models,
+            odoo_known: true,
+            source: None,
+        };
+        let compiled = compile(&crate::mapping::testing::merged(spec), world);
+        let mapping = compiled.mapping.unwrap_or_else(|| panic!("{:#?}", compiled.findings));
+        let to = |object: &crate::mapping::Object| {
+            let lookups: Vec<String> = object.lookup_objects().into_iter().map(str::to_owned).collect();
+            format!("{} {}", object.name, lookups.join(","))
+        };
+        mapping.objects.iter().map(to).collect::<Vec<_>>()
+    };
+    // `one` and `three` both write res.partner, and `three` matches: they must be ordered, `two` and `three` not
+    assert_eq!(names(&spec, &["crm"]), ["two ", "one two"]);
+    assert_eq!(names(&spec, &[]), ["three ", "one three"]);
+    let both: Vec<String> = compiled(&spec)
+        .mapping
+        .unwrap()
+        .objects
+        .iter()
+        .map(|object| object.name.clone())
+        .collect();
+    assert_eq!(both, ["two", "three", "one"], "both outcomes are compiled");
+}
+
+#[test]
+fn a_lookup_into_what_a_document_takes_the_place_of_is_left_out() {
+    let paper = "when: installed(\"crm\")\n  otherwise: paper\n  kinds: [Two]\n  fields: [{to: name, from: name}]\n\
+                 - name: paper\n  source: {object: company}\n  key: [id]\n  destination: {document: companies}";
+    let spec = pair(
+        ", {to: parent_id, from: p, lookup: {object: two}}, {to: parent_id, part: kind, from: p, lookup: {kind: k}}",
+        &format!(
+            "{paper}\n- name: three\n  source: {{object: company}}\n  key: [id]\n  kinds: [Three]\n  destination: {{model: res.partner}}\n  fields: [{{to: name, from: name}}]"
+        ),
+    );
+    for (modules, lookups) in [(&["crm"][..], &["three", "two"][..]), (&[][..], &["three"][..])] {
+        let mut models = odoo();
+        models.modules = modules.iter().map(|module| (*module).to_owned()).collect();
+        let world = World {
+            models: &models,
+            odoo_known: true,
+            source: None,
+        };
+        let compiled = compile(&crate::mapping::testing::merged(&spec), world);
+        let mapping = compiled.mapping.unwrap_or_else(|| panic!("{:#?}", compiled.findings));
+        let found: Vec<&str> = mapping.object("one").unwrap().lookup_objects().into_iter().collect();
+        assert_eq!(found, lookups);
+        let told = "Info StandsDown objects[one].fields[parent_id].lookup: two stands down, and what takes its place becomes the document companies, not records: this entry is left out";
+        assert_eq!(
+            said(&compiled.findings).iter().any(|said| said == told),
+            modules.is_empty()
+        );
+    }
+}
+
+#[test]
+fn an_otherwise_that_cannot_be_is_told() {
+    for (two, wanted) in [
+        (
+            "when: installed(\"crm\")\n  otherwise: thre\n  fields: [{to: name, from: name}]",
+            "Error UnknownObject objects[two].otherwise: there is no object thre",
+        ),
+        (
+            "when: installed(\"crm\")\n  otherwise: two\n  fields: [{to: name, from: name}]",
+            "Error Cycle objects[two].otherwise: two would take its own place",
+        ),
+        (
+            "otherwise: one\n  fields: [{to: name, from: name}]",
+            "Info Unused objects[two].otherwise: two has no when and never stands down: one never runs",
+        ),
+    ] {
+        let all = said(&compiled(&pair("", two)).findings);
+        assert!(all.iter().any(|said| said.starts_with(wanted)), "{wanted}\n{all:#?}");
+    }
+}
+
+#[test]
+fn a_custom_model_is_known_before_it_is_made_with_its_fields_and_nothing_else() {
+    let lines = "source: {object: contact}\nkey: [id]\ndestination: {model: x_pipz_campaign, create: {label: Campaigns, access: {base.group_user: Read}}}\n\
+                 fields:\n- {to: x_name, from: name}\n- {to: x_sent, from: sent, create: {type: Integer, label: Sent}}";
+    let object = object(&people(lines));
+    let model = object.custom_model.unwrap();
+    assert_eq!((model.label.as_str(), model.access.len()), ("Campaigns", 1));
+    assert_eq!(object.custom_fields.len(), 1);
+    let all = said(
+        &compiled(&people(&lines.replace(
+            "x_sent, from: sent, create: {type: Integer, label: Sent}",
+            "x_sent, from: sent",
+        )))
+        .findings,
+    );
+    assert_eq!(
+        all,
+        [
+            "Error UnknownField objects[people].fields[x_sent]: x_pipz_campaign has no field x_sent; create: {type: …} makes it"
+        ]
+    );
+    let all = said(&compiled(&people(&lines.replace("x_pipz_campaign", "pipz.campaign"))).findings);
+    assert!(
+        all[0].starts_with(
+            "Error FieldClash objects[people].destination.create: pipz.campaign is no name for a custom model"
+        ),
+        "{all:#?}"
+    );
 }

@@ -42,8 +42,8 @@ fn what_the_api_server_would_refuse_is_refused_with_the_line() {
             "UnknownField objects[deals].fields[a].fro: a.yaml:8: unknown field fro; did you mean from?",
         ),
         (
-            "spec:\n  objects:\n  - name: deals\n    source: {join: []}",
-            "UnknownField objects[deals].source.join: a.yaml:7: unknown field join",
+            "spec:\n  objects:\n  - name: deals\n    source: {shard: 1}",
+            "UnknownField objects[deals].source.shard: a.yaml:7: unknown field shard",
         ),
         (
             "sepc: {}\nspec: {}",

@@ -297,3 +297,227 @@ fn lookups_get_keys_escaped_narrowers_and_may_find_a_later_record() {
         Outcome::Later
     ));
 }
+
+/// Two objects with kinds, and history that refers to either.
+fn history(model: &str, fields: &str) -> crate::mapping::Object {
+    object(&format!(
+        "{}- name: users\n  source: {{object: user}}\n  key: [id]\n  kinds: [User, Agent]\n  destination: {{model: res.users}}\n  \
+         fields:\n  - {{to: login, from: email}}\n\
+         - name: companies\n  source: {{object: company}}\n  key: [id]\n  kinds: [Company]\n  after: [users]\n  \
+         destination: {{model: res.partner}}\n  fields:\n  - {{to: name, from: name}}\n  - {{to: state, constant: other}}\n",
+        people(&format!(
+            "source: {{object: event, orderBy: at}}\nkey: [id]\ndestination: {{model: {model}}}\nfields:\n{fields}"
+        ))
+    ))
+}
+
+#[test]
+fn a_reference_of_a_kind_finds_the_record_in_the_object_of_that_kind_and_names_its_model() {
+    let known = [
+        ("users", "7", 70),
+        ("companies", "7", 700),
+        ("ir.model", "res.users", 9),
+        ("ir.model", "res.partner", 8),
+    ];
+    let line = "- {to: res_id, from: ref, lookup: {kind: type}, onMissing: Empty}";
+    for (model, source, id, companion, note) in [
+        (
+            "mail.message",
+            json!({"id": 1, "ref": 7, "type": "Agent"}),
+            json!(70),
+            json!("res.users"),
+            None,
+        ),
+        (
+            "mail.message",
+            json!({"id": 1, "ref": 7, "type": "Company"}),
+            json!(700),
+            json!("res.partner"),
+            None,
+        ),
+        (
+            "mail.message",
+            json!({"id": 1, "ref": 7, "type": "Deal"}),
+            json!(false),
+            json!(false),
+            Some("NotFound"),
+        ),
+        (
+            "mail.message",
+            json!({"id": 1, "ref": 8, "type": "User"}),
+            json!(false),
+            json!(false),
+            Some("NotFound"),
+        ),
+        (
+            "mail.message",
+            json!({"id": 1, "type": "User"}),
+            json!(false),
+            json!(false),
+            None,
+        ),
+        (
+            "mail.activity",
+            json!({"id": 1, "ref": 7, "type": "Company"}),
+            json!(700),
+            json!(8),
+            None,
+        ),
+        (
+            "mail.activity",
+            json!({"id": 1, "ref": 7, "type": "User"}),
+            json!(70),
+            json!(9),
+            None,
+        ),
+    ] {
+        let object = history(model, line);
+        let mapped = mapped(&object, source.clone(), &known);
+        let beside = if model == "mail.message" {
+            "model"
+        } else {
+            "res_model_id"
+        };
+        assert_eq!(
+            (wire(&mapped, "res_id"), wire(&mapped, beside)),
+            (id, companion),
+            "{model} {source}"
+        );
+        assert_eq!(
+            mapped.notes.first().map(|note| note.code.as_str()),
+            note,
+            "{model} {source}"
+        );
+    }
+}
+
+#[test]
+fn take_goes_on_from_the_record_found() {
+    let yaml = format!(
+        "{}- name: users\n  source: {{object: user}}\n  key: [id]\n  destination: {{model: res.users}}\n  \
+         fields:\n  - {{to: login, from: email}}\n",
+        fields(&[
+            "{to: parent_id, from: owner, lookup: {object: users, take: partner_id}, onMissing: Empty}",
+            "{to: state, from: none, onEmpty: Skip}",
+        ])
+    );
+    let known = [("users", "7", 70), ("users with partner_id", "7", 71)];
+    let mapped = mapped(&object(&yaml), json!({"id": 1, "name": "N", "owner": 7}), &known);
+    assert_eq!(wire(&mapped, "parent_id"), json!(71));
+}
+
+#[test]
+fn content_is_base64_or_unreadable() {
+    let object = object(&fields(&[
+        "{to: x_file, from: file, create: {type: Binary}, onMissing: Empty}",
+        "{to: state, from: none, onEmpty: Skip}",
+    ]));
+    for (file, wanted, note) in [
+        ("aGk=", json!("aGk="), None),
+        ("aG\nk=\n", json!("aGk="), None),
+        ("aGk", json!(false), Some("Unreadable")),
+        ("a%k=", json!(false), Some("Unreadable")),
+        ("a===", json!(false), Some("Unreadable")),
+    ] {
+        let mapped = mapped(&object, json!({"id": 1, "name": "N", "file": file}), NONE);
+        assert_eq!(wire(&mapped, "x_file"), wanted, "{file}");
+        assert_eq!(mapped.notes.first().map(|note| note.code.as_str()), note, "{file}");
+    }
+}
+
+/// An order with its lines.
+fn order(lines: &str) -> crate::mapping::Object {
+    object(&people(&format!(
+        "source: {{object: deal}}\nkey: [id]\ndestination: {{model: sale.order}}\nfields:\n\
+         - {{to: partner_id, from: who, lookup: {{model: res.partner}}}}\n- {{to: validity_date}}\n{lines}"
+    )))
+}
+
+const LINES: &str = "- to: order_line
+  each: items
+  key: [line.sku]
+  fields:
+  - {to: name, from: line.label, onEmpty: Reject}
+  - {to: price_unit, cel: number(line.price) * 2.0}
+  - {to: product_id, from: line.sku, lookup: {model: res.country, by: code}, onMissing: Empty}
+- to: order_line
+  part: delivery
+  each: delivery
+  fields: [{to: name, cel: 'line.by + \" \" + string(index)'}]
+";
+
+#[test]
+fn lines_are_made_of_the_elements_of_each_part_with_names_of_their_own() {
+    let source = json!({"id": 1, "who": "A", "items": [{"sku": "s 1", "label": "One", "price": "2"}, {"sku": "s2", "label": "Two"}],
+                        "delivery": [{"by": "post"}]});
+    let known = [("res.partner", "A", 5), ("res.country", "s2", 9)];
+    let mapped = mapped(&order(LINES), source, &known);
+    assert_eq!(
+        wire(&mapped, "order_line"),
+        json!([
+            [0, 0, {"id": "people_1_order_line__s_201", "name": "One", "price_unit": 4.0, "product_id": false}],
+            [0, 0, {"id": "people_1_order_line__s2", "name": "Two", "price_unit": false, "product_id": 9}],
+            [0, 0, {"id": "people_1_order_line_delivery_0", "name": "post 0"}],
+        ])
+    );
+    assert_eq!(mapped.notes.len(), 1);
+}
+
+#[test]
+fn what_rejects_a_line_rejects_its_record() {
+    let known = [("res.partner", "A", 5)];
+    for (items, code, field) in [
+        (
+            json!([{"sku": "a", "label": "A"}, {"sku": "b"}]),
+            "Empty",
+            "order_line.name",
+        ),
+        (json!([{"label": "A"}]), "NoKey", "order_line"),
+        (
+            json!([{"sku": "a", "label": "A"}, {"sku": "a", "label": "B"}]),
+            "DuplicateLine",
+            "order_line",
+        ),
+        (
+            json!([{"sku": "a", "label": "A", "price": "x"}]),
+            "Expression",
+            "order_line.price_unit",
+        ),
+    ] {
+        let why = rejected(&order(LINES), json!({"id": 1, "who": "A", "items": items}), &known);
+        assert_eq!((why.code.as_str(), why.field.as_str()), (code, field), "{items}");
+    }
+}
+
+#[test]
+fn no_lines_take_them_away_or_leave_them() {
+    let known = [("res.partner", "A", 5)];
+    let lines = |on_empty: &str| {
+        LINES
+            .split("- to: order_line\n  part")
+            .next()
+            .unwrap()
+            .replace("  each", &format!("  {on_empty}\n  each"))
+    };
+    for (on_empty, wanted) in [("onEmpty: Clear", json!([])), ("onEmpty: Skip", json!(null))] {
+        let mapped = mapped(&order(&lines(on_empty)), json!({"id": 1, "who": "A"}), &known);
+        assert_eq!(wire(&mapped, "order_line"), wanted);
+    }
+}
+
+#[test]
+fn a_check_is_not_written_and_may_be_what_odoo_computes() {
+    let object = order("- {to: amount_total, check: true, cel: number(record.total)}\n");
+    let mapped = mapped(
+        &object,
+        json!({"id": 1, "who": "A", "total": "12.5"}),
+        &[("res.partner", "A", 5)],
+    );
+    assert_eq!(wire(&mapped, "amount_total"), json!(null));
+    assert_eq!(
+        mapped.checks,
+        [("amount_total".to_owned(), crate::model::OdooValue::Float(12.5))]
+    );
+    assert!(object.targets.iter().all(|target| target.name != "amount_total"));
+    assert_eq!(object.checks[0].ttype, "monetary");
+}

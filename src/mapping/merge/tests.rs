@@ -103,7 +103,7 @@ fn a_dropped_object_leaves_its_rows_and_new_objects_follow() {
         .map(|object| object.name.as_str())
         .collect();
     assert!(!names.contains(&"lostReasons"));
-    assert_eq!(names[names.len() - 3..], ["deals", "ant", "zoo"]);
+    assert_eq!(names[names.len() - 3..], ["automations", "ant", "zoo"]);
     let row = |name: &str| {
         spec.rows
             .iter()
@@ -149,4 +149,91 @@ fn what_is_wrong_names_the_nearest() {
         let all = said(&resolve(&spec(yaml)).unwrap_err());
         assert!(all.iter().any(|said| said == wanted), "wanted {wanted}\ngot {all:#?}");
     }
+}
+
+#[test]
+fn a_document_keeps_what_is_not_said_and_a_model_in_its_place_keeps_nothing() {
+    let destination = |said: &str| {
+        let spec = over(&format!("objects: [{{name: segments, destination: {said}}}]"));
+        object(&spec, "segments").destination.clone().unwrap()
+    };
+    let renamed = destination("{create: {label: Segmentos}}");
+    let create = renamed.create.unwrap();
+    assert_eq!(
+        (
+            renamed.document.as_deref(),
+            create.label.as_deref(),
+            create.help.is_some()
+        ),
+        (Some("smart-segments"), Some("Segmentos"), true)
+    );
+    assert_eq!(
+        destination("{model: ir.filters}"),
+        Destination {
+            model: Some("ir.filters".into()),
+            ..Destination::default()
+        }
+    );
+}
+
+const ORDERS: &str = "objects:
+- name: orders
+  source: {object: order, join: [{name: lines, object: line, by: order_id}, {name: notes, object: note, by: order_id}]}
+  fields:
+  - {to: name, from: name}
+  - {to: order_line, each: lines, key: [line.id], fields: [{to: name, from: line.name}, {to: price_unit, from: line.price}]}
+";
+
+fn laid(yaml: &str) -> (MappingSpecSpec, Vec<String>) {
+    let mut findings = Findings::default();
+    let merged = laid_over(
+        spec(ORDERS),
+        spec(&format!("extends: pipz-to-odoo\n{yaml}")),
+        &mut findings,
+    );
+    (merged, said(&findings.sorted()))
+}
+
+#[test]
+fn joins_and_the_fields_of_lines_merge_by_name_too() {
+    let (merged, findings) = laid(
+        "objects:\n- name: orders\n  source: {join: [{name: lines, where: record.n > 0}, {name: notes, remove: true}]}\n  fields:\n  \
+         - {to: order_line, fields: [{to: price_unit, cel: '1.0'}, {to: name, remove: true}, {to: product_id, from: line.p}]}",
+    );
+    assert_eq!(findings, Vec::<String>::new());
+    let orders = object(&merged, "orders");
+    let joins = orders.source.as_ref().unwrap().join.as_ref().unwrap();
+    assert_eq!(joins.len(), 1);
+    assert_eq!(
+        (joins[0].by.as_deref(), joins[0].filter.as_deref()),
+        (Some("order_id"), Some("record.n > 0"))
+    );
+    let lines = field(orders, "order_line");
+    assert_eq!(
+        (lines.each.as_deref(), lines.key.as_deref()),
+        (Some("lines"), Some(&["line.id".to_owned()][..]))
+    );
+    let fields = lines.fields.as_ref().unwrap();
+    assert_eq!(
+        fields.iter().map(|field| field.to.as_str()).collect::<Vec<_>>(),
+        ["price_unit", "product_id"]
+    );
+    assert_eq!(
+        (fields[0].cel.as_deref(), fields[0].from.as_deref()),
+        (Some("1.0"), None)
+    );
+}
+
+#[test]
+fn each_and_another_source_replace_one_another() {
+    let (merged, _) =
+        laid("objects:\n- name: orders\n  fields:\n  - {to: order_line, from: other}\n  - {to: name, each: more}");
+    let orders = object(&merged, "orders");
+    let lines = field(orders, "order_line");
+    assert_eq!(
+        (lines.from.as_deref(), &lines.each, &lines.key, &lines.fields),
+        (Some("other"), &None, &None, &None)
+    );
+    let name = field(orders, "name");
+    assert_eq!((&name.from, name.each.as_deref()), (&None, Some("more")));
 }

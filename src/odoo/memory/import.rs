@@ -39,7 +39,7 @@ struct Misfit {
 
 /// Imports rows; answers `{ids, messages, nextrow}`. Where there is a message, nothing is kept.
 pub(super) fn load(store: &mut Store, call: &Call, model: &str, fields: &[String], data: &Value) -> Outcome<Value> {
-    Store::model(model)?;
+    store.model(model)?;
     let columns = fields
         .iter()
         .map(|field| parse(store, model, field))

@@ -210,7 +210,7 @@ fn dispatch(store: &mut Store, call: &Call, model: &str, method: &str, args: &Ar
         let message = format!("Private methods (such as '{model}.{method}') cannot be called remotely.");
         return Err(RpcError::Forbidden { message });
     }
-    Store::model(model)?;
+    store.model(model)?;
     if let Some(answer) = special(store, call, model, method, args) {
         return answer;
     }

@@ -200,7 +200,8 @@ fn record(store: &Store, model: &str, id: i64, names: &[String], archived: bool)
 fn listed(store: &Store, model: &str, value: &Value, archived: bool) -> Value {
     let hides = !archived && store.field(model, "active").is_some();
     let shown = linked(value).filter(|id| !hides || is_true(store.stored(model, *id, "active")));
-    let order = Store::model(model)
+    let order = store
+        .model(model)
         .and_then(|described| orders(store, model, &described.order))
         .unwrap_or_default();
     sorted(store, model, shown, &order)
@@ -222,7 +223,7 @@ pub(super) struct Search {
 
 /// Ids in order.
 pub(super) fn search(store: &Store, model: &str, search: &Search) -> Outcome<Vec<i64>> {
-    let described = Store::model(model)?;
+    let described = store.model(model)?;
     let domain = Domain::parse(store, model, search.domain.as_ref().unwrap_or(&json!([])))?;
     let hides = !search.archived && store.field(model, "active").is_some() && !domain.mentions("active");
     let order = orders(store, model, search.order.as_deref().unwrap_or(&described.order))?;

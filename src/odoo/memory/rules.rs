@@ -29,6 +29,7 @@ pub(super) fn before_create(store: &mut Store, call: &Call, model: &str, vals: &
         "utm.source" | "utm.medium" => make_unique(store, model, vals),
         "ir.model.data" => external_id(store, vals)?,
         "ir.model.fields" => custom_field(store, vals)?,
+        "ir.model" => custom_model(store, vals)?,
         _ => {}
     }
     Ok(())
@@ -42,6 +43,12 @@ pub(super) fn after_create(store: &mut Store, call: &Call, model: &str, id: i64,
         "ir.model.fields" => {
             register(store, id);
             Ok(())
+        }
+        "ir.model" => {
+            let name = store.stored(model, id, "model").as_str().unwrap_or_default().to_owned();
+            store.set_model(&name);
+            let named = json!({"name": "x_name", "field_description": "Name", "ttype": "char", "model_id": id});
+            super::write::create(store, call, "ir.model.fields", &named).map(|_| ())
         }
         _ => Ok(()),
     }
@@ -77,6 +84,21 @@ pub(super) fn after_write(store: &mut Store, call: &Call, model: &str, id: i64, 
 
 /// Clears away what goes with the records.
 pub(super) fn before_unlink(store: &mut Store, model: &str, ids: &[i64]) {
+    if model == "ir.model" {
+        // what is of the model goes with it
+        for part in ["ir.model.access", "ir.model.fields"] {
+            let of = |row: &Row| {
+                row.get("model_id")
+                    .and_then(Value::as_i64)
+                    .is_some_and(|id| ids.contains(&id))
+            };
+            let parts: Vec<i64> = store.rows(part).filter(|(_, row)| of(row)).map(|(id, _)| id).collect();
+            before_unlink(store, part, &parts);
+            for id in parts {
+                store.remove(part, id);
+            }
+        }
+    }
     if model != "ir.model.fields" {
         return;
     }
@@ -171,6 +193,21 @@ fn make_unique(store: &Store, model: &str, vals: &mut Row) {
     let numbered = (2..).map(|number| format!("{name} [{number}]"));
     let free = std::iter::once(name.clone()).chain(numbered).find(|name| !taken(name));
     vals.insert("name".to_owned(), json!(free));
+}
+
+fn custom_model(store: &Store, vals: &mut Row) -> Outcome<()> {
+    let name = vals.get("model").and_then(Value::as_str).unwrap_or_default();
+    if !name.starts_with("x_") {
+        let message = "The operation cannot be completed: The model name must start with 'x_'.";
+        return Err(refusal::validation(message));
+    }
+    if store.model(name).is_ok() {
+        return Err(refusal::validation(format!(
+            "The operation cannot be completed: Model {name} exists already."
+        )));
+    }
+    vals.insert("state".to_owned(), json!("manual"));
+    Ok(())
 }
 
 fn custom_field(store: &Store, vals: &mut Row) -> Outcome<()> {

@@ -1,6 +1,9 @@
 //! The tables, and the journal that makes a call one transaction.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::LazyLock,
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -10,6 +13,14 @@ use crate::odoo::models::{Described, bundle};
 
 /// A record's stored fields; an absent field is empty. Many2one: the id; many2many: the ids.
 pub(super) type Row = Map<String, Value>;
+
+static CUSTOM: LazyLock<Described> = LazyLock::new(|| Described {
+    label: String::new(),
+    id: 0,
+    order: "id".to_owned(),
+    fields: Map::new(),
+    defaults: Map::new(),
+});
 
 /// Records of one model, and the last id given out.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -194,12 +205,30 @@ impl Store {
             .collect()
     }
 
-    /// The description of a model.
-    pub(super) fn model(name: &str) -> Outcome<&'static Described> {
-        bundle()
-            .models
-            .get(name)
-            .ok_or_else(|| refusal::not_found(format!("the model '{name}' does not exist")))
+    /// The description of a model; of a custom one, whose fields are all custom, the least there is.
+    pub(super) fn model(&self, name: &str) -> Outcome<&'static Described> {
+        let custom = || self.custom.get(name)?.contains_key("id").then_some(&*CUSTOM);
+        let found = bundle().models.get(name).or_else(custom);
+        found.ok_or_else(|| refusal::not_found(format!("the model '{name}' does not exist")))
+    }
+
+    /// Gives a custom model the fields that Odoo keeps in every record.
+    pub(super) fn set_model(&mut self, model: &str) {
+        let kept = [
+            ("id", "integer", ""),
+            ("display_name", "char", ""),
+            ("create_date", "datetime", ""),
+            ("write_date", "datetime", ""),
+            ("create_uid", "many2one", "res.users"),
+            ("write_uid", "many2one", "res.users"),
+        ];
+        for (name, ttype, relation) in kept {
+            let mut described = json!({"type": ttype, "string": name, "store": true, "readonly": true});
+            if !relation.is_empty() {
+                described["relation"] = json!(relation);
+            }
+            self.set_custom(model, name, Some(described));
+        }
     }
 
     /// A field in the words of `fields_get`.

@@ -173,7 +173,7 @@ fn many2one(store: &Store, model: &str, name: &str, field: &Value, value: &Value
         other => integer(other)?,
     };
     // A model that is not described here has no records here: its ids are taken as they are.
-    let known = Store::model(relation(field)).is_ok();
+    let known = store.model(relation(field)).is_ok();
     if known && store.row(relation(field), id).is_none() {
         return Err(refusal::referenced(model, name));
     }

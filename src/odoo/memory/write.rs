@@ -113,7 +113,7 @@ pub(super) fn insert(store: &mut Store, call: &Call, model: &str, mut vals: Row)
 }
 
 fn check_names(store: &Store, model: &str, vals: &Row) -> Outcome<()> {
-    Store::model(model)?;
+    store.model(model)?;
     match vals.keys().find(|name| store.field(model, name).is_none()) {
         Some(name) => Err(refusal::value(format!("Invalid field '{name}' in '{model}'"))),
         None => Ok(()),
@@ -121,7 +121,7 @@ fn check_names(store: &Store, model: &str, vals: &Row) -> Outcome<()> {
 }
 
 fn add_defaults(store: &Store, model: &str, vals: &mut Row) {
-    let Ok(described) = Store::model(model) else { return };
+    let Ok(described) = store.model(model) else { return };
     for (name, value) in &described.defaults {
         let Some(field) = store.field(model, name) else {
             continue;
@@ -218,7 +218,7 @@ fn change_list(
             if let Some(inverse) = &inverse {
                 vals.insert(inverse.clone(), json!(id));
             }
-            [now, vec![insert(store, call, &other, vals)?]].concat()
+            [now, vec![create_one(store, call, &other, vals)?]].concat()
         }
         Command::Update(item, vals) => {
             write(store, call, &other, &[item], &vals)?;
@@ -234,7 +234,7 @@ fn change_list(
         Command::Clear => Vec::new(),
         Command::Set(items) => items,
     };
-    let known = Store::model(&other).is_ok();
+    let known = store.model(&other).is_ok();
     if let Some(absent) = after.iter().find(|item| known && store.row(&other, **item).is_none()) {
         return Err(refusal::missing(&other, *absent));
     }
@@ -310,7 +310,7 @@ fn check_required(store: &Store, model: &str, id: i64) -> Outcome<()> {
          create/update: a mandatory field is not set - delete: another model requires the record being deleted, you can \
          archive it instead",
         field.label,
-        Store::model(model)?.label,
+        store.model(model)?.label,
     )))
 }
 
@@ -334,7 +334,7 @@ fn check_unique(store: &Store, model: &str, id: i64) -> Outcome<()> {
 
 /// Deletes records with their external ids. References to them are emptied, or hold them fast where they are required.
 pub(super) fn unlink(store: &mut Store, model: &str, ids: &[i64]) -> Outcome<Value> {
-    Store::model(model)?;
+    store.model(model)?;
     if let Some(absent) = ids.iter().find(|id| store.row(model, **id).is_none()) {
         return Err(refusal::missing(model, *absent));
     }

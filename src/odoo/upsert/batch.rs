@@ -93,15 +93,26 @@ impl Sorted {
                 };
                 self.create.push(row(0, values?, Then::Updated));
             }
-            (Op::Create(values), Some(id)) => self.update.push(row(id, wire::changes(&values, &[])?, Then::Updated)),
-            (Op::Update { id, values, unlink }, _) => {
+            (Op::Create(values), Some(id)) => {
                 self.update
-                    .push(row(id, wire::changes(&values, &unlink)?, Then::Updated));
+                    .push(row(id, wire::changes(&values, &[], &[])?, Then::Updated));
+            }
+            (
+                Op::Update {
+                    id,
+                    values,
+                    unlink,
+                    lines,
+                },
+                _,
+            ) => {
+                self.update
+                    .push(row(id, wire::changes(&values, &unlink, &lines)?, Then::Updated));
             }
             (Op::Adopt { id, .. }, Some(other)) if other != id => return Err(taken("record", other)),
-            (Op::Adopt { id, values }, there) => {
+            (Op::Adopt { id, values, lines }, there) => {
                 let then = if there.is_some() { Then::Adopted } else { Then::Named };
-                let row = row(id, wire::changes(&values, &[])?, then);
+                let row = row(id, wire::changes(&values, &[], &lines)?, then);
                 if there.is_none() {
                     self.name.push(row.clone());
                 }

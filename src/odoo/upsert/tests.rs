@@ -29,6 +29,7 @@ fn update(key: &str, id: i64, name: &str) -> Write {
         id,
         values: named(name),
         unlink: vec![],
+        lines: vec![],
     };
     write(key, op)
 }
@@ -221,7 +222,14 @@ async fn an_adopted_record_gets_values_and_a_name_that_says_so_or_neither() {
         .collect();
     let adopt = |key: &str, id, name: &str| {
         let values = named(name);
-        write(key, Op::Adopt { id, values })
+        write(
+            key,
+            Op::Adopt {
+                id,
+                values,
+                lines: vec![],
+            },
+        )
     };
     odoo.fail("ir.model.data.create", [Fault::After(lost())]);
     let done = run(&odoo, vec![adopt("1", ids[0], "x"), adopt("2", ids[1], "bad")])

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use crmferry::{
     http::{self, Secret},
     model::{DeclaredField, DeclaredType, Rejection},
-    source::{Connector, Item, Items, Opening, Sample, Source, SourceError, SourceObject, wire::Wire},
+    source::{Connector, Item, Items, Opening, Sample, See, Source, SourceError, SourceObject, wire::Wire},
 };
 use futures::{StreamExt, stream};
 use reqwest::Url;
@@ -69,7 +69,7 @@ impl Source for Fourth {
         }])
     }
 
-    async fn sample(&self, _: &str, most: usize) -> Result<Sample, SourceError> {
+    async fn sample(&self, _: &str, most: usize, _: Option<See<'_>>) -> Result<Sample, SourceError> {
         let (people, after) = self.page("").await?;
         let records = people.into_iter().filter_map(|person| person.as_object().cloned());
         let records: Vec<_> = records.take(most).collect();

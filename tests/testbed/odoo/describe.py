@@ -20,7 +20,7 @@ KEY = os.environ["ODOO_API_KEY"]
 FAMILIES = re.compile(
     r"^(crm|res|sale|mailing|calendar|project|product|hr|survey|event|loyalty|utm|mail|phone|link\.tracker|uom|resource|"
     r"rating|sms)\.|^ir\.(model(\..*)?|attachment|config_parameter|filters|sequence|module\.module|default|"
-    r"actions\.server)$|^base\.automation$"
+    r"ui\.menu|actions\.(server|act_window))$|^base\.automation$"
 )
 LEFT_OUT = re.compile(r"\.report$|^res\.(device|users\.apikeys\.show)|^mail\.(ice|push|link|gateway|presence|bot)")
 ATTRIBUTES = ["type", "string", "required", "readonly", "store", "relation", "selection", "translate", "size",
@@ -50,6 +50,8 @@ SEED = {
     "mail.message.subtype": ([], ["name", "res_model", "internal", "default", "sequence"]),
     "uom.uom": ([], ["name", "active", "factor"]),
     "product.category": ([], ["name"]),
+    "res.groups": ([], ["name"]),
+    "ir.ui.menu": ([["parent_id", "=", False]], ["name", "sequence", "active"]),
     "ir.module.module": ([["state", "=", "installed"]], ["name", "state"]),
 }
 

@@ -207,8 +207,9 @@ fn results_come_back_alone_or_with_everything() {
     let (root, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     write(root.path(), "crm/acme/results/scope.md", "# scope");
     write(root.path(), "crm/acme/results/contacts/rejected.csv", "key;error\n");
+    write(root.path(), "crm/acme/handover/automations.csv", "key,name\n");
     write(root.path(), "crm/acme/ledger/1", "x");
-    for (all, files) in [(false, 2), (true, 3)] {
+    for (all, files) in [(false, 3), (true, 4)] {
         let mut wire = Vec::new();
         send(root.path(), "crm/acme", all, &mut wire, &b"got it\n"[..]).unwrap();
         let mut input = &wire[..];
@@ -218,6 +219,10 @@ fn results_come_back_alone_or_with_everything() {
         assert_eq!(
             read(into.path().join(files.to_string()).join("results/scope.md")),
             "# scope"
+        );
+        assert_eq!(
+            read(into.path().join(files.to_string()).join("handover/automations.csv")),
+            "key,name\n"
         );
     }
     assert!(matches!(

@@ -1,0 +1,79 @@
+//! Joined rows: read once per object into the index, sorted there, and put on the records that find them.
+
+use futures::StreamExt;
+
+use super::{
+    error::StepError,
+    index::{Index, IndexError, Kind, decode, encode},
+};
+use crate::{
+    mapping::{
+        Object,
+        join::{Join, ROWS_MAX},
+    },
+    model::{Record, Rejection, SourceKey},
+    workspace::{Line, Manifest, Workspace},
+};
+
+/// The rows that one text finds are a scope of their own; the text is escaped, so that it ends where it ends.
+fn scope(object: &Object, join: &Join, text: &str) -> String {
+    format!("{}|{}|{}", object.name, join.name, SourceKey::of_parts([text]))
+}
+
+/// Reads the rows of an object's joins.
+///
+/// # Errors
+/// When the snapshot or the scratch disk fails.
+pub async fn load(
+    index: &mut Index,
+    workspace: &Workspace,
+    manifest: &Manifest,
+    object: &Object,
+) -> Result<(), StepError> {
+    for join in object.joins() {
+        let done = format!("{}|{}", object.name, join.name);
+        if index.has(Kind::Done, &done, b"joined")? {
+            continue;
+        }
+        let mut lines = workspace.read_object(manifest, &join.object);
+        let mut place = 0_u64;
+        while let Some(line) = lines.next().await {
+            let Line::Record(record) = line? else { continue };
+            let Some(row) = object.row(join, record) else { continue };
+            place += 1;
+            let at = [row.order.sorting_bytes(), place.to_be_bytes().to_vec()].concat();
+            index.put(
+                Kind::Join,
+                &scope(object, join, &row.text),
+                &at,
+                encode(Kind::Join, &row.value)?,
+            )?;
+        }
+        index.put(Kind::Done, &done, b"joined", Vec::new())?;
+    }
+    Ok(index.flush()?)
+}
+
+/// A record with its rows, or why it cannot be used.
+///
+/// # Errors
+/// When the scratch disk fails.
+pub fn attach(index: &Index, object: &Object, mut record: Record) -> Result<Result<Record, Rejected>, IndexError> {
+    for join in object.joins() {
+        let rows = match Object::rows_text(join, &record) {
+            None => Vec::new(),
+            Some(text) => index.first(Kind::Join, &scope(object, join, &text), ROWS_MAX + 1)?,
+        };
+        let rows = rows
+            .iter()
+            .map(|row| decode(Kind::Join, row))
+            .collect::<Result<_, _>>()?;
+        if let Err(rejection) = object.put_rows(join, &mut record, rows) {
+            return Ok(Err((object.bare_key(&record), rejection)));
+        }
+    }
+    Ok(Ok(record))
+}
+
+/// Key and reason of a record that cannot be used.
+pub type Rejected = (Option<SourceKey>, Rejection);

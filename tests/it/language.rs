@@ -1,0 +1,356 @@
+//! What words of the mapping language make of records, from exports to an Odoo in memory and back.
+
+use std::{fmt::Write as _, sync::Arc};
+
+use crmferry::{api::phase_run::ObjectReport, args, odoo::rpc::Rpc};
+use serde_json::{Value as Json, json};
+
+use crate::steps::{Bench, sound};
+
+async fn read(bench: &Bench, model: &str, domain: Json, fields: &[&str]) -> Vec<Json> {
+    let rpc: Arc<dyn Rpc> = bench.memory.clone();
+    let args = args!({"domain": domain, "fields": fields, "order": "id", "context": {"active_test": false}});
+    let found = rpc.call(model, "search_read", args).await.unwrap();
+    found.as_array().unwrap().clone()
+}
+
+/// The record of an external id.
+async fn id_of(bench: &Bench, name: &str) -> Option<i64> {
+    let domain = json!([["module", "=", "crmferry_pipz_acme"], ["name", "=", name]]);
+    let found = read(bench, "ir.model.data", domain, &["res_id"]).await;
+    found.first().and_then(|row| row["res_id"].as_i64())
+}
+
+fn report<'a>(reports: &'a [ObjectReport], name: &str) -> &'a ObjectReport {
+    reports.iter().find(|report| report.name == name).unwrap()
+}
+
+fn counts(reports: &[ObjectReport], name: &str) -> (i64, i64, i64, i64) {
+    let book = &report(reports, name).book;
+    (book.created, book.updated, book.unchanged, book.deduplicated)
+}
+
+const COMPANIES: &str = r#"{
+    "source": {"platform": "Pipz"},
+    "objects": [
+      {"name": "companies", "source": {"object": "company"}, "key": ["id"], "dedupe": ["website"], "match": ["website"],
+       "destination": {"model": "res.partner"},
+       "fields": [{"to": "name", "from": "name"}, {"to": "website", "from": "site"}, {"to": "is_company", "constant": "true"}]},
+      {"name": "contacts", "source": {"object": "contact"}, "key": ["id"], "destination": {"model": "res.partner"},
+       "after": ["companies"],
+       "fields": [{"to": "name", "from": "name"}, {"to": "parent_id", "from": "company_id", "lookup": {"object": "companies"}}]}]
+}"#;
+
+#[tokio::test]
+async fn records_that_agree_are_one_and_lookups_by_any_of_their_keys_find_it() {
+    let mut bench = Bench::new(serde_json::from_str(COMPANIES).unwrap());
+    let companies = "id,name,site\n1,Acme,acme.com\n2,ACME Ltda,https://www.acme.com/br\n3,Other,\n4,Else,\n";
+    bench.export("company.csv", companies);
+    bench.export("contact.csv", "id,name,company_id\n10,Ana,1\n11,Rui,2\n12,Eva,3\n");
+    let first = bench.all().await;
+    sound(&first);
+    assert_eq!(counts(&first, "companies"), (3, 0, 0, 1));
+    assert_eq!(counts(&first, "contacts"), (3, 0, 0, 0));
+    let acme = id_of(&bench, "companies_1").await.unwrap();
+    assert_eq!(
+        id_of(&bench, "companies_2").await,
+        Some(acme),
+        "an external id of its own"
+    );
+    let parents = read(&bench, "res.partner", json!([["parent_id", "=", acme]]), &["name"]).await;
+    assert_eq!(parents.len(), 2);
+
+    // again, and in another order: the same record stays the first
+    bench.run = 2;
+    bench.export(
+        "company.csv",
+        "id,name,site\n2,ACME Ltda,https://www.acme.com/br\n1,Acme,acme.com\n3,Other,\n4,Else,\n",
+    );
+    let second = bench.all().await;
+    sound(&second);
+    assert_eq!(counts(&second, "companies"), (0, 0, 3, 1));
+    assert_eq!(id_of(&bench, "companies_2").await, Some(acme));
+
+    // what agrees no more is a record of its own
+    bench.run = 3;
+    bench.export(
+        "company.csv",
+        "id,name,site\n1,Acme,acme.com\n2,ACME Ltda,acme.com.br\n3,Other,\n4,Else,\n",
+    );
+    let third = bench.all().await;
+    sound(&third);
+    assert_eq!(counts(&third, "companies"), (1, 0, 3, 0));
+    let own = id_of(&bench, "companies_2").await.unwrap();
+    assert_ne!(own, acme);
+    let rui = read(&bench, "res.partner", json!([["name", "=", "Rui"]]), &["parent_id"]).await;
+    assert_eq!(rui[0]["parent_id"][0], json!(own));
+}
+
+const LISTS: &str = r#"{
+    "source": {"platform": "Pipz"},
+    "objects": [
+      {"name": "lists", "source": {"object": "list"}, "key": ["id"], "destination": {"model": "mailing.list"},
+       "fields": [{"to": "name", "from": "name"}]},
+      {"name": "listContacts",
+       "source": {"object": "contact", "join": [{"name": "memberships", "object": "list_member", "by": "contact_id", "orderBy": "list_id"}],
+                  "where": "size(record.memberships) > 0"},
+       "key": ["id"], "destination": {"model": "mailing.contact"},
+       "fields": [{"to": "email", "from": "email"},
+                  {"to": "subscription_ids", "each": "memberships", "key": ["line.list_id"],
+                   "fields": [{"to": "list_id", "from": "line.list_id", "lookup": {"object": "lists"}},
+                              {"to": "opt_out", "from": "line.out"}]}]}]
+}"#;
+
+#[tokio::test]
+async fn rows_of_a_joined_object_become_lines_that_come_change_and_go() {
+    let mut bench = Bench::new(serde_json::from_str(LISTS).unwrap());
+    bench.export("list.csv", "id,name\n1,News\n2,Offers\n3,Events\n");
+    bench.export(
+        "contact.csv",
+        "id,email\n10,ana@example.com\n11,rui@example.com\n12,nobody@example.com\n",
+    );
+    bench.export(
+        "list_member.csv",
+        "contact_id,list_id,out\n11,2,false\n10,2,true\n10,1,false\n",
+    );
+    let first = bench.all().await;
+    sound(&first);
+    assert_eq!(counts(&first, "listContacts"), (2, 0, 0, 0));
+    assert_eq!(report(&first, "listContacts").book.filtered, 1);
+    let ana = id_of(&bench, "listContacts_10").await.unwrap();
+    let subscriptions = |bench: &Bench| {
+        let domain = json!([["contact_id", "=", ana]]);
+        let rpc: Arc<dyn Rpc> = bench.memory.clone();
+        async move {
+            let args = args!({"domain": domain, "fields": ["list_id", "opt_out"], "order": "id"});
+            let found = rpc.call("mailing.subscription", "search_read", args).await.unwrap();
+            let of = |row: &Json| {
+                (
+                    row["list_id"][1].as_str().unwrap().to_owned(),
+                    row["opt_out"] == json!(true),
+                )
+            };
+            found.as_array().unwrap().iter().map(of).collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(
+        subscriptions(&bench).await,
+        [("News".into(), false), ("Offers".into(), true)]
+    );
+    let line = id_of(&bench, "listContacts_10_subscription_ids__2").await;
+    assert!(line.is_some(), "a line has an external id of its own");
+
+    bench.run = 2;
+    let again = bench.all().await;
+    sound(&again);
+    assert_eq!(counts(&again, "listContacts"), (0, 0, 2, 0));
+
+    // a change in a joined row is a change of the record
+    bench.run = 3;
+    bench.export(
+        "list_member.csv",
+        "contact_id,list_id,out\n11,2,false\n10,2,false\n10,3,true\n",
+    );
+    let third = bench.all().await;
+    sound(&third);
+    assert_eq!(counts(&third, "listContacts"), (0, 1, 1, 0));
+    assert_eq!(
+        subscriptions(&bench).await,
+        [("Offers".into(), false), ("Events".into(), true)]
+    );
+    assert_eq!(
+        id_of(&bench, "listContacts_10_subscription_ids__2").await,
+        line,
+        "it is the same line"
+    );
+    assert_eq!(id_of(&bench, "listContacts_10_subscription_ids__1").await, None);
+}
+
+#[tokio::test]
+async fn a_line_that_is_tampered_with_is_told() {
+    let mut bench = Bench::new(serde_json::from_str(LISTS).unwrap());
+    bench.export("list.csv", "id,name\n1,News\n");
+    bench.export("contact.csv", "id,email\n10,ana@example.com\n");
+    bench.export("list_member.csv", "contact_id,list_id,out\n10,1,false\n");
+    sound(&bench.all().await);
+    let line = id_of(&bench, "listContacts_10_subscription_ids__1").await.unwrap();
+    let rpc: Arc<dyn Rpc> = bench.memory.clone();
+    let args = args!({"ids": [line], "vals": {"opt_out": true}});
+    rpc.call("mailing.subscription", "write", args).await.unwrap();
+    let status = bench
+        .done(crmferry::api::phase_run::Step::Load, Some("listContacts"))
+        .await;
+    let verification = status.objects[0].verification.unwrap();
+    assert_eq!((verification.mismatched, verification.verified), (1, false));
+}
+
+#[tokio::test]
+async fn more_rows_than_a_record_may_have_and_broken_rows_are_rejected() {
+    let mut bench = Bench::new(serde_json::from_str(LISTS).unwrap());
+    bench.export("list.csv", "id,name\n1,News\n");
+    bench.export("contact.csv", "id,email\n10,ana@example.com\n11,rui@example.com\n");
+    let mut rows = String::from("contact_id,list_id,out\n11,1,false\nbroken\n");
+    for _ in 0..10_001 {
+        writeln!(rows, "10,1,false").unwrap();
+    }
+    bench.export("list_member.csv", &rows);
+    let reports = bench.all().await;
+    let book = &report(&reports, "listContacts").book;
+    assert_eq!((book.created, book.rejected, book.read), (1, 2, 3));
+}
+
+const CAMPAIGNS: &str = r#"{
+    "source": {"platform": "Pipz"},
+    "objects": [
+      {"name": "lists", "source": {"object": "list"}, "key": ["id"], "destination": {"model": "mailing.list"},
+       "fields": [{"to": "name", "from": "name"}]},
+      {"name": "campaigns", "source": {"object": "campaign"}, "key": ["id"], "match": ["x_name"],
+       "destination": {"model": "x_pipz_campaign", "create": {"label": "Pipz campaign", "help": "As in Pipz",
+          "access": {"base.group_user": "Read", "mass_mailing.group_mass_mailing_user": "Full"}, "menu": "mass_mailing.mass_mailing_menu_root"}},
+       "fields": [
+          {"to": "x_name", "from": "name", "onEmpty": "Reject", "create": {"type": "Char", "label": "Name"}},
+          {"to": "x_lists", "from": "lists", "lookup": {"object": "lists"}, "create": {"type": "Many2many", "relation": "mailing.list"}},
+          {"to": "x_first_list", "from": "lists.0", "lookup": {"object": "lists"}, "create": {"type": "Many2one", "relation": "mailing.list"}},
+          {"to": "x_file", "from": "file", "create": {"type": "Binary"}}]}]
+}"#;
+
+#[tokio::test]
+async fn a_custom_model_is_made_with_its_rights_menu_and_relations_and_filled() {
+    let mut bench = Bench::new(serde_json::from_str(CAMPAIGNS).unwrap());
+    bench.export("list.csv", "id,name\n1,News\n2,Offers\n");
+    bench.export(
+        "campaign.csv",
+        "id,name,lists,file\n5,Launch,\"1,2\",aGVsbG8=\n6,Sale,2,\n",
+    );
+    let first = bench.all().await;
+    sound(&first);
+    assert_eq!(counts(&first, "campaigns"), (2, 0, 0, 0));
+    let campaigns = read(
+        &bench,
+        "x_pipz_campaign",
+        json!([]),
+        &["x_name", "x_lists", "x_first_list", "x_file"],
+    )
+    .await;
+    assert_eq!(campaigns[0]["x_lists"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        (&campaigns[0]["x_file"], &campaigns[1]["x_file"]),
+        (&json!("aGVsbG8="), &json!(false))
+    );
+    let rights = read(&bench, "ir.model.access", json!([]), &["perm_read", "perm_unlink"]).await;
+    assert_eq!(rights.len(), 3, "of the two groups and of administrators");
+    let menus = read(
+        &bench,
+        "ir.ui.menu",
+        json!([["name", "=", "Pipz campaign"]]),
+        &["parent_id"],
+    )
+    .await;
+    assert_eq!(menus.len(), 1);
+
+    bench.run = 2;
+    let second = bench.all().await;
+    sound(&second);
+    assert_eq!(counts(&second, "campaigns"), (0, 0, 2, 0));
+    assert_eq!(read(&bench, "ir.model.access", json!([]), &["id"]).await.len(), 3);
+    assert_eq!(
+        read(&bench, "ir.ui.menu", json!([["name", "=", "Pipz campaign"]]), &["id"])
+            .await
+            .len(),
+        1
+    );
+}
+
+const NOTES: &str = r#"{
+    "source": {"platform": "Pipz"},
+    "objects": [
+      {"name": "users", "source": {"object": "user"}, "key": ["id"], "match": ["login"], "destination": {"model": "res.users"},
+       "fields": [{"to": "login", "from": "email"}, {"to": "name", "from": "email"}]},
+      {"name": "contacts", "source": {"object": "contact"}, "key": ["id"], "kinds": ["Person"], "after": ["users"],
+       "destination": {"model": "res.partner"}, "fields": [{"to": "name", "from": "name"}]},
+      {"name": "deals", "source": {"object": "deal"}, "key": ["id"], "kinds": ["Deal"], "destination": {"model": "crm.lead"},
+       "fields": [{"to": "name", "from": "name"}, {"to": "type", "constant": "opportunity"},
+                  {"to": "won_status", "check": true, "constant": "pending"}]},
+      {"name": "events", "source": {"object": "event", "orderBy": "at"}, "key": ["id"], "destination": {"model": "mail.message"},
+       "fields": [{"to": "res_id", "from": "of", "lookup": {"kind": "kind"}}, {"to": "message_type", "constant": "comment"},
+                  {"to": "body", "from": "text"}, {"to": "date", "from": "at"},
+                  {"to": "author_id", "from": "by", "lookup": {"object": "users", "take": "partner_id"}, "onMissing": "Empty"}]}]
+}"#;
+
+#[tokio::test]
+async fn history_hangs_on_records_of_any_kind_and_its_author_is_the_partner_of_a_user() {
+    let mut bench = Bench::new(serde_json::from_str(NOTES).unwrap());
+    bench.export("user.csv", "id,email\n7,ana@example.com\n");
+    bench.export("contact.csv", "id,name\n10,Rui\n");
+    bench.export("deal.csv", "id,name\n20,Big\n");
+    bench.export(
+        "event.csv",
+        "id,of,kind,text,at,by\n1,10,Person,<p>a</p>,2026-01-02 10:00,7\n2,20,Deal,<p>b</p>,2026-01-01 10:00,9\n3,20,Robot,<p>c</p>,2026-01-03,7\n",
+    );
+    let reports = bench.all().await;
+    sound(&reports);
+    let book = &report(&reports, "events").book;
+    assert_eq!((book.created, book.rejected), (2, 1));
+    let ana = id_of(&bench, "users_7").await.unwrap();
+    let partner = &read(&bench, "res.users", json!([["id", "=", ana]]), &["partner_id"]).await[0]["partner_id"][0];
+    let messages = read(&bench, "mail.message", json!([]), &["model", "res_id", "author_id"]).await;
+    assert_eq!(messages[0]["model"], json!("crm.lead"), "oldest first");
+    assert_eq!(messages[0]["author_id"], json!(false));
+    assert_eq!(messages[1]["model"], json!("res.partner"));
+    assert_eq!(
+        messages[1]["res_id"],
+        json!(id_of(&bench, "contacts_10").await.unwrap())
+    );
+    assert_eq!(&messages[1]["author_id"][0], partner);
+}
+
+#[tokio::test]
+async fn what_odoo_computes_otherwise_than_the_source_says_is_a_mismatch() {
+    let wrong = NOTES.replace(r#""constant": "pending""#, r#""constant": "won""#);
+    let mut bench = Bench::new(serde_json::from_str(&wrong).unwrap());
+    bench.export("deal.csv", "id,name\n20,Big\n");
+    let reports = bench.all().await;
+    let verification = report(&reports, "deals").verification.unwrap();
+    assert_eq!((verification.mismatched, verification.verified), (1, false));
+}
+
+const DISCOVERED: &str = r#"{
+    "source": {"platform": "Pipz"},
+    "objects": [{"name": "contacts", "source": {"object": "contact"}, "key": ["id"], "discover": {"prefix": "x_pipz_"},
+                 "destination": {"model": "res.partner"}, "fields": [{"to": "name", "from": "name"}]}]
+}"#;
+
+#[tokio::test]
+async fn fields_of_the_source_that_nothing_names_become_custom_fields() {
+    let mut bench = Bench::new(serde_json::from_str(DISCOVERED).unwrap());
+    bench.export(
+        "contact.csv",
+        "id,name,Tamanho,Nascimento,VIP,Código,raw\n1,Ana,12,2020-01-31,sim,007,\"{\"\"a\"\": 1}\"\n2,Rui,,,não,12,\n",
+    );
+    sound(&bench.all().await);
+    let fields = ["x_pipz_tamanho", "x_pipz_nascimento", "x_pipz_vip", "x_pipz_codigo"];
+    let people = read(&bench, "res.partner", json!([["name", "in", ["Ana", "Rui"]]]), &fields).await;
+    let ana: Vec<&Json> = fields.iter().map(|field| &people[0][*field]).collect();
+    assert_eq!(ana, [&json!(12), &json!("2020-01-31"), &json!(true), &json!("007")]);
+    assert_eq!(people[1]["x_pipz_codigo"], json!("12"));
+    let plan = bench
+        .done(crmferry::api::phase_run::Step::Discover, None)
+        .await
+        .plan
+        .unwrap();
+    let said: Vec<&str> = plan
+        .findings
+        .iter()
+        .filter(|finding| finding.code == "Discovered")
+        .map(|finding| finding.message.as_str())
+        .collect();
+    assert!(
+        said.iter()
+            .any(|message| message.starts_with("1 custom fields become boolean: VIP → x_pipz_vip")),
+        "{said:#?}"
+    );
+    assert!(
+        said.iter().any(|message| message.contains("left behind: raw")),
+        "{said:#?}"
+    );
+}
