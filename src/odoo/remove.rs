@@ -71,7 +71,8 @@ async fn told(rpc: &dyn Rpc, model: &str) -> Result<BTreeSet<Pointer>, RpcError>
 }
 
 /// Those of the records (at most [`CHUNK`]) that something refers to, that have a second external id, or that carry
-/// messages, activities or files. Links in the fields `ours` are their own and hold nothing.
+/// messages, activities or files. Links in the fields `ours` are their own and hold nothing. All of them, where Odoo has a
+/// field that points to them and refuses to search it.
 ///
 /// # Errors
 /// When Odoo does not answer, or does not let us look.
@@ -97,16 +98,29 @@ pub async fn in_use(rpc: &dyn Rpc, model: &str, ours: &[TargetField], ids: &[i64
     }
     // a second name: another object of ours, or a module of Odoo's, has it too
     used.extend(names.into_iter().filter(|(_, names)| *names > 1).map(|(id, _)| id));
+    let told = told(rpc, model).await?;
+    let held = |pointer: &Pointer| pointer.ttype != MANY || !other_side.contains(pointer.model.as_str());
     let pointers: BTreeSet<Pointer> = described(bundled, model)
-        .into_iter()
-        .chain(told(rpc, model).await?)
-        .filter(|pointer| pointer.ttype != MANY || !other_side.contains(pointer.model.as_str()))
+        .union(&told)
+        .filter(|p| held(p))
+        .cloned()
         .collect();
-    for Pointer {
-        model: owner, field, ..
-    } in &pointers
-    {
-        for row in rows(rpc, owner, json!([[field, "in", ids]]), field).await? {
+    for pointer in &pointers {
+        let Pointer {
+            model: owner, field, ..
+        } = pointer;
+        let found = match rows(rpc, owner, json!([[field, "in", ids]]), field).await {
+            Ok(rows) => rows,
+            Err(error) => match meaning(&error, told.contains(pointer)) {
+                Refused::Lacking => continue,
+                Refused::Unknown => {
+                    used.extend(ids);
+                    continue;
+                }
+                Refused::Trouble => return Err(error),
+            },
+        };
+        for row in found {
             let itself = row["id"].as_i64().filter(|_| owner == model);
             let points: Vec<i64> = match &row[field.as_str()] {
                 Json::Array(list) => list.iter().filter_map(Json::as_i64).collect(),
@@ -118,14 +132,36 @@ pub async fn in_use(rpc: &dyn Rpc, model: &str, ours: &[TargetField], ids: &[i64
     Ok(used)
 }
 
-/// Rows with one field; none where this Odoo lacks the model or the field.
+/// What it means that a field could not be searched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refused {
+    /// There is no such field: nothing refers by it.
+    Lacking,
+    /// It may be that one of the records is referred to.
+    Unknown,
+    /// Odoo does not answer.
+    Trouble,
+}
+
+/// What a refusal means, of a field that Odoo `told` of or that only the bundled description has.
+fn meaning(error: &RpcError, told: bool) -> Refused {
+    match error {
+        // a report of Odoo's that is said to be stored and has no such column
+        RpcError::Rejected { name, .. } if name.ends_with(".UndefinedColumn") || name.ends_with(".UndefinedTable") => {
+            Refused::Lacking
+        }
+        RpcError::Rejected { .. } | RpcError::NotFound { .. } if !told => Refused::Lacking,
+        RpcError::Rejected { .. } | RpcError::NotFound { .. } | RpcError::Forbidden { .. } => Refused::Unknown,
+        _ => Refused::Trouble,
+    }
+}
+
+/// Rows with one field. A refusal is no answer: it must not pass for none.
 async fn rows(rpc: &dyn Rpc, model: &str, domain: Json, field: &str) -> Result<Vec<Json>, RpcError> {
     let args = args!({"domain": domain, "fields": [field], "load": null, "context": {"active_test": false}});
-    match patience::call(rpc, model, "search_read", args).await {
-        Ok(Json::Array(rows)) => Ok(rows),
-        Ok(_) => Err(patience::odd("search_read")),
-        Err(RpcError::Rejected { .. } | RpcError::NotFound { .. }) => Ok(Vec::new()),
-        Err(error) => Err(error),
+    match patience::call(rpc, model, "search_read", args).await? {
+        Json::Array(rows) => Ok(rows),
+        _ => Err(patience::odd("search_read")),
     }
 }
 
@@ -133,8 +169,10 @@ async fn rows(rpc: &dyn Rpc, model: &str, domain: Json, field: &str) -> Result<V
 mod tests {
     use std::sync::Arc;
 
+    use async_trait::async_trait;
+
     use super::*;
-    use crate::odoo::memory::Memory;
+    use crate::odoo::{memory::Memory, rpc::Args};
 
     #[test]
     fn fields_that_point_to_a_model_are_found_and_who_wrote_a_record_is_none() {
@@ -195,5 +233,85 @@ mod tests {
         };
         let used = in_use(&*memory, "res.partner", &[tags], &ids[2..3]).await.unwrap();
         assert!(used.is_empty(), "its own tags do not hold it");
+    }
+
+    /// An Odoo that refuses to search some models.
+    struct Refusing(Memory, &'static [&'static str]);
+
+    #[async_trait]
+    impl Rpc for Refusing {
+        async fn call(&self, model: &str, method: &str, args: Args) -> Result<Json, RpcError> {
+            if method == "search_read" && self.1.contains(&model) {
+                return Err(RpcError::Rejected {
+                    name: "builtins.ValueError".into(),
+                    message: "no".into(),
+                });
+            }
+            self.0.call(model, method, args).await
+        }
+
+        async fn version(&self) -> Result<String, RpcError> {
+            self.0.version().await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_search_that_is_refused_stops_and_is_not_taken_for_nobody() {
+        for refused in [
+            &["mail.message"],
+            &["ir.attachment"],
+            &["ir.model.data"],
+            &["ir.model.fields"],
+        ] {
+            let odoo = Refusing(Memory::new(), refused);
+            let answer = in_use(&odoo, "res.partner", &[], &[1]).await;
+            assert!(
+                matches!(answer, Err(RpcError::Rejected { .. })),
+                "{refused:?}: {answer:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_a_field_that_is_not_there_can_be_passed_over() {
+        let rejected = |name: &str| RpcError::Rejected {
+            name: name.to_owned(),
+            message: String::new(),
+        };
+        let forbidden = RpcError::Forbidden { message: String::new() };
+        for (error, told, meant) in [
+            (rejected("builtins.ValueError"), false, Refused::Lacking),
+            (rejected("builtins.ValueError"), true, Refused::Unknown),
+            (rejected("psycopg2.errors.UndefinedColumn"), true, Refused::Lacking),
+            (rejected("psycopg2.errors.UndefinedTable"), false, Refused::Lacking),
+            (forbidden.clone(), true, Refused::Unknown),
+            (forbidden, false, Refused::Unknown),
+            (RpcError::Unauthorized, false, Refused::Trouble),
+        ] {
+            assert_eq!(meaning(&error, told), meant, "{error} {told}");
+        }
+    }
+
+    #[tokio::test]
+    async fn where_a_field_that_points_there_cannot_be_searched_nothing_is_free() {
+        let memory = Memory::new();
+        let models = args!({"domain": [["model", "=", "project.task"]], "fields": ["id"]});
+        let task = memory.call("ir.model", "search_read", models).await.unwrap();
+        let field = json!({"name": "x_customer", "model_id": task[0]["id"], "ttype": "many2one", "relation": "res.partner",
+                               "field_description": "Customer", "state": "manual"});
+        let made = memory.call("ir.model.fields", "create", args!({"vals_list": [field]}));
+        made.await.unwrap();
+        let odoo = Refusing(memory, &["project.task"]);
+        let answer = in_use(&odoo, "res.partner", &[], &[1, 2]).await.unwrap();
+        assert_eq!(answer, BTreeSet::from([1, 2]));
+    }
+
+    #[tokio::test]
+    async fn what_only_the_bundled_description_has_may_be_lacking() {
+        // this Odoo tells of no field of project.task: the app is not installed
+        let told = told(&Memory::new(), "res.users").await.unwrap();
+        assert!(!told.iter().any(|pointer| pointer.model == "project.task"), "{told:?}");
+        let odoo = Refusing(Memory::new(), &["project.task"]);
+        assert!(in_use(&odoo, "res.users", &[], &[1]).await.is_ok());
     }
 }

@@ -18,6 +18,7 @@ use crmferry::{
         lines::{self, LineOp},
         lock::{self, Acquired, Beat, Holder},
         memory::Memory,
+        remove,
         rpc::{Args, Rpc, RpcError},
         schema::{self, Ensured},
         sweep,
@@ -830,4 +831,40 @@ async fn custom_model(rpc: Arc<dyn Rpc>) {
         .await
         .unwrap();
     rpc.call("ir.model", "unlink", args!({"ids": models})).await.unwrap();
+}
+
+#[tokio::test]
+async fn only_records_that_nothing_refers_to_are_free_to_go() {
+    for rpc in odoos() {
+        free_to_go(rpc).await;
+    }
+}
+
+async fn free_to_go(rpc: Arc<dyn Rpc>) {
+    let corner = Corner::new(rpc);
+    let named = |name: &str| [("name", text(&unique(name)))];
+    let alone = corner.create("alone", "res.partner", &named("alone ")).await;
+    let parent = corner.create("parent", "res.partner", &named("parent ")).await;
+    let refers = [
+        ("name", text("child")),
+        ("parent_id", OdooValue::Link(Reference::Id(parent))),
+    ];
+    corner.create("child", "res.partner", &refers).await;
+    let customer = corner.create("customer", "res.partner", &named("customer ")).await;
+    let refers = [
+        ("name", text("lead")),
+        ("partner_id", OdooValue::Link(Reference::Id(customer))),
+    ];
+    let lead = corner.create("lead", "crm.lead", &refers).await;
+    let tag = corner.create("tag", "crm.tag", &named("tag ")).await;
+    let used = remove::in_use(&*corner.rpc, "res.partner", &[], &[alone, parent, customer])
+        .await
+        .unwrap();
+    assert_eq!(used, BTreeSet::from([parent, customer]));
+    // a real Odoo can be asked about every field that points to what migrations make
+    for (model, id) in [("crm.lead", lead), ("crm.tag", tag)] {
+        let used = remove::in_use(&*corner.rpc, model, &[], &[id]).await.unwrap();
+        assert!(used.is_empty(), "{model}: {used:?}");
+    }
+    corner.leave().await;
 }
