@@ -218,6 +218,7 @@ pub fn compiled(
                 findings,
                 mapping: None,
                 spec: None,
+                unmapped: std::collections::BTreeMap::new(),
                 compatibility: (0, 0),
                 grade: None,
             },

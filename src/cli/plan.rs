@@ -68,6 +68,7 @@ fn plan(spec: &MappingSpec, shapes: Option<&BTreeMap<String, SourceShape>>, show
             spec: expanded,
             compatibility,
             grade,
+            unmapped: _,
         },
     ) = manifests::compiled(spec, shapes);
     let mut text = format!("mappingspec/{}\n", spec.metadata.name.as_deref().unwrap_or_default());

@@ -244,6 +244,9 @@ fn unmapped(compiler: &mut Compiler<'_>, drafts: &[Draft<'_>]) {
             no_header(compiler, &first.path, shape);
             continue;
         }
+        let names = left.iter().filter(|field| !looks_like_data(field));
+        let names = names.map(|field| (*field).to_owned()).collect();
+        compiler.unmapped.insert(name.to_owned(), names);
         let message = format!("fields of {name} that nothing maps or ignores: {}", listed(&left));
         compiler.findings.warning("UnmappedSource", &first.path, message);
     }

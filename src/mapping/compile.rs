@@ -39,6 +39,7 @@ pub fn compile(merged: &Merged, world: World<'_>) -> Compiled {
     };
     let formats = spec.source.as_ref().and_then(|source| source.formats.as_ref());
     let compatibility;
+    let mut unmapped = BTreeMap::new();
     let mut expanded = None;
     let mapping = match Formats::new(formats) {
         Err(message) => {
@@ -52,6 +53,7 @@ pub fn compile(merged: &Merged, world: World<'_>) -> Compiled {
             let mut compiler = Compiler::new(merged, world, read, findings);
             let (mapping, active) = compiler.whole();
             findings = compiler.findings;
+            unmapped = compiler.unmapped;
             compatibility = rows_kept(spec, &active);
             mapping
         }
@@ -61,6 +63,7 @@ pub fn compile(merged: &Merged, world: World<'_>) -> Compiled {
         mapping: mapping.filter(|_| !failed),
         spec: expanded.map(|merged| merged.spec),
         findings: findings.sorted(),
+        unmapped,
         compatibility,
         grade: (!failed).then(|| grade(compatibility)).flatten(),
     }
@@ -163,6 +166,8 @@ pub(super) struct Compiler<'a> {
     pub standing: BTreeMap<&'a str, bool>,
     pub graph: Graph,
     pub used_params: BTreeSet<String>,
+    /// Fields of each source object that nothing reads or ignores.
+    pub unmapped: BTreeMap<String, Vec<String>>,
 }
 
 impl<'a> Compiler<'a> {
@@ -180,6 +185,7 @@ impl<'a> Compiler<'a> {
             standing: BTreeMap::new(),
             graph: Graph::new(spec.objects.as_ref().map_or(0, Vec::len)),
             used_params: BTreeSet::new(),
+            unmapped: BTreeMap::new(),
         }
     }
 

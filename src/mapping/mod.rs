@@ -88,6 +88,8 @@ pub struct Compiled {
     pub mapping: Option<Mapping>,
     /// The spec with the custom fields that were discovered; `None` where there were none.
     pub spec: Option<MappingSpecSpec>,
+    /// Fields of each source object that nothing reads or ignores.
+    pub unmapped: BTreeMap<String, Vec<String>>,
     /// Rows that arrive one to one, of all rows.
     pub compatibility: (usize, usize),
     /// `A` to `D`; `None` while there is an Error.

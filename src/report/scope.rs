@@ -7,6 +7,7 @@ use std::{
 
 use serde::Serialize;
 
+use super::status::clean;
 use crate::api::{
     mapping_spec::{Finding, Platform, Severity},
     phase_run::PlannedObject,
@@ -24,6 +25,8 @@ pub struct Scope {
     pub account: String,
     /// What the Odoo says of itself, and how it is called: `Odoo 19.0 over JSON-2`.
     pub odoo: String,
+    /// `Community` or `Enterprise`.
+    pub edition: &'static str,
     /// Rows that arrive one to one, of all rows.
     pub compatibility: (usize, usize),
     /// `A` to `D`; none while there is an Error.
@@ -34,11 +37,38 @@ pub struct Scope {
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub about: BTreeSet<String>,
     /// Objects in load order.
-    pub objects: Vec<PlannedObject>,
+    pub objects: Vec<InScope>,
+    /// Fields of each source object that nothing reads or ignores.
+    pub unmapped: BTreeMap<String, Vec<String>>,
     /// Findings, most severe first.
     pub findings: Vec<Finding>,
+    /// Seconds that reading the source will take.
+    pub reading_seconds: i64,
     /// Seconds that loading will take.
     pub estimate_seconds: i64,
+}
+
+/// An object of the mapping.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InScope {
+    /// Name and what its records become.
+    #[serde(flatten)]
+    pub planned: PlannedObject,
+    /// Source object it reads.
+    pub source: String,
+    /// Fields it writes; none: every field of the source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fields: Option<Vec<String>>,
+    /// Custom fields among them that are made.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub creates: Vec<String>,
+    /// Fields that recognise a record already in Odoo, in their order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub adopts_by: Vec<String>,
+    /// Records of its model in Odoo, whoever made them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub present: Option<i64>,
 }
 
 /// The scope as JSON.
@@ -58,9 +88,18 @@ pub fn markdown(scope: &Scope) -> String {
     let odoo = &scope.odoo;
     let lines = [
         format!("# Scope of {}\n", scope.migration),
-        format!("- from {:?}, account {}, to {odoo}", scope.platform, scope.account),
+        format!(
+            "- from {:?}, account {}, to {odoo}, {} edition",
+            scope.platform,
+            clean(&scope.account),
+            scope.edition
+        ),
         format!("- compatibility: {one_to_one} of {rows} rows arrive one to one; grade {grade}"),
-        format!("- loading will take about {}\n", duration(scope.estimate_seconds)),
+        format!(
+            "- reading will take about {}, loading about {}, at the pace that was measured\n",
+            duration(scope.reading_seconds),
+            duration(scope.estimate_seconds)
+        ),
         "## Source\n\n| object | records |\n|---|---:|".to_owned(),
     ];
     for line in lines {
@@ -68,12 +107,10 @@ pub fn markdown(scope: &Scope) -> String {
     }
     for (object, records) in &scope.records {
         let about = if scope.about.contains(object) { "about " } else { "" };
-        writeln!(text, "| {object} | {about}{records} |").expect("writing to a String cannot fail");
+        writeln!(text, "| {} | {about}{records} |", clean(object)).expect("writing to a String cannot fail");
     }
-    text.push_str("\n## Objects, in load order\n\n| object | becomes |\n|---|---|\n");
-    for object in &scope.objects {
-        writeln!(text, "| {} | {} |", object.name, object.destination()).expect("writing to a String cannot fail");
-    }
+    objects(&mut text, &scope.objects);
+    fields(&mut text, scope);
     text.push_str("\n## Findings\n\n");
     if scope.findings.is_empty() {
         text.push_str("None.\n");
@@ -87,6 +124,44 @@ pub fn markdown(scope: &Scope) -> String {
         }
     }
     text
+}
+
+fn objects(text: &mut String, objects: &[InScope]) {
+    text.push_str(
+        "\n## Objects, in load order\n\n| object | reads | becomes | in Odoo now | adopts by |\n|---|---|---|---:|---|\n",
+    );
+    for object in objects {
+        let present = object.present.map(|present| present.to_string()).unwrap_or_default();
+        let cells = [
+            object.planned.name.as_str(),
+            &object.source,
+            object.planned.destination(),
+            &present,
+            &object.adopts_by.join(", then "),
+        ]
+        .map(clean);
+        writeln!(text, "| {} |", cells.join(" | ")).expect("writing to a String cannot fail");
+    }
+}
+
+/// What becomes of fields: written, made before any record, left behind.
+fn fields(text: &mut String, scope: &Scope) {
+    text.push_str("\n## Fields\n\n");
+    for object in &scope.objects {
+        let written = object.fields.as_ref().map_or_else(
+            || "every field of the source".to_owned(),
+            |fields| format!("{} fields: {}", fields.len(), clean(&fields.join(", "))),
+        );
+        writeln!(text, "- {}: {written}", clean(&object.planned.name)).expect("writing to a String cannot fail");
+        if !object.creates.is_empty() {
+            let made = clean(&object.creates.join(", "));
+            writeln!(text, "  - made before any record: {made}").expect("writing to a String cannot fail");
+        }
+    }
+    for (object, left) in &scope.unmapped {
+        let left = clean(&left.join(", "));
+        writeln!(text, "- left behind of {}: {left}", clean(object)).expect("writing to a String cannot fail");
+    }
 }
 
 /// Seconds for people: `45 s`, `12 min`, `3.5 h`.
@@ -133,13 +208,37 @@ mod tests {
             grade: None,
             records: BTreeMap::from([("contact".into(), 3), ("deal".into(), 9)]),
             about: BTreeSet::from(["deal".into()]),
-            objects: Vec::new(),
+            edition: "Community",
+            objects: vec![InScope {
+                planned: PlannedObject {
+                    name: "deals".into(),
+                    model: Some("crm.lead".into()),
+                    document: None,
+                },
+                source: "deal".into(),
+                fields: Some(vec!["name".into(), "x_pipz_id".into()]),
+                creates: vec!["x_pipz_id".into()],
+                adopts_by: vec!["name+partner_id".into()],
+                present: Some(7),
+            }],
+            unmapped: BTreeMap::from([("deal".into(), vec!["a|b\n# c".into(), "d".into()])]),
+            reading_seconds: 5,
             findings: vec![finding(Severity::Warning, "later"), finding(Severity::Error, "first")],
             estimate_seconds: 60,
         };
         let text = markdown(&scope);
         assert!(text.find("first").unwrap() < text.find("later").unwrap());
         assert!(text.contains("| contact | 3 |") && text.contains("| deal | about 9 |") && text.contains("7 of 12"));
-        assert!(text.contains("to Odoo 19.0 over JSON-2"));
+        assert!(text.contains("to Odoo 19.0 over JSON-2, Community edition"));
+        assert!(text.contains("reading will take about 5 s, loading about 60 s"));
+        assert!(text.contains("| deals | deal | crm.lead | 7 | name+partner_id |"));
+        assert!(text.contains("- deals: 2 fields: name, x_pipz_id\n  - made before any record: x_pipz_id\n"));
+        assert_eq!(
+            text.lines()
+                .filter(|line| line.starts_with("- left behind of deal: "))
+                .count(),
+            1
+        );
+        assert!(!text.contains("\n# c"), "{text}");
     }
 }

@@ -1,21 +1,23 @@
 //! Discover: probes source and destination, compiles the plan against what is really there, writes scope and findings.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
 
 use super::{
     Job,
     destination::Destination,
     error::{StepError, bounded},
-    extract,
+    estimate, extract,
     plan::Plan,
+    preflight,
 };
 use crate::{
     api::{
         mapping_spec::{Finding, Lookup, MappingSpecSpec, Object, Severity},
-        migration::Profile,
         phase_run::{FailureReason, PlanReport, PlannedObject},
     },
-    args,
     lifecycle::{size, verbs::Command},
     mapping::{
         Compiled, Goes, Mapping, Merged, SourceShape, World, compile,
@@ -25,7 +27,7 @@ use crate::{
     },
     model::{DeclaredField, Digest, Record},
     odoo::{
-        custom_models,
+        limits::LimitSettings,
         models::{self, Models},
     },
     report::scope,
@@ -70,12 +72,15 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         spec,
         compatibility,
         grade,
+        unmapped,
     } = compile::compile(&merged, world);
-    findings.extend(untried(&version));
-    if let Some(mapping) = &mapping {
-        findings.extend(rights(&destination, mapping, &models).await?);
-        findings.extend(groups_and_menus(&destination, mapping).await?);
-    }
+    let met = preflight::look(job, &destination, &merged.spec, mapping.as_ref(), &models).await?;
+    findings.extend(preflight::findings(
+        &job.migration.spec.destination.odoo,
+        &version,
+        mapping.as_ref(),
+        &met,
+    ));
     findings.extend(told);
     // what the source lacks first: the status has room for the first few alone
     let place = |finding: &Finding| !finding.path.starts_with("source[");
@@ -97,12 +102,14 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         spec: spec.unwrap_or_else(|| merged.spec.clone()),
     };
     let counts = source.iter().map(|(name, seen)| (name.clone(), seen.records)).collect();
-    let seconds = estimate(job, mapping.as_ref(), &counts);
+    let limits = LimitSettings::of(&job.migration.spec.destination.odoo.limits);
+    let seconds = estimate::loading(mapping.as_ref(), &counts, limits.calls_per_minute, met.pace);
     let scope = scope::Scope {
         migration: job.migration_name().to_owned(),
         platform: plan.platform,
         account: plan.account.clone(),
         odoo: odoo.clone(),
+        edition: met.edition,
         compatibility,
         grade,
         records: counts,
@@ -111,8 +118,10 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
             .filter(|(_, seen)| !seen.exact)
             .map(|(name, _)| name.clone())
             .collect(),
-        objects: planned(mapping.as_ref()),
+        objects: in_scope(mapping.as_ref(), &met.present),
+        unmapped,
         findings: findings.clone(),
+        reading_seconds: source.values().map(Seen::seconds).sum(),
         estimate_seconds: seconds,
     };
     let mut files = vec![
@@ -129,7 +138,7 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         .iter()
         .filter(|finding| finding.severity == Severity::Error)
         .collect();
-    let refusal = (!errors.is_empty()).then(|| preflight(&errors));
+    let refusal = (!errors.is_empty()).then(|| refused(&errors));
     let digest = store(job, &plan).await?;
     size::few(&mut findings, FINDINGS);
     job.heart.update(|status| {
@@ -146,7 +155,7 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
     refusal.map_or(Ok(()), Err)
 }
 
-fn preflight(errors: &[&Finding]) -> StepError {
+fn refused(errors: &[&Finding]) -> StepError {
     let first: Vec<String> = errors
         .iter()
         .take(3)
@@ -177,7 +186,7 @@ async fn mapping_spec(job: &Job) -> Result<Merged, StepError> {
             format!("the MappingSpec {name} is gone"),
         ));
     };
-    merge::resolve(&spec.spec).map_err(|findings| preflight(&findings.iter().collect::<Vec<_>>()))
+    merge::resolve(&spec.spec).map_err(|findings| refused(&findings.iter().collect::<Vec<_>>()))
 }
 
 fn module(job: &Job, merged: &Merged) -> String {
@@ -208,6 +217,17 @@ pub struct Seen {
     pub exact: bool,
     /// An API has it.
     pub live: bool,
+    /// How long looking took.
+    took: Duration,
+    /// Records that were looked at meanwhile.
+    looked_at: i64,
+}
+
+impl Seen {
+    /// Seconds that reading all of it will take, at the pace of the look.
+    fn seconds(&self) -> i64 {
+        estimate::reading(self.records, self.looked_at, self.took)
+    }
 }
 
 /// What was seen of the source, and what is to be said of it.
@@ -309,16 +329,25 @@ pub async fn look_at(source: &dyn Source, object: SourceObject, merged: Option<&
             discover::observe(&mut values, formats, record);
         }
     };
+    let begun = Instant::now();
     let sample = source
         .sample(&object.name, SAMPLES, formats.is_some().then_some(&mut see))
         .await?;
+    let took = begun.elapsed();
     let (records, exact, live) = (sample.count, sample.exact, object.live);
+    let looked_at = if exact {
+        records
+    } else {
+        i64::try_from(sample.records.len()).unwrap_or(records)
+    };
     let shape = shape(object, sample, formats.map(|_| values));
     Ok(Seen {
         shape,
         records,
         exact,
         live,
+        took,
+        looked_at,
     })
 }
 
@@ -455,104 +484,6 @@ fn trimmed(models: &Models, spec: &MappingSpecSpec) -> Models {
     }
 }
 
-/// Whether the migration user may do what the plan needs.
-async fn rights(destination: &Destination, mapping: &Mapping, models: &Models) -> Result<Vec<Finding>, StepError> {
-    let mut findings = Vec::new();
-    let mut asked = BTreeSet::new();
-    let mut needed: Vec<(String, &str)> = vec![
-        ("ir.model.data".into(), "create"),
-        ("ir.config_parameter".into(), "create"),
-    ];
-    if mapping.objects.iter().any(|object| !object.custom_fields.is_empty()) {
-        needed.push(("ir.model.fields".into(), "create"));
-    }
-    for object in mapping.in_odoo() {
-        if let Some(model) = &object.custom_model {
-            needed.extend(["ir.model", "ir.model.access"].map(|model| (model.into(), "create")));
-            if model.menu.is_some() {
-                needed.extend(["ir.actions.act_window", "ir.ui.menu"].map(|model| (model.into(), "create")));
-            }
-            if !models.models.contains_key(&model.model.0) {
-                // whoever may make it may fill it
-                continue;
-            }
-        }
-        let operations: &[&str] = match object.on_new {
-            crate::api::mapping_spec::OnNew::Create => &["read", "create", "write"],
-            crate::api::mapping_spec::OnNew::Reject => &["read", "write"],
-        };
-        needed.extend(operations.iter().map(|operation| (object.model.0.clone(), *operation)));
-        let of_lines = ["read", "create", "write", "unlink"];
-        needed.extend(
-            object
-                .lines
-                .iter()
-                .flat_map(|lines| of_lines.map(|operation| (lines.model.0.clone(), operation))),
-        );
-    }
-    for (model, operation) in needed {
-        if !asked.insert((model.clone(), operation)) {
-            continue;
-        }
-        let may = destination
-            .rpc
-            .call(&model, "has_access", args!({"ids": [], "operation": operation}))
-            .await?;
-        if may.as_bool() != Some(true) {
-            findings.push(Finding {
-                severity: Severity::Error,
-                code: "MissingRight".into(),
-                path: model.clone(),
-                message: format!("the API key's user may not {operation} {model}: give the user a role that may"),
-            });
-        }
-    }
-    Ok(findings)
-}
-
-/// A word of caution about an Odoo of another version than the one that everything here was tried on.
-fn untried(version: &str) -> Option<Finding> {
-    let major = version
-        .trim_start_matches("saas~")
-        .split('.')
-        .next()
-        .unwrap_or_default();
-    (major != "19").then(|| Finding {
-        severity: Severity::Warning,
-        code: "UntriedVersion".into(),
-        path: "destination.odoo".into(),
-        message: format!(
-            "this is Odoo {}, and nothing but Odoo 19 was tried: rehearse against a copy of it, and look at the results before people work with them",
-            bounded(version, 60)
-        ),
-    })
-}
-
-/// Groups and menus that custom models name and that Odoo lacks.
-async fn groups_and_menus(destination: &Destination, mapping: &Mapping) -> Result<Vec<Finding>, StepError> {
-    let mut findings = Vec::new();
-    for object in &mapping.objects {
-        let Some(model) = &object.custom_model else { continue };
-        let groups: Vec<&str> = model.access.keys().map(String::as_str).collect();
-        let menus: Vec<&str> = model.menu.as_deref().into_iter().collect();
-        for (of, names, what) in [("res.groups", groups, "group of users"), ("ir.ui.menu", menus, "menu")] {
-            let found = custom_models::named(&*destination.rpc, of, names.iter().copied()).await?;
-            findings.extend(
-                names
-                    .iter()
-                    .filter(|name| !found.contains_key(**name))
-                    .map(|name| Finding {
-                        severity: Severity::Error,
-                        code: "UnknownObject".into(),
-                        path: format!("objects[{}].destination.create", object.name),
-                        message: format!("Odoo has no {what} {name}: name one by its external id, or leave it out"),
-                    }),
-            );
-        }
-    }
-    Ok(findings)
-}
-
 fn planned(mapping: Option<&Mapping>) -> Vec<PlannedObject> {
     mapping
         .into_iter()
@@ -568,40 +499,16 @@ fn planned(mapping: Option<&Mapping>) -> Vec<PlannedObject> {
         .collect()
 }
 
-/// Seconds that loading will take: records an object, at the pace measured on real servers.
-fn estimate(job: &Job, mapping: Option<&Mapping>, counts: &BTreeMap<String, i64>) -> i64 {
-    let objects = mapping.into_iter().flat_map(Mapping::in_odoo);
-    let records: i64 = objects
-        .map(|object| counts.get(&object.source_object).copied().unwrap_or(0))
-        .sum();
-    match job.migration.spec.destination.odoo.limits.profile {
-        // one call a second; a record takes part in a batch of 400 and in a read-back of 1,000
-        Profile::Online => records / 400 + records / 1_000 + 1,
-        Profile::SelfHosted => records / 500 + 1,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_odoo_of_a_version_that_was_not_tried_is_a_warning() {
-        for (version, warned) in [
-            ("19.0", false),
-            ("19.0+e", false),
-            ("19.0-20261101", false),
-            ("saas~19.1", false),
-            ("saas~18.4+e", true),
-            ("18.0", true),
-            ("14.0-20231205", true),
-            ("20.0", true),
-            ("9.0", true),
-            ("", true),
-        ] {
-            let finding = untried(version);
-            assert_eq!(finding.is_some(), warned, "{version}");
-            assert!(finding.is_none_or(|finding| finding.severity == Severity::Warning));
-        }
-    }
+/// What people read of each object before they confirm.
+fn in_scope(mapping: Option<&Mapping>, present: &BTreeMap<String, i64>) -> Vec<scope::InScope> {
+    let objects = mapping.into_iter().flat_map(|mapping| &mapping.objects);
+    let told = objects.zip(planned(mapping)).map(|(object, planned)| scope::InScope {
+        source: object.source_object.clone(),
+        fields: object.columns(),
+        creates: object.custom_fields.iter().map(|field| field.name.clone()).collect(),
+        adopts_by: object.match_on.iter().map(|fields| fields.join("+")).collect(),
+        present: planned.model.as_ref().and_then(|model| present.get(model).copied()),
+        planned,
+    });
+    told.collect()
 }
