@@ -431,8 +431,8 @@ pub enum Access {
 
 /// One value of the destination and where it comes from.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[x_kube(validation = Rule::new("(has(self.from) ? 1 : 0) + (has(self.cel) ? 1 : 0) + (has(self.constant) ? 1 : 0) + (has(self.each) ? 1 : 0) <= 1")
-    .message("a field has at most one of from, cel, constant, each"))]
+#[x_kube(validation = Rule::new("(has(self.from) ? 1 : 0) + (has(self.cel) ? 1 : 0) + (has(self.constant) ? 1 : 0) + (has(self.fetch) ? 1 : 0) + (has(self.each) ? 1 : 0) <= 1")
+    .message("a field has at most one of from, cel, constant, fetch, each"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Field {
     /// Field of the Odoo model; column of the document.
@@ -454,6 +454,11 @@ pub struct Field {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub constant: Option<String>,
+    /// Path to what names content: a file of the export folder (`files/contract.pdf`), a link (http, https), or an id that the
+    /// source resolves. Its bytes fill a binary field, such as `datas` of ir.attachment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    pub fetch: Option<String>,
     /// Path to a list: one line of the one2many for each of its elements, sent with the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]

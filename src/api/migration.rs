@@ -87,6 +87,45 @@ pub struct Source {
     /// The API of Pipz. Where it and a file both have an object, the API answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pipz: Option<Pipz>,
+    /// The content that `fetch` of a mapping names: how much of it, and from which hosts beside the source's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Content>,
+}
+
+/// Content that is fetched: files of the export folder, and links.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Content {
+    /// Hosts that links may lead to, beside the source's own: `files.acme.com`, or with a port `files.acme.com:8443`. They are
+    /// sent no keys. A link to any other host is not followed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 50),
+        inner(
+            length(min = 1, max = 253),
+            regex(pattern = r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?$")
+        )
+    )]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub hosts: Vec<String>,
+    /// Largest content in MiB; 90 where not said. Odoo takes calls of up to 128 MiB, and base64 adds a third. What is larger is
+    /// without counterpart, as onMissing of its field says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 95))]
+    pub max_mebibytes: Option<i32>,
+    /// Lets http and unverified TLS pass. For tests.
+    #[serde(default)]
+    pub insecure: bool,
+}
+
+impl Content {
+    /// Most bytes of one content.
+    #[must_use]
+    pub fn most_bytes(&self) -> u64 {
+        const USUAL: u64 = 90;
+        let said = self.max_mebibytes.and_then(|most| u64::try_from(most).ok());
+        said.unwrap_or(USUAL) << 20
+    }
 }
 
 impl Source {

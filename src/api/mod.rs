@@ -47,8 +47,9 @@ pub const MANAGED_BY: &str = "crmferry";
 pub const APPROVAL_POLICY: &str = "crmferry-approval";
 
 /// Folders and files of a workspace that are a run's own, in a cluster or on a laptop: exports lie in none of them.
-pub const RUNS_OWN: [&str; 17] = [
+pub const RUNS_OWN: [&str; 18] = [
     "approvals",
+    "content",
     "evidence",
     "handover",
     "ledger",

@@ -15,6 +15,7 @@ pub fn normal(ttype: &str, field: &str, value: &OdooValue) -> Option<String> {
         OdooValue::Float(number) => Some(canonical_float(*number)),
         OdooValue::Boolean(yes) => Some(yes.to_string()),
         OdooValue::Date(text) | OdooValue::DateTime(text) => Some(text.clone()),
+        OdooValue::Content(content) => Some(format!("{} {}", content.sha1, content.size)),
         OdooValue::Link(reference) => Some(link(reference)),
         OdooValue::Links(references) => {
             let mut sorted: Vec<&Reference> = references.iter().collect();

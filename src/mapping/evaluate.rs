@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     api::mapping_spec::{OnEmpty, OnMissing},
-    model::{ExternalId, Line, OdooValue, Reference, Rejection, SourceKey, Value, record::is_empty},
+    model::{ExternalId, Fetched, Line, OdooValue, Reference, Rejection, SourceKey, Value, record::is_empty},
 };
 
 /// Longest piece of a value that a message quotes, in characters.
@@ -79,6 +79,8 @@ pub(super) enum Source {
     Path(Path),
     Cel(Expression),
     Constant(Value),
+    /// Content, by the name at the path.
+    Fetch(Path),
     /// Lines of a one2many.
     Lines(Lines),
     /// The field is emptied.
@@ -361,7 +363,28 @@ impl<'a> Evaluation<'a> {
             self.found_by = found.as_ref().map(|(_, number)| *number);
             return Ok(found.map(|(reference, _)| OdooValue::Link(reference)));
         }
+        if matches!(part.source, Source::Fetch(_)) {
+            return self.fetched(part, &value);
+        }
         self.read(target, part, &value)
+    }
+
+    /// The content that a value names.
+    fn fetched(&mut self, part: &Part, value: &Value) -> Result<Option<OdooValue>, Stop> {
+        let Some(reference) = reference(value) else {
+            self.missing(
+                part,
+                "Unreadable",
+                &format!("{} names no single content", quoted(value)),
+            )?;
+            return Ok(None);
+        };
+        match self.lookups.content(&reference) {
+            Some(Fetched::Content(content)) => return Ok(Some(OdooValue::Content(content))),
+            Some(Fetched::Refused { code, message }) => self.missing(part, &code, &message)?,
+            None => self.missing(part, "NotFetched", &format!("{} was not fetched", quoted(value)))?,
+        }
+        Ok(None)
     }
 
     fn source<'b>(&mut self, part: &'b Part) -> Result<Cow<'b, Value>, Stop>
@@ -369,7 +392,7 @@ impl<'a> Evaluation<'a> {
         'a: 'b,
     {
         Ok(match &part.source {
-            Source::Path(path) => path.resolve(self.scope),
+            Source::Path(path) | Source::Fetch(path) => path.resolve(self.scope),
             Source::Constant(value) => Cow::Borrowed(value),
             Source::Lines(_) | Source::Nothing => Cow::Owned(Value::Null),
             Source::Cel(expression) => match expression.evaluate_noting(&self.plan.env, self.scope) {
@@ -510,6 +533,17 @@ impl<'a> Evaluation<'a> {
         let message = format!("{}.{}: {message}", self.plan.object, part.label);
         self.notes.push(Rejection::new(code, part.label.as_str(), message));
     }
+}
+
+/// What names content in a value: text or a number.
+pub(super) fn reference(value: &Value) -> Option<String> {
+    let single = match value {
+        Value::Array(list) if list.len() == 1 => &list[0],
+        single => single,
+    };
+    let text = matches!(single, Value::String(_) | Value::Number(_)).then(|| canonical_text(single))?;
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 fn quoted(value: &Value) -> String {

@@ -40,6 +40,8 @@ const WRITABLE: [&str; 15] = [
 ];
 /// Fields beside a `many2one_reference` that may hold its model, in the order they are looked for.
 const COMPANIONS: [&str; 3] = ["res_model_id", "res_model", "model"];
+/// Read-only for people, and taken from who sends them.
+const WRITABLE_ALL_THE_SAME: [(&str, &str); 2] = [("ir.attachment", "mimetype"), ("product.document", "mimetype")];
 /// Kept by Odoo itself: sent values are ignored without a word.
 const KEPT_BY_ODOO: [&str; 7] = [
     "id",
@@ -406,7 +408,7 @@ fn shape(compiler: &mut Compiler<'_>, model: &str, entry: &api::Field, created: 
     let known = compiler.world.models.models.get(model)?;
     let made = created.get(&(model.to_owned(), entry.to.clone()));
     let problem = match (known.fields.get(&entry.to), made) {
-        (Some(field), made) => match unwritable(entry, field) {
+        (Some(field), made) => match unwritable(model, entry, field) {
             None => return Some(Shape::existing(field, made)),
             Some(problem) => problem,
         },
@@ -428,14 +430,15 @@ fn shape(compiler: &mut Compiler<'_>, model: &str, entry: &api::Field, created: 
 }
 
 /// Why a field cannot be written.
-fn unwritable(entry: &api::Field, field: &Field) -> Option<(&'static str, String)> {
+fn unwritable(model: &str, entry: &api::Field, field: &Field) -> Option<(&'static str, String)> {
     let name = entry.to.as_str();
     let written = entry.check != Some(true);
     if written && KEPT_BY_ODOO.contains(&name) {
         let message = format!("{name} is kept by Odoo itself: create a field x_… for the value of the source");
         return Some(("NotWritable", message));
     }
-    if written && field.readonly {
+    let all_the_same = WRITABLE_ALL_THE_SAME.contains(&(model, name));
+    if written && field.readonly && !all_the_same {
         return Some((
             "NotWritable",
             format!("{name} is computed by Odoo and cannot be written"),
@@ -500,9 +503,10 @@ fn part(
     let gives_key = match &source {
         Source::Path(from) => draft.gives_key(from),
         Source::Cel(expression) => names::calls_key(expression.source()),
-        Source::Constant(_) | Source::Lines(_) | Source::Nothing => false,
+        Source::Constant(_) | Source::Fetch(_) | Source::Lines(_) | Source::Nothing => false,
     };
     check_reference(compiler, entry, shape, &source, path);
+    check_content(compiler, draft, entry, shape, path);
     let on_missing = entry.on_missing.unwrap_or_default();
     if on_missing == OnMissing::Keep && (entry.values.is_none() || entry.lookup.is_some()) {
         let message = "onMissing: Keep keeps the text that values does not know: it needs values, and no lookup";
@@ -577,15 +581,21 @@ fn on_empty(entry: &api::Field, shape: &Shape) -> OnEmpty {
 fn source(compiler: &mut Compiler<'_>, draft: &mut Draft<'_>, entry: &api::Field, path: &str) -> Option<Source> {
     let inside = draft.place(path).to_owned();
     let place = |word: &str| format!("{inside}.{word}");
-    match (&entry.from, &entry.cel, &entry.constant) {
-        (None, None, None) => Some(Source::Nothing),
-        (Some(from), None, None) => compiler
+    match (&entry.from, &entry.cel, &entry.constant, &entry.fetch) {
+        (None, None, None, None) => Some(Source::Nothing),
+        (Some(from), None, None, None) => compiler
             .used_path(draft, from, &place("from"), draft.sees())
             .map(Source::Path),
-        (None, Some(cel), None) => compiler.used_expression(draft, cel, &place("cel")).map(Source::Cel),
-        (None, None, Some(constant)) => Some(Source::Constant(cell(constant))),
+        (None, Some(cel), None, None) => compiler.used_expression(draft, cel, &place("cel")).map(Source::Cel),
+        (None, None, Some(constant), None) => Some(Source::Constant(cell(constant))),
+        (None, None, None, Some(fetch)) => compiler
+            .used_path(draft, fetch, &place("fetch"), draft.sees())
+            .map(Source::Fetch),
         _ => {
-            let message = format!("{} has two sources: say one of from, cel, constant", field_id(entry));
+            let message = format!(
+                "{} has two sources: say one of from, cel, constant, fetch",
+                field_id(entry)
+            );
             compiler.findings.error("Incomplete", path, message);
             None
         }
@@ -627,6 +637,31 @@ fn check_reference(compiler: &mut Compiler<'_>, entry: &api::Field, shape: &Shap
         compiler
             .findings
             .error("TypeMismatch", &format!("{path}.lookup"), message);
+    }
+}
+
+/// Content goes into a binary field, as it is.
+fn check_content(compiler: &mut Compiler<'_>, draft: &Draft<'_>, entry: &api::Field, shape: &Shape, path: &str) {
+    if entry.fetch.is_none() {
+        return;
+    }
+    let path = format!("{path}.fetch");
+    if draft.document.is_some() {
+        let message = format!("{} is a column of a document, which takes no content", entry.to);
+        compiler.findings.error("TypeMismatch", &path, message);
+    } else if shape.ttype != "binary" {
+        let message = format!(
+            "{} is a {} field: content goes into a binary field",
+            entry.to, shape.ttype
+        );
+        compiler.findings.error("TypeMismatch", &path, message);
+    }
+    if entry.values.is_some() || entry.default.is_some() {
+        let message = format!(
+            "{} takes content as it is: values and default have no meaning here",
+            entry.to
+        );
+        compiler.findings.error("Incomplete", &path, message);
     }
 }
 

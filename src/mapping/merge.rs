@@ -318,11 +318,11 @@ impl Named for Field {
     }
     fn over(self, over: Self, path: &str, findings: &mut Findings) -> Self {
         // a new source replaces the old one, whichever it was
-        let sourced = over.from.is_some() || over.cel.is_some() || over.constant.is_some();
-        let (from, cel, constant, each) = if sourced || over.each.is_some() {
-            (over.from, over.cel, over.constant, over.each)
+        let sourced = over.from.is_some() || over.cel.is_some() || over.constant.is_some() || over.fetch.is_some();
+        let (from, cel, constant, fetch, each) = if sourced || over.each.is_some() {
+            (over.from, over.cel, over.constant, over.fetch, over.each)
         } else {
-            (self.from, self.cel, self.constant, self.each)
+            (self.from, self.cel, self.constant, self.fetch, self.each)
         };
         // key and fields are those of the lines
         let (key, fields) = if sourced { (None, None) } else { (self.key, self.fields) };
@@ -332,6 +332,7 @@ impl Named for Field {
             from,
             cel,
             constant,
+            fetch,
             each,
             key: over.key.or(key),
             fields: list(fields, over.fields, true, &format!("{path}.fields"), findings),

@@ -38,7 +38,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     api::mapping_spec::{Access, FieldType, Finding, MappingSpecSpec, OnConflict, OnNew, OnSourceDelete, Platform},
-    model::{Digest, OdooModel, OdooValue, Record, Reference, Rejection, SourceKey},
+    model::{Digest, Fetched, OdooModel, OdooValue, Record, Reference, Rejection, SourceKey},
     odoo::models::Models,
 };
 
@@ -206,6 +206,9 @@ pub trait Lookups {
     /// The record for `value` by the lookup of that number: canonical text, or the escaped key where the target is an
     /// object without `by` (as [`Item::key`] has it). `within` has one entry per field of the target's `within`.
     fn find(&self, lookup: usize, value: &str, within: &[Option<String>]) -> Found;
+
+    /// What became of the content that a record names; `None`: it was never asked for.
+    fn content(&self, reference: &str) -> Option<Fetched>;
 
     /// Whether what is not found may still come: then a value with `onMissing: Defer` is left open.
     fn may_come(&self) -> bool {

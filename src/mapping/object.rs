@@ -8,7 +8,7 @@ use super::{
     CustomField, CustomModel, LineFields, LookupSpec, LookupTarget, Lookups, Mapped, OnConflict, OnNew, OnSourceDelete,
     Outcome, Step, TargetField,
     cel::{Environment, Expression},
-    evaluate::{Evaluation, Stop, Target},
+    evaluate::{Evaluation, Source, Stop, Target, reference},
     findings::shortened,
     join::Join,
     path::Path,
@@ -454,6 +454,28 @@ impl Object {
             checks,
             notes: evaluation.notes,
             deferred: evaluation.deferred,
+        })
+    }
+
+    /// Whether it takes content.
+    #[must_use]
+    pub fn fetches(&self) -> bool {
+        self.fetched_paths().next().is_some()
+    }
+
+    /// What names the content that an item takes, or may take where an earlier part has none.
+    #[must_use]
+    pub fn references(&self, item: &Item) -> Vec<String> {
+        let scope = item.seen.scope();
+        let named = self.fetched_paths().filter_map(|path| reference(&path.resolve(&scope)));
+        named.collect()
+    }
+
+    fn fetched_paths(&self) -> impl Iterator<Item = &Path> {
+        let parts = self.plan.targets.iter().flat_map(|target| &target.parts);
+        parts.filter_map(|part| match &part.source {
+            Source::Fetch(path) => Some(path),
+            Source::Path(_) | Source::Cel(_) | Source::Constant(_) | Source::Lines(_) | Source::Nothing => None,
         })
     }
 

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     api::mapping_spec::{Finding, MappingSpecSpec},
-    model::{OdooValue, Record, Reference, Rejection, Value},
+    model::{Content, Fetched, OdooValue, Record, Reference, Rejection, Value},
     odoo::models::{Field, Model, Models},
 };
 
@@ -245,6 +245,18 @@ pub(super) struct Known<'a> {
 }
 
 impl Lookups for Known<'_> {
+    /// Content is the name it has, `gone` is not there, and what begins with `un` was never asked for.
+    fn content(&self, reference: &str) -> Option<Fetched> {
+        match reference {
+            "gone" => Some(Fetched::Refused {
+                code: "NotThere".to_owned(),
+                message: "gone is not there".to_owned(),
+            }),
+            unknown if unknown.starts_with("un") => None,
+            name => Some(Fetched::Content(Content::of(name.as_bytes()))),
+        }
+    }
+
     fn find(&self, lookup: usize, value: &str, within: &[Option<String>]) -> Found {
         let mut place = match &self.lookups[lookup].target {
             LookupTarget::Object { object, .. } => object.clone(),

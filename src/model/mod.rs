@@ -1,5 +1,6 @@
 //! Records, values, keys, digests. Pure.
 
+pub mod content;
 pub mod declared;
 pub mod digest;
 pub mod ids;
@@ -7,6 +8,7 @@ pub mod number;
 pub mod record;
 pub mod value;
 
+pub use content::{Content, Fetched};
 pub use declared::{DeclaredField, DeclaredType};
 pub use digest::Digest;
 pub use ids::{ExternalId, OdooModel, SourceKey};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use super::ids::ExternalId;
+use super::{content::Content, ids::ExternalId};
 
 /// A value of a field of an Odoo record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,6 +22,8 @@ pub enum OdooValue {
     Date(String),
     /// datetime in UTC, `YYYY-MM-DD HH:MM:SS`.
     DateTime(String),
+    /// binary: what it is; the bytes are elsewhere.
+    Content(Content),
     /// many2one.
     Link(Reference),
     /// many2many: a set, sorted.
@@ -52,7 +54,8 @@ pub enum Reference {
 }
 
 impl OdooValue {
-    /// The value in a `create`; `None` while it points to a record that is not there yet.
+    /// The value in a `create`; `None` while it points to a record that is not there yet, and of content, whose bytes are not
+    /// here.
     #[must_use]
     pub fn to_wire(&self) -> Option<Json> {
         Some(match self {
@@ -61,6 +64,7 @@ impl OdooValue {
             Self::Integer(number) => Json::from(*number),
             Self::Float(number) => Json::from(*number),
             Self::Boolean(yes) => Json::from(*yes),
+            Self::Content(_) => return None,
             Self::Link(reference) => Json::from(reference.id()?),
             Self::Links(references) => {
                 let ids = references.iter().map(Reference::id).collect::<Option<Vec<_>>>()?;

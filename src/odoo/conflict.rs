@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::verify;
+use super::{content, verify};
 use crate::{
     mapping::TargetField,
-    model::{OdooValue, Reference, digest::hex},
+    model::{Content, OdooValue, Reference, digest::hex},
 };
 
 /// Fields beside the mapped ones that [`merge`] wants to see of a record of this model: a partner's address and
@@ -228,6 +228,7 @@ fn ids(value: &OdooValue) -> BTreeSet<i64> {
         | OdooValue::Boolean(_)
         | OdooValue::Date(_)
         | OdooValue::DateTime(_)
+        | OdooValue::Content(_)
         | OdooValue::Link(_)
         | OdooValue::Lines(_) => BTreeSet::new(),
     }
@@ -245,6 +246,7 @@ fn is_blank(field: &TargetField, value: &OdooValue) -> bool {
         | OdooValue::Boolean(_)
         | OdooValue::Date(_)
         | OdooValue::DateTime(_)
+        | OdooValue::Content(_)
         | OdooValue::Link(_)
         | OdooValue::Links(_)
         | OdooValue::Lines(_) => is_nothing(value),
@@ -267,6 +269,13 @@ pub fn field_digest(model: &str, field: &TargetField, value: &OdooValue) -> Stri
 
 /// One of the values that Odoo does not tell apart from this one.
 fn normal(model: &str, field: &TargetField, value: &OdooValue) -> OdooValue {
+    if field.ttype == "binary" {
+        // as it is read back, however it was given
+        return match content::of(value).filter(|content| content.size > 0) {
+            Some(content) => OdooValue::Content(Content::in_odoo(content.sha1, content.size)),
+            None => OdooValue::Empty,
+        };
+    }
     let text = match value {
         OdooValue::Text(text) => text.as_str(),
         OdooValue::Empty if field.ttype == "boolean" => return OdooValue::Boolean(false),

@@ -38,10 +38,10 @@ impl Json2 {
 impl Rpc for Json2 {
     async fn call(&self, model: &str, method: &str, args: Args) -> Result<Value, RpcError> {
         let request = self.http.post(&["json", "2", model, method]);
-        let answer = self
-            .http
-            .send(request.headers(self.headers.clone()).json(&args))
-            .await?;
+        let request = request.headers(self.headers.clone()).json(&args);
+        // content may be among them: it is in the request now
+        drop(args);
+        let answer = self.http.send(request).await?;
         classify(answer.status, &answer.headers, &answer.body, Timestamp::now())
     }
 

@@ -4,6 +4,7 @@
 mod bisect;
 pub mod choose;
 pub mod conflict;
+pub mod content;
 pub mod custom_models;
 #[cfg(test)]
 mod fake;

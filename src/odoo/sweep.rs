@@ -59,7 +59,11 @@ pub async fn marks(rpc: &dyn Rpc, models: &[OdooModel]) -> Result<BTreeMap<Strin
 pub async fn orphans(rpc: &dyn Rpc, model: &str, above: i64, migration_uid: i64) -> Result<Vec<i64>, RpcError> {
     let (mut orphans, mut last) = (Vec::new(), above);
     loop {
-        let domain = json!([["id", ">", last], ["create_uid", "=", migration_uid]]);
+        let mut domain = json!([["id", ">", last], ["create_uid", "=", migration_uid]]);
+        if let ("ir.attachment", Some(domain)) = (model, domain.as_array_mut()) {
+            // the others are the content of fields, and go with their records
+            domain.push(json!(["res_field", "=", false]));
+        }
         let page = search(rpc, model, domain, "id", PAGE).await?;
         let Some(end) = page.last() else { return Ok(orphans) };
         last = *end;

@@ -19,10 +19,14 @@ use std::{
 };
 
 use serde_json::{Map, Value as Json, json};
+use tokio::sync::Mutex;
 
-use self::batch::{Row, Sorted, Then, Way, absent, by_values, once_each, same_fields, whole};
+use self::batch::{
+    Row, Sorted, Then, Way, absent, by_values, of_bounded_weight, once_each, same_fields, weight, whole,
+};
 use super::{
     bisect::{Group, Groups},
+    content::{self, Contents, NoContents, Unread},
     identity,
     lines::{self, LineOp},
     models::made_by_load,
@@ -73,6 +77,16 @@ pub enum Op {
     },
 }
 
+impl Op {
+    /// The values that it sends.
+    #[must_use]
+    pub fn values(&self) -> &[(String, OdooValue)] {
+        match self {
+            Self::Create(values) | Self::Update { values, .. } | Self::Adopt { values, .. } => values,
+        }
+    }
+}
+
 /// What became of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Written {
@@ -109,6 +123,9 @@ pub enum Stop {
     /// Odoo.
     #[error(transparent)]
     Rpc(#[from] RpcError),
+    /// Content that is to be sent cannot be read.
+    #[error(transparent)]
+    Content(#[from] Unread),
 }
 
 /// Calls in a row without an answer after which the server is the matter, not the data.
@@ -121,6 +138,9 @@ pub struct Writer {
     rpc: Arc<dyn Rpc>,
     model: OdooModel,
     module: String,
+    contents: Arc<dyn Contents>,
+    /// Calls that carry more content than others go one by one, or memory would grow with the connections.
+    heavy: Mutex<()>,
     /// The server lacks `web_save_multi`.
     single: AtomicBool,
 }
@@ -183,8 +203,17 @@ impl Writer {
             rpc,
             model,
             module,
+            contents: Arc::new(NoContents),
+            heavy: Mutex::new(()),
             single: AtomicBool::new(false),
         }
+    }
+
+    /// With content to send.
+    #[must_use]
+    pub fn with_contents(mut self, contents: Arc<dyn Contents>) -> Self {
+        self.contents = contents;
+        self
     }
 
     /// Writes a batch. Before every call that changes something `may_send` must be true.
@@ -251,7 +280,7 @@ impl Writer {
         groups: Vec<Range<usize>>,
         session: &mut Session<'_>,
     ) -> Result<(), Stop> {
-        let mut groups = Groups::new(groups);
+        let mut groups = Groups::new(of_bounded_weight(rows, groups));
         while let Some(group) = groups.next() {
             let part = &rows[group.rows.clone()];
             let error = match self.send(part, way, session).await {
@@ -261,7 +290,7 @@ impl Writer {
                     continue;
                 }
                 Err(Stop::Rpc(error)) => error,
-                Err(Stop::Fenced) => return Err(Stop::Fenced),
+                Err(stop @ (Stop::Fenced | Stop::Content(_))) => return Err(stop),
             };
             match verdict(&error, way, session.waits) {
                 Verdict::Refused => session.refused(&mut groups, group, part, &error),
@@ -292,16 +321,21 @@ impl Writer {
 
     /// One call. Gives the record of each row.
     async fn send(&self, rows: &[Row], way: Way, session: &Session<'_>) -> Result<Vec<i64>, Stop> {
+        let _alone = if weight(rows) > content::CALL_BYTES {
+            Some(self.heavy.lock().await)
+        } else {
+            None
+        };
         session.ask()?;
         let ids = rows.iter().map(|row| row.id).collect();
         match way {
             Way::Create => {
-                let args = wire::create(rows.iter().map(|row| (row.name.as_str(), &row.values)), &self.module);
+                let args = wire::create(self.filled(rows).await?.into_iter(), &self.module);
                 let answer = self.rpc.call(&self.model.0, "create", args).await?;
                 Ok(one_each(patience::ids(&answer, "create")?, rows.len())?)
             }
             Way::Load => {
-                let args = wire::load(rows.iter().map(|row| (row.name.as_str(), &row.values)), &self.module);
+                let args = wire::load(self.filled(rows).await?.into_iter(), &self.module);
                 let answer = self.rpc.call(&self.model.0, "load", args).await?;
                 Ok(one_each(wire::loaded(&answer)?, rows.len())?)
             }
@@ -322,14 +356,42 @@ impl Writer {
         }
     }
 
+    /// Names and values of rows, with their content.
+    async fn filled<'r>(&self, rows: &'r [Row]) -> Result<Vec<(&'r str, Map<String, Json>)>, Stop> {
+        let mut filled = Vec::with_capacity(rows.len());
+        for row in rows {
+            filled.push((row.name.as_str(), self.values(row).await?));
+        }
+        Ok(filled)
+    }
+
+    /// The values of a row, with its content.
+    async fn values(&self, row: &Row) -> Result<Map<String, Json>, Stop> {
+        let mut values = row.values.clone();
+        for (field, content) in &row.contents {
+            values.insert(field.clone(), Json::from(self.contents.base64(content).await?));
+        }
+        let renamed = values
+            .keys()
+            .find(|field| content::sent_as(&self.model.0, field) != *field);
+        if let Some(field) = renamed.cloned()
+            && let Some(value) = values.remove(&field)
+        {
+            values.insert(content::sent_as(&self.model.0, &field).to_owned(), value);
+        }
+        Ok(values)
+    }
+
     /// Changes records, in as few calls as the server can do. Doing it twice changes nothing more.
     async fn update(&self, rows: &[Row], session: &Session<'_>) -> Result<(), Stop> {
         let (rows, context) = self.to_update(rows).await?;
         let rows: Vec<&Row> = rows.iter().collect();
         if self.single.load(Ordering::Relaxed) {
-            for (values, ids) in by_values(&rows) {
+            for (row, ids) in by_values(&rows) {
                 session.ask()?;
-                let args = args!({"ids": ids, "vals": values, "context": context});
+                let values = self.values(row).await?;
+                let mut args = args!({"ids": ids, "context": context});
+                args.insert("vals".to_owned(), Json::Object(values));
                 self.rpc.call(&self.model.0, "write", args).await?;
             }
             return Ok(());
@@ -337,8 +399,12 @@ impl Writer {
         for rows in once_each(&rows) {
             session.ask()?;
             let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
-            let values: Vec<&Map<String, Json>> = rows.iter().map(|row| &row.values).collect();
-            let args = args!({"ids": ids, "vals_list": values, "specification": {}, "context": context});
+            let mut values = Vec::with_capacity(rows.len());
+            for row in rows {
+                values.push(Json::Object(self.values(row).await?));
+            }
+            let mut args = args!({"ids": ids, "specification": {}, "context": context});
+            args.insert("vals_list".to_owned(), Json::Array(values));
             self.rpc.call(&self.model.0, "web_save_multi", args).await?;
         }
         Ok(())

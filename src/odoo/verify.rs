@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value as Json, json};
 
 use super::{
-    patience,
+    content, patience,
     rpc::{Rpc, RpcError},
 };
 use crate::{
@@ -66,10 +66,18 @@ async fn search_read(
     domain: Json,
     limit: usize,
 ) -> Result<BTreeMap<i64, ReadRecord>, RpcError> {
+    let is_content = |field: &&TargetField| field.ttype == "binary";
+    let (own, others): (Vec<&str>, Vec<&str>) = fields
+        .iter()
+        .filter(is_content)
+        .map(|field| field.name.as_str())
+        .partition(|name| content::is_own(model, name));
     let names: BTreeSet<&str> = fields
         .iter()
+        .filter(|field| !is_content(field))
         .map(|field| field.name.as_str())
         .chain(["write_uid", "write_date"])
+        .chain(content::PROOF.into_iter().filter(|_| !own.is_empty()))
         .collect();
     // `load: null` leaves out the names of linked records, which cost more than the rest
     let args = args!({
@@ -77,14 +85,28 @@ async fn search_read(
         "context": {"active_test": false},
     });
     let answer = patience::call(rpc, model, "search_read", args).await?;
-    patience::rows(&answer, "search_read")?
-        .into_iter()
-        .map(|row| Ok((patience::integer(row, "id")?, record(row, fields))))
-        .collect()
+    let mut records = BTreeMap::new();
+    for row in patience::rows(&answer, "search_read")? {
+        let mut record = record(row, fields);
+        let values = own.iter().map(|name| ((*name).to_owned(), content::of_row(row)));
+        record.values.extend(values);
+        records.insert(patience::integer(row, "id")?, record);
+    }
+    let ids: Vec<i64> = records.keys().copied().collect();
+    for ((id, name), value) in content::of_fields(rpc, model, &others, &ids).await? {
+        if let Some(record) = records.get_mut(&id) {
+            record.values.insert(name, value);
+        }
+    }
+    Ok(records)
 }
 
+/// A record as it was answered; what holds content is empty until it is looked at.
 fn record(row: &serde_json::Map<String, Json>, fields: &[TargetField]) -> ReadRecord {
-    let value = |field: &TargetField| decode(&field.ttype, row.get(&field.name).unwrap_or(&Json::Null));
+    let value = |field: &TargetField| match field.ttype.as_str() {
+        "binary" => OdooValue::Empty,
+        ttype => decode(ttype, row.get(&field.name).unwrap_or(&Json::Null)),
+    };
     ReadRecord {
         values: fields.iter().map(|field| (field.name.clone(), value(field))).collect(),
         write_uid: row.get("write_uid").and_then(link).unwrap_or_default(),
@@ -139,6 +161,9 @@ pub enum Comparison {
 #[must_use]
 pub fn compare(field: &TargetField, model: &str, wanted: &OdooValue, found: &OdooValue) -> Comparison {
     use OdooValue::{Boolean, Empty, Float, Integer, Links, Text};
+    if field.ttype == "binary" {
+        return compare_content(wanted, found);
+    }
     let explained = |yes, why| {
         if yes {
             Comparison::Explained(why)
@@ -168,6 +193,15 @@ pub fn compare(field: &TargetField, model: &str, wanted: &OdooValue, found: &Odo
     }
 }
 
+/// Content is compared by size and checksum, however it was given.
+fn compare_content(wanted: &OdooValue, found: &OdooValue) -> Comparison {
+    let same = match (content::of(wanted), content::of(found)) {
+        (Some(wanted), Some(found)) => wanted.is(&found),
+        (None | Some(_), None) | (None, Some(_)) => is_nothing(wanted) && is_nothing(found),
+    };
+    if same { Comparison::Equal } else { Comparison::Different }
+}
+
 fn same_links(a: &[Reference], b: &[Reference]) -> bool {
     a.iter().collect::<BTreeSet<_>>() == b.iter().collect::<BTreeSet<_>>()
 }
@@ -185,6 +219,7 @@ pub(super) fn is_nothing(value: &OdooValue) -> bool {
         | OdooValue::Date(_)
         | OdooValue::DateTime(_)
         | OdooValue::Link(_) => false,
+        OdooValue::Content(content) => content.size == 0,
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     args,
-    model::{OdooValue, Reference, Rejection},
+    model::{Content, OdooValue, Reference, Rejection},
 };
 
 /// The context of every write: nothing is sent, logged, subscribed, synchronised or re-encoded.
@@ -21,11 +21,27 @@ pub(super) fn quiet() -> Map<String, Json> {
     })
 }
 
+/// Content among values, which is filled in when the call is made: until then `null` keeps its place.
+pub(super) fn contents(values: &[(String, OdooValue)]) -> Vec<(String, Content)> {
+    let content = |(field, value): &(String, OdooValue)| match value {
+        OdooValue::Content(content) => Some((field.clone(), content.clone())),
+        _ => None,
+    };
+    values.iter().filter_map(content).collect()
+}
+
+fn one(field: &str, value: &OdooValue) -> Result<Json, Rejection> {
+    match value {
+        OdooValue::Content(_) => Ok(Json::Null),
+        value => value.to_wire().ok_or_else(|| pending(field)),
+    }
+}
+
 /// Values of a new record.
 pub(super) fn whole(values: &[(String, OdooValue)]) -> Result<Map<String, Json>, Rejection> {
     values
         .iter()
-        .map(|(field, value)| Ok((field.clone(), value.to_wire().ok_or_else(|| pending(field))?)))
+        .map(|(field, value)| Ok((field.clone(), one(field, value)?)))
         .collect()
 }
 
@@ -48,7 +64,7 @@ pub(super) fn changes(
                 command(field, 4, link.id().ok_or_else(|| pending(field))?);
             }
         } else {
-            all.insert(field.clone(), value.to_wire().ok_or_else(|| pending(field))?);
+            all.insert(field.clone(), one(field, value)?);
         }
     }
     for (field, ids) in unlink {
@@ -78,17 +94,20 @@ fn pending(field: &str) -> Rejection {
 }
 
 /// Arguments of `create` with external ids.
-pub(super) fn create<'a>(rows: impl Iterator<Item = (&'a str, &'a Map<String, Json>)>, module: &str) -> Args {
+pub(super) fn create<'a>(rows: impl Iterator<Item = (&'a str, Map<String, Json>)>, module: &str) -> Args {
     let records: Vec<Json> = rows
-        .map(|(name, values)| {
-            let mut values = values.clone();
+        .map(|(name, mut values)| {
             values.insert("id".to_owned(), Json::from(name));
             Json::Object(values)
         })
         .collect();
     let mut context = quiet();
     context.insert("_import_current_module".to_owned(), Json::from(module));
-    args!({"vals_list": records, "context": context})
+    Args::from_iter([
+        // moved, not copied: content may be among them
+        ("vals_list".to_owned(), Json::Array(records)),
+        ("context".to_owned(), Json::Object(context)),
+    ])
 }
 
 /// Cells of a new record for `load`, by column. Links have a column of their own, so that ids are read as ids.
@@ -104,6 +123,7 @@ pub(super) fn cells(values: &[(String, OdooValue)]) -> Result<Map<String, Json>,
                 OdooValue::Integer(number) => (field.clone(), number.to_string()),
                 OdooValue::Float(number) => (field.clone(), number.to_string()),
                 OdooValue::Boolean(yes) => (field.clone(), u8::from(*yes).to_string()),
+                OdooValue::Content(_) => return Ok((field.clone(), Json::Null)),
                 OdooValue::Link(link) => (format!("{field}/.id"), ids(field, std::slice::from_ref(link))?),
                 OdooValue::Links(links) if links.is_empty() => (field.clone(), String::new()),
                 OdooValue::Links(links) => (format!("{field}/.id"), ids(field, links)?),
@@ -122,22 +142,27 @@ fn ids(field: &str, links: &[Reference]) -> Result<String, Rejection> {
 }
 
 /// Arguments of `load`; all rows have the columns of the first.
-pub(super) fn load<'a>(rows: impl Iterator<Item = (&'a str, &'a Map<String, Json>)>, module: &str) -> Args {
-    let (mut fields, mut data) = (Vec::new(), Vec::new());
+pub(super) fn load<'a>(rows: impl Iterator<Item = (&'a str, Map<String, Json>)>, module: &str) -> Args {
+    let (mut fields, mut data): (Vec<String>, Vec<Json>) = (Vec::new(), Vec::new());
     for (name, cells) in rows {
         if fields.is_empty() {
-            fields = std::iter::once("id").chain(cells.keys().map(String::as_str)).collect();
+            fields = std::iter::once("id".to_owned()).chain(cells.keys().cloned()).collect();
         }
-        let name = Json::from(name);
         data.push(Json::Array(
-            std::iter::once(&name).chain(cells.values()).cloned().collect(),
+            std::iter::once(Json::from(name))
+                .chain(cells.into_iter().map(|(_, cell)| cell))
+                .collect(),
         ));
     }
     let mut context = quiet();
     context.insert("module".to_owned(), Json::from(module));
     // `load` reads times in the user's zone otherwise
     context.insert("tz".to_owned(), Json::from("UTC"));
-    args!({"fields": fields, "data": data, "context": context})
+    Args::from_iter([
+        ("fields".to_owned(), Json::from(fields)),
+        ("data".to_owned(), Json::Array(data)),
+        ("context".to_owned(), Json::Object(context)),
+    ])
 }
 
 /// What `load` says: the records, or why it took none. It answers 200 either way.
@@ -219,7 +244,7 @@ mod tests {
             field("note", OdooValue::Empty),
         ])
         .unwrap();
-        let args = load([("teams_1", &cells)].into_iter(), "m");
+        let args = load([("teams_1", cells)].into_iter(), "m");
         assert_eq!(
             args["fields"],
             json!(["id", "active", "favorite_user_ids/.id", "name", "note", "user_id/.id"])

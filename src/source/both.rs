@@ -5,7 +5,11 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 
-use super::{Items, Note, Preflight, Sample, See, Source, SourceError, SourceObject, files::FilesSource};
+use super::{
+    Items, Note, Preflight, Sample, See, Source, SourceError, SourceObject,
+    content::{Answer, Reference},
+    files::FilesSource,
+};
 use crate::api::mapping_spec::{Finding, Severity};
 
 /// An API and export files.
@@ -67,6 +71,13 @@ impl Source for Both {
             self.api.read(object).await
         } else {
             self.files.read(object).await
+        }
+    }
+
+    async fn content(&self, reference: &Reference, known: Option<&str>) -> Result<Option<Answer>, SourceError> {
+        match self.api.content(reference, known).await? {
+            None => self.files.content(reference, known).await,
+            answer => Ok(answer),
         }
     }
 

@@ -10,13 +10,14 @@ mod window;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore};
+use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use self::csv::Csv;
 use self::jsonl::JsonLines;
@@ -24,6 +25,7 @@ use self::jsonl::JsonLines;
 pub(super) use self::jsonl::parse as record;
 use self::text::{Decoder, Layout, Survey};
 use self::window::Window;
+use super::content::{Answer, Body, Reference, Refused, below_folder};
 use super::{Item, Items, Source, SourceError, SourceObject};
 use crate::model::Rejection;
 
@@ -112,6 +114,18 @@ impl Reader {
 pub struct FilesSource {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
+    folder: Option<PathBuf>,
+}
+
+/// Where exports lie.
+#[derive(Clone, Debug)]
+pub struct Exports {
+    /// The store.
+    pub store: Arc<dyn ObjectStore>,
+    /// The folder in it.
+    pub prefix: Path,
+    /// The folder on this machine, where the store is one: links in it are looked at.
+    pub folder: Option<PathBuf>,
 }
 
 /// One file of the folder.
@@ -125,7 +139,46 @@ impl FilesSource {
     /// The files directly below `prefix`.
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>, prefix: Path) -> Self {
-        Self { store, prefix }
+        Self {
+            store,
+            prefix,
+            folder: None,
+        }
+    }
+
+    /// The files of exports.
+    #[must_use]
+    pub fn of(exports: Exports) -> Self {
+        let Exports { store, prefix, folder } = exports;
+        Self { store, prefix, folder }
+    }
+
+    /// The file of this name below the folder; links are followed as far as they stay in it.
+    async fn named(&self, name: &str) -> Result<Result<Path, Refused>, SourceError> {
+        let parts = match below_folder(name) {
+            Ok(parts) => parts,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let asked = parts
+            .iter()
+            .fold(self.prefix.clone(), |path, part| as_it_is(&path, part));
+        let Some(folder) = &self.folder else {
+            return Ok(Ok(asked));
+        };
+        let unread = |source| SourceError::Io {
+            place: asked.to_string(),
+            source,
+        };
+        let real = tokio::fs::canonicalize(folder).await.map_err(unread)?;
+        match tokio::fs::canonicalize(parts.iter().fold(folder.clone(), |path, part| path.join(part))).await {
+            Ok(file) if file.starts_with(&real) => Ok(Ok(asked)),
+            Ok(_) => Ok(Err(Refused::not_allowed(
+                asked.as_ref(),
+                "is a link out of the export folder",
+            ))),
+            Err(error) if is_absent(&error) => Ok(Err(Refused::not_there(asked.as_ref()))),
+            Err(error) => Err(unread(error)),
+        }
     }
 
     /// The file of each object; an absent folder has none.
@@ -190,8 +243,45 @@ impl FilesSource {
     }
 }
 
+/// A path with a part as the file is called: nothing in it is encoded.
+fn as_it_is(path: &Path, part: &str) -> Path {
+    let text = format!("{path}/{part}");
+    Path::parse(&text).unwrap_or_else(|_| path.clone().join(part))
+}
+
+/// Whether no file can be there: a part of the way is missing, no folder, or no name that the system can have.
+fn is_absent(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidFilename, InvalidInput, NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory | InvalidFilename | InvalidInput)
+}
+
 #[async_trait]
 impl Source for FilesSource {
+    async fn content(&self, reference: &Reference, known: Option<&str>) -> Result<Option<Answer>, SourceError> {
+        let Reference::Name(name) = reference else {
+            return Ok(None);
+        };
+        let path = match self.named(name).await? {
+            Ok(path) => path,
+            Err(refused) => return Ok(Some(Answer::Refused(refused))),
+        };
+        let meta = match self.store.head(&path).await {
+            Ok(meta) => meta,
+            Err(object_store::Error::NotFound { .. }) => {
+                return Ok(Some(Answer::Refused(Refused::not_there(path.as_ref()))));
+            }
+            Err(error) => return Err(failed(&path, error)),
+        };
+        if known.is_some() && known == meta.e_tag.as_deref() {
+            return Ok(Some(Answer::Unchanged));
+        }
+        Ok(Some(Answer::Body(Body {
+            bytes: self.bytes(&meta),
+            length: Some(meta.size),
+            version: meta.e_tag,
+        })))
+    }
+
     async fn objects(&self) -> Result<Vec<SourceObject>, SourceError> {
         let mut objects = Vec::new();
         for (name, file) in self.files().await? {

@@ -5,6 +5,7 @@
 //! over pages that shift ([`walk`]), and files beside the API ([`both`]).
 
 pub mod both;
+pub mod content;
 pub mod files;
 pub mod pipz;
 pub mod seen;
@@ -20,6 +21,7 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream::BoxStream};
 use serde::{Deserialize, Serialize};
 
+use self::content::{Answer, Reference};
 use crate::{
     api::{mapping_spec::Finding, migration},
     http::Secret,
@@ -146,6 +148,15 @@ pub trait Source: Send + Sync {
     /// Every record of a source object, in the order of the source, streamed. An object that is not there gives
     /// [`SourceError::Missing`] at once; what is wrong with single lines comes as [`Item::Broken`].
     async fn read(&self, object: &str) -> Result<Items, SourceError>;
+
+    /// The content that a record names: an id that the source knows, a file of its folder, a link to its own host. `known` is
+    /// the version that is there already. `None`: the source knows nothing by that name.
+    ///
+    /// # Errors
+    /// When the source cannot be asked; that the content is not to be had is an answer.
+    async fn content(&self, _reference: &Reference, _known: Option<&str>) -> Result<Option<Answer>, SourceError> {
+        Ok(None)
+    }
 
     /// What reading met beside its items since it was last asked.
     fn notes(&self) -> Vec<Note> {

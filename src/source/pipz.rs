@@ -30,6 +30,7 @@ use self::{
 };
 use super::{
     Connector, Item, Items, Note, Opening, Preflight, Sample, See, Source, SourceError, SourceObject,
+    content::{self, Answer, Reference},
     wire::{Refusal, Wire},
 };
 use crate::{
@@ -180,8 +181,13 @@ impl Api {
     fn request(&self, way: Authentication, segments: &[&str], parameters: &[(&str, &str)]) -> RequestBuilder {
         let mut url = http::below(&self.base, segments);
         url.query_pairs_mut().extend_pairs(parameters);
+        self.signed(way, url).header("accept", "application/json")
+    }
+
+    /// A request with the keys: for the own host alone.
+    fn signed(&self, way: Authentication, mut url: Url) -> RequestBuilder {
         let (key, secret) = (self.options.key.word(), self.options.secret.word());
-        let request = match way {
+        match way {
             Authentication::Query => {
                 url.query_pairs_mut()
                     .append_pair("api_key", key)
@@ -189,8 +195,7 @@ impl Api {
                 self.wire.client.get(url)
             }
             Authentication::Basic => self.wire.client.get(url).basic_auth(key, Some(secret)),
-        };
-        request.header("accept", "application/json")
+        }
     }
 
     /// A page of a list; `extras` asks for custom values too.
@@ -351,6 +356,18 @@ impl Source for Pipz {
             return Ok(Members::new(self.api.clone(), lists, offered).items());
         }
         Ok(Reading::new(self.api.clone(), object, None, offered)?.items())
+    }
+
+    /// Links to its own host are asked for with its keys. Pipz documents no content by id.
+    async fn content(&self, reference: &Reference, known: Option<&str>) -> Result<Option<Answer>, SourceError> {
+        let Reference::Link(link) = reference else {
+            return Ok(None);
+        };
+        if link.origin() != self.api.base.origin() {
+            return Ok(None);
+        }
+        let request = || self.api.signed(self.api.options.authentication, link.clone());
+        content::open(&self.api.wire, link, request, known).await.map(Some)
     }
 
     fn notes(&self) -> Vec<Note> {

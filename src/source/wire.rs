@@ -6,10 +6,18 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 use jiff::Timestamp;
-use reqwest::{Client, RequestBuilder, header::HeaderMap};
+use reqwest::{
+    Client, RequestBuilder, Response,
+    header::{HeaderMap, LOCATION},
+};
 use serde_json::Value;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::http::{self, Secret, bounded, next_pause, redirected, retry_after, root_cause, shape};
 
@@ -182,39 +190,83 @@ impl Wire {
     ) -> Result<T, Refusal> {
         let mut tries = Tries::default();
         loop {
-            self.turn().await;
-            let began = Instant::now();
+            let began = self.turn().await;
             let answer = self.once(request()).await;
             let answer = answer.and_then(|body| read(&body));
-            let strained =
-                began.elapsed() > STRAINED || matches!(answer, Err(Refusal::Throttled(_) | Refusal::Failed(_)));
-            {
-                let mut pace = lock(&self.pace);
-                pace.pause = next_pause(pace.pause, strained);
+            if let Some(end) = self.settle(&mut tries, began, answer).await {
+                return end;
             }
-            let refusal = match answer {
-                Ok(answer) => {
-                    *lock(&self.trouble) = None;
-                    return Ok(answer);
-                }
-                Err(refusal) => self.redacted(refusal),
-            };
-            let Some(seconds) = tries.wait_after(&refusal) else {
-                *lock(&self.trouble) = None;
-                return Err(refusal);
-            };
-            let words = match &refusal {
-                Refusal::Throttled(_) => "it asks for patience (429)".to_owned(),
-                other => other.words(),
-            };
-            tracing::warn!(wait_seconds = seconds, "asking again: {words}");
-            *lock(&self.trouble) = Some(format!("{words}; asked again after {seconds} s"));
-            sleep(self.second * u32::try_from(seconds).unwrap_or(u32::MAX)).await;
         }
     }
 
-    /// Waits until a call may be made.
-    async fn turn(&self) {
+    /// An answer that is not read yet. `request` is prepared anew for each try.
+    ///
+    /// # Errors
+    /// Why there is none, once patience has ended.
+    pub async fn open(&self, request: impl Fn() -> RequestBuilder) -> Result<Opened, Refusal> {
+        let mut tries = Tries::default();
+        loop {
+            let began = self.turn().await;
+            let answer = self.begin(request()).await;
+            if let Some(end) = self.settle(&mut tries, began, answer).await {
+                return end;
+            }
+        }
+    }
+
+    async fn begin(&self, request: RequestBuilder) -> Result<Opened, Refusal> {
+        let sent = timeout(TIMEOUT, request.send()).await;
+        let response = sent.map_err(|_| silent())?.map_err(|error| broke(&error))?;
+        let status = response.status().as_u16();
+        match status {
+            200 | 304 => Ok(Opened::Answer(response)),
+            301..=303 | 307 | 308 => {
+                let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok());
+                Ok(Opened::Elsewhere(to.map(str::to_owned)))
+            }
+            // no content, a part of it
+            201..=299 => Err(Refusal::Refused(shape(status, response.headers()))),
+            _ => Err(judge(status, response.headers(), &[], Timestamp::now())
+                .err()
+                .unwrap_or_else(|| Refusal::Refused(shape(status, response.headers())))),
+        }
+    }
+
+    /// What an answer ends with; `None`, after a wait: it is asked for again.
+    async fn settle<T>(
+        &self,
+        tries: &mut Tries,
+        began: Instant,
+        answer: Result<T, Refusal>,
+    ) -> Option<Result<T, Refusal>> {
+        let strained = began.elapsed() > STRAINED || matches!(answer, Err(Refusal::Throttled(_) | Refusal::Failed(_)));
+        {
+            let mut pace = lock(&self.pace);
+            pace.pause = next_pause(pace.pause, strained);
+        }
+        let refusal = match answer {
+            Ok(answer) => {
+                *lock(&self.trouble) = None;
+                return Some(Ok(answer));
+            }
+            Err(refusal) => self.redacted(refusal),
+        };
+        let Some(seconds) = tries.wait_after(&refusal) else {
+            *lock(&self.trouble) = None;
+            return Some(Err(refusal));
+        };
+        let words = match &refusal {
+            Refusal::Throttled(_) => "it asks for patience (429)".to_owned(),
+            other => other.words(),
+        };
+        tracing::warn!(wait_seconds = seconds, "asking again: {words}");
+        *lock(&self.trouble) = Some(format!("{words}; asked again after {seconds} s"));
+        sleep(self.second * u32::try_from(seconds).unwrap_or(u32::MAX)).await;
+        None
+    }
+
+    /// Waits until a call may be made, and says when that is.
+    async fn turn(&self) -> Instant {
         let at = {
             let mut pace = lock(&self.pace);
             let now = Instant::now();
@@ -223,6 +275,7 @@ impl Wire {
             at
         };
         sleep_until(at).await;
+        Instant::now()
     }
 
     async fn once(&self, request: RequestBuilder) -> Result<String, Refusal> {
@@ -256,11 +309,38 @@ impl Wire {
     }
 }
 
+/// An answer that is not read yet.
+#[derive(Debug)]
+pub enum Opened {
+    /// 200, or 304 where that was asked for.
+    Answer(Response),
+    /// It is said to be elsewhere.
+    Elsewhere(Option<String>),
+}
+
+/// The bytes of an answer. One that breaks off, or is silent for too long, is an error.
+#[must_use]
+pub fn chunks(response: Response) -> BoxStream<'static, Result<Bytes, String>> {
+    let next = |mut response: Response| async move {
+        let chunk = match timeout(TIMEOUT, response.chunk()).await {
+            Ok(chunk) => chunk.map_err(|error| broke(&error).words())?,
+            Err(_) => return Err(silent().words()),
+        };
+        Ok(chunk.map(|chunk| (chunk, response)))
+    };
+    stream::try_unfold(response, next).boxed()
+}
+
+fn silent() -> Refusal {
+    Refusal::Failed(format!("nothing within {} s", TIMEOUT.as_secs()))
+}
+
 /// A call without a whole answer; the address is not part of the message.
 fn broke(error: &reqwest::Error) -> Refusal {
-    Refusal::Failed(if error.is_timeout() {
-        format!("nothing within {} s", TIMEOUT.as_secs())
-    } else if error.is_connect() {
+    if error.is_timeout() {
+        return silent();
+    }
+    Refusal::Failed(if error.is_connect() {
         format!("nothing: it cannot be reached: {}", root_cause(error))
     } else {
         format!("half of an answer: the connection broke: {}", root_cause(error))

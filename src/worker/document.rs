@@ -26,7 +26,7 @@ use crate::{
     },
     lifecycle::book,
     mapping::{Document, Found, Item, Lookups, Object, Outcome},
-    model::{Digest, OdooValue, SourceKey},
+    model::{Digest, Fetched, OdooValue, SourceKey},
     workspace::{Line, Manifest, TableReader, TableWriter, Workspace},
 };
 
@@ -239,6 +239,7 @@ fn text(value: &OdooValue) -> &str {
         | OdooValue::Integer(_)
         | OdooValue::Float(_)
         | OdooValue::Boolean(_)
+        | OdooValue::Content(_)
         | OdooValue::Link(_)
         | OdooValue::Links(_)
         | OdooValue::Lines(_) => "",
@@ -433,5 +434,9 @@ struct Nothing;
 impl Lookups for Nothing {
     fn find(&self, _lookup: usize, _value: &str, _within: &[Option<String>]) -> Found {
         Found::None
+    }
+
+    fn content(&self, _: &str) -> Option<Fetched> {
+        None
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use futures::StreamExt;
 
 use super::{
-    Job,
+    Job, contents,
     error::{StepError, secret_missing},
     index::{Index, Kind},
     notes::Notes,
@@ -50,10 +50,7 @@ pub fn source(job: &Job) -> Result<Arc<dyn Source>, StepError> {
     let spec = &job.migration.spec.source;
     let files = match spec.files_path() {
         None => None,
-        Some(path) => {
-            let (store, prefix) = job.workspace.exports(path)?;
-            Some(FilesSource::new(store, prefix))
-        }
+        Some(path) => Some(FilesSource::of(job.workspace.exports(path)?)),
     };
     let api = job.apis.open(spec, &job.scratch).map_err(|error| match error {
         SourceError::SecretMissing { key } => {
@@ -122,6 +119,7 @@ pub async fn snapshot(job: &Job, plan: &Plan, mapping: &Mapping) -> Result<(Mani
         object.finish().await?;
         changes.end(name, before.as_ref().map_or(0, |before| before.count(name)), count);
     }
+    let content = contents::fetch_all(job, &*source, mapping, &mut writer, before.as_ref()).await?;
     progress(job, "", read, &notes);
     if !plan.live.is_empty() {
         notes.store(job).await?;
@@ -132,7 +130,7 @@ pub async fn snapshot(job: &Job, plan: &Plan, mapping: &Mapping) -> Result<(Mani
     }
     let first = before.is_none();
     let manifest = match before {
-        Some(before) if changes.quiet() => before,
+        Some(before) if changes.quiet() && !content.any => before,
         Some(_) | None => {
             let manifest = writer.finish().await?;
             job.workspace.prune_snapshots(2).await?;
@@ -140,7 +138,7 @@ pub async fn snapshot(job: &Job, plan: &Plan, mapping: &Mapping) -> Result<(Mani
         }
     };
     let delta = Delta {
-        changed: if first { 0 } else { changes.changed },
+        changed: if first { 0 } else { changes.changed + content.changed },
         gone: if first { 0 } else { changes.gone() },
         watermark: manifest.watermark.to_string(),
     };

@@ -48,6 +48,8 @@ pub enum Kind {
     Digest = b'd',
     /// External id name that the ledger or this pass knows.
     Name = b'n',
+    /// What names content → what became of it.
+    Content = b'c',
     /// Something that was done already.
     Done = b'x',
 }

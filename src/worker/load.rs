@@ -6,6 +6,7 @@ use tokio::task::JoinSet;
 
 use super::{
     Job,
+    contents::{self, InWorkspace},
     destination::{Destination, Lock},
     document,
     error::StepError,
@@ -165,11 +166,10 @@ async fn object_into_odoo(scene: &Scene<'_>, object: InOdoo<'_>, last_call: bool
         index,
         tally: Tally::default(),
         results: Results::begin(&job.workspace, &object.name),
-        writer: Arc::new(Writer::new(
-            rpc.clone(),
-            object.model.clone(),
-            plan.external_id_module.clone(),
-        )),
+        writer: Arc::new(
+            Writer::new(rpc.clone(), object.model.clone(), plan.external_id_module.clone())
+                .with_contents(Arc::new(InWorkspace(job.workspace.clone()))),
+        ),
         rpc: rpc.clone(),
         uid: destination.uid,
         stock: stock.clone(),
@@ -253,6 +253,7 @@ async fn prepare_lookups(
     lookups::load_object_paths(index, &job.workspace, manifest, mapping, object).await?;
     lookups::load_models(index, rpc, &plan.models, object).await?;
     lookups::load_takes(index, rpc, object).await?;
+    contents::load(index, &job.workspace, manifest, object).await?;
     if object.is_self_referring() {
         own_keys(job, index, object, manifest).await?;
     }

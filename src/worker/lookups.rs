@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
+    contents,
     error::StepError,
     index::{Index, IndexError, Kind, decode, encode},
     joins,
@@ -16,7 +17,7 @@ use crate::{
     mapping::{
         Found, InOdoo, LookupSpec, LookupTarget, Lookups, Mapping, Object, Step, Take, TargetField, compare, path::Path,
     },
-    model::{ExternalId, OdooValue, Reference, SourceKey},
+    model::{ExternalId, Fetched, OdooValue, Reference, SourceKey},
     odoo::{
         identity,
         models::{Models, is_custom},
@@ -73,6 +74,13 @@ impl Lookups for Finder<'_> {
             // the record is not lost: the step stops on this before it counts anything
             self.broken.borrow_mut().get_or_insert(error);
             Found::None
+        })
+    }
+
+    fn content(&self, reference: &str) -> Option<Fetched> {
+        contents::known(self.index, reference).unwrap_or_else(|error| {
+            self.broken.borrow_mut().get_or_insert(error);
+            None
         })
     }
 

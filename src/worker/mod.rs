@@ -3,6 +3,7 @@
 //! [`run`] is the driver: it starts the heart, carries the step of the PhaseRun out, and makes the last report. A step
 //! is a plain async function over [`Job`]; what it did is in the workspace and in Odoo, never in memory alone.
 
+pub mod contents;
 pub mod cutover;
 pub mod dedupe;
 pub mod delta;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 
 use super::{
-    Job,
+    Job, contents,
     dedupe::{self, Place},
     document::{self, Before},
     error::StepError,
@@ -28,7 +28,7 @@ use crate::{
     },
     lifecycle::book,
     mapping::{Found, Goes, InOdoo, Item, Lookups, Mapping, Object, Outcome, Step},
-    model::{ExternalId, OdooValue, Reference, Rejection, SourceKey},
+    model::{Content, ExternalId, Fetched, OdooValue, Reference, Rejection, SourceKey},
     odoo::rpc::Rpc,
     workspace::{Line, Manifest},
 };
@@ -123,6 +123,10 @@ impl Lookups for AnyRecord {
     fn find(&self, _lookup: usize, _value: &str, _within: &[Option<String>]) -> Found {
         Found::One(Reference::Id(1))
     }
+
+    fn content(&self, _: &str) -> Option<Fetched> {
+        Some(Fetched::Content(Content::default()))
+    }
 }
 
 struct Rehearsal<'a> {
@@ -142,6 +146,7 @@ impl Rehearsal<'_> {
             lookups::load_identities(&mut self.index, rpc, module, object).await?;
             lookups::load_models(&mut self.index, rpc, &self.plan.models, &object).await?;
             lookups::load_takes(&mut self.index, rpc, &object).await?;
+            contents::load(&mut self.index, &self.job.workspace, manifest, &object).await?;
             let workspace = &self.job.workspace;
             lookups::load_object_paths(&mut self.index, workspace, manifest, self.mapping, &object).await?;
             read_ledger(self.job, &mut self.index, &object).await?;

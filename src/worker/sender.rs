@@ -3,8 +3,10 @@
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
+use serde_json::json;
 
 use super::{
+    contents,
     error::{StepError, of_rpc},
     heart::Heart,
     lookups::Known,
@@ -14,6 +16,7 @@ use crate::{
     model::{ExternalId, OdooModel, OdooValue, Record, Rejection, SourceKey},
     odoo::{
         conflict::{self, Merge, beside},
+        content,
         lines::{self, FoundLine, LineOp, WrittenLines},
         rpc::Rpc,
         upsert::{Op, Stop, Write, Writer, Written},
@@ -138,6 +141,7 @@ impl Sender {
                 op,
             }));
         }
+        self.keep_contents(&mut undo, &writes).await?;
         self.workspace.append_undo(&self.object, &undo).await?;
         let heart = self.heart.clone();
         let written = match self.writer.write(writes, &move || heart.may_send()).await {
@@ -166,6 +170,30 @@ impl Sender {
                 })
             })
             .collect())
+    }
+
+    /// Content that is written over is kept in the workspace, and the undo log names it.
+    async fn keep_contents(&self, undo: &mut [Former], writes: &[Write]) -> Result<(), StepError> {
+        let holds_content = |field: &str| {
+            let target = self.targets.iter().find(|target| target.name == field);
+            target.is_some_and(|target| target.ttype == "binary")
+        };
+        for former in undo.iter_mut().filter(|former| former.model.0 == self.model) {
+            let values = writes
+                .iter()
+                .find(|write| write.key == former.key)
+                .map_or(&[][..], |write| write.op.values());
+            for (field, _) in values.iter().filter(|(field, _)| holds_content(field)) {
+                let Some(was) = former.fields.get_mut(field).filter(|was| was.is_object()) else {
+                    continue;
+                };
+                let bytes = content::bytes(&*self.rpc, &self.model, former.id, field).await?;
+                let mut kept = self.workspace.write_content();
+                kept.push(&bytes).await?;
+                *was = json!(kept.finish().await?);
+            }
+        }
+        Ok(())
     }
 
     async fn current(&self, batch: &[Prepared]) -> Result<Now, StepError> {
@@ -312,9 +340,12 @@ impl Sender {
     }
 }
 
-/// Values for the undo log, as a `write` takes them.
+/// Values for the undo log, as a `write` takes them; of content what tells it.
 pub(super) fn former<'a>(values: impl Iterator<Item = (&'a String, &'a OdooValue)>) -> Record {
-    let wire = values.filter_map(|(field, value)| Some((field.clone(), value.to_wire()?)));
+    let wire = values.filter_map(|(field, value)| match value {
+        OdooValue::Content(content) => Some((field.clone(), json!(content))),
+        value => Some((field.clone(), value.to_wire()?)),
+    });
     wire.collect()
 }
 
@@ -322,6 +353,7 @@ pub(super) fn stopped_by(stop: &Stop) -> StepError {
     match stop {
         Stop::Fenced => StepError::stopped(),
         Stop::Rpc(error) => of_rpc(error),
+        Stop::Content(error) => contents::unread(error),
     }
 }
 

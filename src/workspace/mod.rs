@@ -6,6 +6,7 @@
 //! | `exports/` | what a person pushed | never by us |
 //! | `plan/<hex>.json` | a plan, named by its digest | once |
 //! | `snapshot/<n>/` | source records as they came ([`snapshot`]) | once; there when its manifest is |
+//! | `content/` | bytes that records name ([`content`]) | once |
 //! | `ledger/<object>/`, `undo/<object>/` | what became of each record ([`ledger`]) | appended |
 //! | `results/<object>/*.csv` | what people read ([`results`]) | whole, each time |
 //! | `handover/*.csv` | documents in place of records ([`table`]) | whole, each time |
@@ -15,6 +16,7 @@
 //! synced, renamed, and the folder synced, before the call returns. What is missing or damaged is an error that names
 //! the path, never fewer records.
 
+pub mod content;
 pub mod ledger;
 pub mod lock;
 pub mod results;
@@ -37,13 +39,14 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::api::phase_run::File;
 use crate::model::Digest;
 
+pub use self::content::{ContentWriter, KnownContent};
 pub use self::ledger::{Entry, Former, Outcome, Why};
 pub use self::lock::{LockGuard, exclusive};
 pub use self::results::{ResultKind, ResultRow, ResultsWriter};
 pub use self::snapshot::{Manifest, ObjectWriter, SnapshotWriter};
 pub use self::sort::sort_lines;
 pub use self::table::{TableReader, TableWriter};
-pub use crate::source::Item as Line;
+pub use crate::source::{Item as Line, files::Exports};
 
 const MARKER: &str = ".crmferry.json";
 const PROBE: &str = ".probe";
@@ -193,6 +196,8 @@ fn claim_of(found: Option<&Marker>, wanted: &Marker) -> Option<Claimed> {
 pub struct Workspace {
     /// Everything in it is below the workspace's own prefix.
     store: Arc<dyn ObjectStore>,
+    /// Where that is, if it is a folder.
+    root: Option<std::path::PathBuf>,
     /// Number of the next segment of each log, once known. Held while one is written: segments come one by one.
     next_segment: Arc<tokio::sync::Mutex<HashMap<Path, u64>>>,
 }
@@ -204,6 +209,7 @@ impl Workspace {
         let prefix = Path::default().join(namespace).join(name);
         Self {
             store: Arc::new(PrefixStore::new(store, prefix)),
+            root: None,
             next_segment: Arc::default(),
         }
     }
@@ -218,7 +224,10 @@ impl Workspace {
         let store = LocalFileSystem::new_with_prefix(root)
             .map_err(|error| WorkspaceError::not_writable(&root.display(), error))?
             .with_fsync(true);
-        Ok(Self::new(Arc::new(store), namespace, name))
+        Ok(Self {
+            root: Some(root.join(namespace).join(name)),
+            ..Self::new(Arc::new(store), namespace, name)
+        })
     }
 
     /// The workspace that a local folder is as a whole: one Migration's. Made if it is not there.
@@ -296,13 +305,18 @@ impl Workspace {
         }
     }
 
-    /// Store and prefix of the exports at a path in the workspace, as [`crate::source::files::FilesSource`] takes them.
+    /// The exports at a path in the workspace, as [`crate::source::files::FilesSource`] takes them.
     ///
     /// # Errors
     /// [`WorkspaceError::Io`] for a path that leaves the workspace.
-    pub fn exports(&self, path: &str) -> Result<(Arc<dyn ObjectStore>, Path), WorkspaceError> {
+    pub fn exports(&self, path: &str) -> Result<Exports, WorkspaceError> {
         let prefix = Path::parse(path).map_err(|error| WorkspaceError::io(&path, error))?;
-        Ok((Arc::clone(&self.store), prefix))
+        let folder = self.root.as_ref().map(|root| root.join(prefix.as_ref()));
+        Ok(Exports {
+            store: Arc::clone(&self.store),
+            prefix,
+            folder,
+        })
     }
 
     /// Keeps a plan under the digest of its text.

@@ -16,6 +16,8 @@ use super::{Line, Workspace, WorkspaceError};
 use crate::model::Digest;
 
 const SNAPSHOT: &str = "snapshot";
+/// Where a generation keeps, line by line, what became of the content that its records name.
+pub const CONTENT: &str = "@content";
 const MANIFEST: &str = "manifest.json";
 /// A chunk is closed when its lines have this many bytes: what a reader or a writer holds.
 const CHUNK: usize = 2 << 20;
@@ -39,10 +41,11 @@ impl Manifest {
         self.objects.get(object).map_or(0, |lines| lines.records + lines.broken)
     }
 
-    /// Lines of all source objects.
+    /// Lines of all source objects: what became of content is none of theirs.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.objects.values().map(|lines| lines.records + lines.broken).sum()
+        let objects = self.objects.iter().filter(|(name, _)| *name != CONTENT);
+        objects.map(|(_, lines)| lines.records + lines.broken).sum()
     }
 }
 
@@ -205,17 +208,26 @@ impl SnapshotWriter {
         }
     }
 
+    /// What there is so far, as a manifest that is not written: its finished objects can be read.
+    ///
+    /// # Errors
+    /// When it has no digest.
+    pub fn so_far(&self) -> Result<Manifest, WorkspaceError> {
+        let path = generation_path(self.generation).join(MANIFEST);
+        Ok(Manifest {
+            generation: self.generation,
+            watermark: watermark(&path, &self.objects)?,
+            objects: self.objects.clone(),
+        })
+    }
+
     /// Writes the manifest: from now on the generation exists.
     ///
     /// # Errors
     /// When it cannot be written.
     pub async fn finish(self) -> Result<Manifest, WorkspaceError> {
         let path = generation_path(self.generation).join(MANIFEST);
-        let manifest = Manifest {
-            generation: self.generation,
-            watermark: watermark(&path, &self.objects)?,
-            objects: self.objects,
-        };
+        let manifest = self.so_far()?;
         let json = serde_json::to_vec(&manifest).map_err(|error| WorkspaceError::io(&path, error))?;
         self.workspace.put(&path, json).await?;
         Ok(manifest)

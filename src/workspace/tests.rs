@@ -147,7 +147,7 @@ fn a_local_workspace_has_one_process() {
 #[tokio::test]
 async fn exports_and_files_stay_inside_of_the_workspace() {
     let workspace = in_memory();
-    assert_eq!(workspace.exports("exports/").unwrap().1, Path::from("exports"));
+    assert_eq!(workspace.exports("exports/").unwrap().prefix, Path::from("exports"));
     for path in ["../other", "a/../../b", "a//b"] {
         assert!(workspace.exports(path).is_err(), "{path}");
         assert!(workspace.put_file(path, Vec::new()).await.is_err(), "{path}");

@@ -4,6 +4,7 @@
 
 mod borders;
 mod cli;
+mod contents;
 mod crds;
 mod docs;
 mod language;

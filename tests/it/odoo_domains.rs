@@ -68,6 +68,10 @@ spec:
 struct Nothing;
 
 impl Lookups for Nothing {
+    fn content(&self, _: &str) -> Option<crmferry::model::Fetched> {
+        None
+    }
+
     fn find(&self, _: usize, _: &str, _: &[Option<String>]) -> Found {
         Found::None
     }

@@ -35,6 +35,7 @@ pub(super) fn a_migration() -> Migration {
                     path: "exports/".into(),
                 }),
                 pipz: None,
+                content: None,
             },
             destination: Destination {
                 odoo: Odoo {

@@ -61,6 +61,14 @@ fn every_check_of_a_field_says_what_is_wrong_and_what_would_be_right() {
             "Error TypeMismatch @[email].lookup: email is a char field: a lookup gives a record",
         ),
         (
+            "{to: email, fetch: a}",
+            "Error TypeMismatch @[email].fetch: email is a char field: content goes into a binary field",
+        ),
+        (
+            "{to: x_photo, fetch: a, default: b.png, create: {type: Binary}}",
+            "Error Incomplete @[x_photo].fetch: x_photo takes content as it is: values and default have no meaning here",
+        ),
+        (
             "{to: country_id, from: a, lookup: {object: people}}",
             "Error TypeMismatch @[country_id].lookup: the field refers to res.country, and people makes records of res.partner",
         ),

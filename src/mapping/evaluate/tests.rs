@@ -1,8 +1,11 @@
 use serde_json::json;
 
-use crate::mapping::{
-    Outcome,
-    testing::{MORE_TO_COME, fields, map, mapped, object, people, rejected, wire},
+use crate::{
+    mapping::{
+        Outcome,
+        testing::{MORE_TO_COME, fields, map, mapped, object, people, rejected, wire},
+    },
+    model::{Content, OdooValue},
 };
 
 const NONE: &[(&str, &str, i64)] = &[];
@@ -423,6 +426,38 @@ fn content_is_base64_or_unreadable() {
         assert_eq!(wire(&mapped, "x_file"), wanted, "{file}");
         assert_eq!(mapped.notes.first().map(|note| note.code.as_str()), note, "{file}");
     }
+}
+
+#[test]
+fn fetched_content_is_the_value_and_what_cannot_be_had_is_without_counterpart() {
+    let with = |on_missing: &str| {
+        object(&fields(&[
+            &format!("{{to: x_photo, fetch: photo | file, create: {{type: Binary}}, onMissing: {on_missing}}}"),
+            "{to: state, from: none, onEmpty: Skip}",
+        ]))
+    };
+    let record = |file: serde_json::Value| json!({"id": 1, "name": "N", "file": file});
+    let object = with("Empty");
+    for (file, wanted, note) in [
+        (json!("a.png"), OdooValue::Content(Content::of(b"a.png")), None),
+        (json!(42), OdooValue::Content(Content::of(b"42")), None),
+        (json!(["a.png"]), OdooValue::Content(Content::of(b"a.png")), None),
+        (json!(["a.png", "b.png"]), OdooValue::Empty, Some("Unreadable")),
+        (json!({"url": "a.png"}), OdooValue::Empty, Some("Unreadable")),
+        (json!("gone"), OdooValue::Empty, Some("NotThere")),
+        (json!("unknown"), OdooValue::Empty, Some("NotFetched")),
+        (json!(" "), OdooValue::Empty, None),
+    ] {
+        let mapped = mapped(&object, record(file.clone()), NONE);
+        let found = mapped.values.iter().find(|(name, _)| name == "x_photo");
+        assert_eq!(found.map(|(_, value)| value), Some(&wanted), "{file}");
+        assert_eq!(mapped.notes.first().map(|note| note.code.as_str()), note, "{file}");
+    }
+    let rejection = rejected(&with("Reject"), record(json!("gone")), NONE);
+    assert_eq!(
+        (rejection.code.as_str(), rejection.field.as_str()),
+        ("NotThere", "x_photo")
+    );
 }
 
 /// An order with its lines.

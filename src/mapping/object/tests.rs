@@ -182,6 +182,13 @@ impl Lookups for Whatever {
             _ => Found::One(crate::model::Reference::Id(1)),
         }
     }
+
+    fn content(&self, reference: &str) -> Option<crate::model::Fetched> {
+        reference
+            .len()
+            .is_multiple_of(2)
+            .then(|| crate::model::Fetched::Content(crate::model::Content::default()))
+    }
 }
 
 fn json_value() -> impl Strategy<Value = Value> {

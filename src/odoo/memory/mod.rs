@@ -4,6 +4,7 @@
 //!
 //! One call is one transaction: [`store`] keeps a journal and takes a failed call back.
 
+mod content;
 mod domain;
 mod import;
 mod lead;

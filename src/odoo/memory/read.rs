@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use serde_json::{Map, Value, json};
 
 use super::{
+    content,
     domain::Domain,
     refusal::{self, Outcome},
     store::{Row, Store},
@@ -45,6 +46,8 @@ pub(super) fn cell(store: &Store, model: &str, id: i64, name: &str) -> Value {
                 row("res_id")
             ));
         }
+        (content::ATTACHMENT, "datas" | "raw") => return content::get(store, model, id, name),
+        _ if content::is_kept_apart(model, field) => return content::get(store, model, id, name),
         _ => {}
     }
     if type_of(field) == "one2many" {
@@ -173,6 +176,11 @@ pub(super) fn read(store: &Store, model: &str, ids: &[i64], names: &[String], ar
     } else {
         names
     };
+    for id in ids {
+        for name in names {
+            content::check_kept(store, model, *id, name)?;
+        }
+    }
     let there = ids.iter().filter(|id| store.row(model, **id).is_some());
     Ok(there
         .map(|id| Value::Object(record(store, model, *id, names, archived)))
@@ -230,7 +238,7 @@ pub(super) fn search(store: &Store, model: &str, search: &Search) -> Outcome<Vec
     let shown = |row: &Row| !hides || row.get("active").is_some_and(is_true);
     let found = store
         .rows(model)
-        .filter(|(id, row)| shown(row) && domain.holds(store, model, *id))
+        .filter(|(id, row)| shown(row) && !content::hides(model, &domain, row) && domain.holds(store, model, *id))
         .map(|(id, _)| id);
     let page = sorted(store, model, found, &order).into_iter().skip(search.offset);
     Ok(page.take(search.limit.unwrap_or(usize::MAX)).collect())

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    Call, lead, partner,
+    Call, content, lead, partner,
     refusal::{self, Outcome},
     store::{Row, Store},
 };
@@ -27,6 +27,7 @@ pub(super) fn before_create(store: &mut Store, call: &Call, model: &str, vals: &
         }
         "utm.campaign" => campaign(store, vals),
         "utm.source" | "utm.medium" => make_unique(store, model, vals),
+        content::ATTACHMENT => content::take(vals, true),
         "ir.model.data" => external_id(store, vals)?,
         "ir.model.fields" => custom_field(store, vals)?,
         "ir.model" => custom_model(store, vals)?,
@@ -60,6 +61,7 @@ pub(super) fn before_write(store: &mut Store, call: &Call, model: &str, id: i64,
     match model {
         "crm.lead" => lead::before_write(store, call, id, vals),
         "res.partner" => partner::before_write(vals),
+        content::ATTACHMENT => content::take(vals, false),
         "ir.model.data" if vals.contains_key("name") || vals.contains_key("module") => {
             let mut whole = store.row(model, id).cloned().unwrap_or_default();
             whole.extend(vals.clone());

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    Call,
+    Call, content,
     read::linked,
     refusal::{self, Outcome},
     rules,
@@ -176,7 +176,9 @@ fn apply(store: &mut Store, call: &Call, model: &str, id: i64, vals: Row) -> Out
     let mut lists = Vec::new();
     for (name, value) in vals {
         let field = store.field(model, &name).cloned().unwrap_or_default();
-        if is_x2many(&field) {
+        if content::is_kept_apart(model, &field) {
+            content::set(store, call, (model, id, &name), value);
+        } else if is_x2many(&field) {
             lists.push((name, field, value));
         } else if field["store"] == json!(true) {
             columns.push((name.clone(), column(store, (model, &name), &field, value)?));
@@ -184,7 +186,13 @@ fn apply(store: &mut Store, call: &Call, model: &str, id: i64, vals: Row) -> Out
             // What the field shows is kept by the other record.
             let other = linked(store.stored(model, id, link)).next();
             let part = store.field(model, link).map(relation).unwrap_or_default().to_owned();
-            if let Some(other) = other {
+            if let Some(other) = other
+                && store
+                    .field(&part, there)
+                    .is_some_and(|field| content::is_kept_apart(&part, field))
+            {
+                content::set(store, call, (&part, other, there), value);
+            } else if let Some(other) = other {
                 let kept = column(store, (model, &name), &field, value)?;
                 store.patch(&part, other, [(there.to_owned(), kept)]);
             }
@@ -339,6 +347,10 @@ pub(super) fn unlink(store: &mut Store, model: &str, ids: &[i64]) -> Outcome<Val
         return Err(refusal::missing(model, *absent));
     }
     rules::before_unlink(store, model, ids);
+    let attachments = content::of_records(store, model, ids);
+    if !attachments.is_empty() {
+        unlink(store, content::ATTACHMENT, &attachments)?;
+    }
     for id in ids {
         store.remove(model, *id);
     }

@@ -5,12 +5,12 @@ use std::{
     ops::Range,
 };
 
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 
 use super::{Done, Op, Write, Written};
 use crate::{
-    model::{OdooModel, Rejection, SourceKey},
-    odoo::wire,
+    model::{Content, OdooModel, Rejection, SourceKey},
+    odoo::{content::CALL_BYTES, wire},
 };
 
 /// One row of a call.
@@ -22,6 +22,8 @@ pub(super) struct Row {
     /// The record; 0 while it is not made.
     pub id: i64,
     pub values: Map<String, Json>,
+    /// Content that takes its place among the values when they are sent.
+    pub contents: Vec<(String, Content)>,
     pub then: Then,
 }
 
@@ -77,25 +79,28 @@ impl Sorted {
     }
 
     fn put(&mut self, key: &SourceKey, name: String, op: Op, there: Option<i64>, way: Way) -> Result<(), Rejection> {
-        let row = |id, values, then| Row {
+        let row = |id, values, contents, then| Row {
             key: key.clone(),
             name,
             id,
             values,
+            contents,
             then,
         };
         match (op, there) {
             (Op::Create(values), None) => {
+                let contents = wire::contents(&values);
                 let values = if way == Way::Load {
                     wire::cells(&values)
                 } else {
                     wire::whole(&values)
                 };
-                self.create.push(row(0, values?, Then::Updated));
+                self.create.push(row(0, values?, contents, Then::Updated));
             }
             (Op::Create(values), Some(id)) => {
+                let contents = wire::contents(&values);
                 self.update
-                    .push(row(id, wire::changes(&values, &[], &[])?, Then::Updated));
+                    .push(row(id, wire::changes(&values, &[], &[])?, contents, Then::Updated));
             }
             (
                 Op::Update {
@@ -106,13 +111,15 @@ impl Sorted {
                 },
                 _,
             ) => {
-                self.update
-                    .push(row(id, wire::changes(&values, &unlink, &lines)?, Then::Updated));
+                let contents = wire::contents(&values);
+                let values = wire::changes(&values, &unlink, &lines)?;
+                self.update.push(row(id, values, contents, Then::Updated));
             }
             (Op::Adopt { id, .. }, Some(other)) if other != id => return Err(taken("record", other)),
             (Op::Adopt { id, values, lines }, there) => {
                 let then = if there.is_some() { Then::Adopted } else { Then::Named };
-                let row = row(id, wire::changes(&values, &[], &lines)?, then);
+                let contents = wire::contents(&values);
+                let row = row(id, wire::changes(&values, &[], &lines)?, contents, then);
                 if there.is_none() {
                     self.name.push(row.clone());
                 }
@@ -134,6 +141,30 @@ pub(super) fn taken(what: impl std::fmt::Display, id: i64) -> Rejection {
 /// All rows in one call.
 pub(super) fn whole(rows: &[Row]) -> Vec<Range<usize>> {
     std::iter::once(0..rows.len()).collect()
+}
+
+/// Bytes of content of rows.
+pub(super) fn weight(rows: &[Row]) -> u64 {
+    let contents = rows.iter().flat_map(|row| &row.contents);
+    contents.map(|(_, content)| content.size).sum()
+}
+
+/// Calls of no more content than one may carry, unless a single row has more.
+pub(super) fn of_bounded_weight(rows: &[Row], calls: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    let mut bounded = Vec::with_capacity(calls.len());
+    for call in calls {
+        let (mut start, mut sum) = (call.start, 0);
+        for place in call.clone() {
+            let more = weight(&rows[place..=place]);
+            if place > start && sum + more > CALL_BYTES {
+                bounded.push(start..place);
+                (start, sum) = (place, 0);
+            }
+            sum += more;
+        }
+        bounded.push(start..call.end);
+    }
+    bounded
 }
 
 /// Runs of rows that were not found; the first row is at `start`.
@@ -176,11 +207,11 @@ pub(super) fn once_each<'a>(rows: &[&'a Row]) -> Vec<Vec<&'a Row>> {
 }
 
 /// Records that get equal values, for servers that write one set of values a call.
-pub(super) fn by_values<'a>(rows: &[&'a Row]) -> Vec<(&'a Map<String, Json>, Vec<i64>)> {
-    let mut groups: BTreeMap<String, (&Map<String, Json>, Vec<i64>)> = BTreeMap::new();
+pub(super) fn by_values<'a>(rows: &[&'a Row]) -> Vec<(&'a Row, Vec<i64>)> {
+    let mut groups: BTreeMap<String, (&Row, Vec<i64>)> = BTreeMap::new();
     for row in rows {
-        let text = Json::Object(row.values.clone()).to_string();
-        groups.entry(text).or_insert((&row.values, Vec::new())).1.push(row.id);
+        let text = json!([row.values, row.contents]).to_string();
+        groups.entry(text).or_insert((row, Vec::new())).1.push(row.id);
     }
     groups.into_values().collect()
 }

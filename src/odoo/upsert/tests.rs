@@ -3,7 +3,13 @@
 use std::{collections::BTreeMap, sync::atomic::AtomicUsize};
 
 use super::*;
-use crate::odoo::fake::{Fake, Fault, lost};
+use crate::{
+    model::Content,
+    odoo::{
+        content::CALL_BYTES,
+        fake::{Fake, Fault, lost},
+    },
+};
 
 const MODULE: &str = "crmferry_pipz_acme";
 
@@ -278,6 +284,7 @@ fn rows_of_load_are_parted_by_their_fields_and_what_is_absent_is_found() {
         name: String::new(),
         id: 0,
         values: fields.iter().map(|field| ((*field).to_owned(), Json::Null)).collect(),
+        contents: Vec::new(),
         then: Then::Updated,
     };
     assert_eq!(same_fields(&[row(&["a"]), row(&["a"]), row(&["a", "b"])]), [0..2, 2..3]);
@@ -291,9 +298,35 @@ fn a_record_comes_once_in_a_call() {
         name: String::new(),
         id,
         values: Map::new(),
+        contents: Vec::new(),
         then: Then::Updated,
     };
     let rows = [row(1), row(2), row(1)];
     let calls = once_each(&rows.iter().collect::<Vec<_>>());
     assert_eq!(calls.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1]);
+}
+
+#[test]
+fn a_call_carries_no_more_content_than_is_bearable_unless_one_alone_is_larger() {
+    let row = |bytes: u64| Row {
+        key: SourceKey("1".to_owned()),
+        name: String::new(),
+        id: 0,
+        values: Map::new(),
+        contents: vec![("datas".to_owned(), Content::in_odoo(String::new(), bytes))],
+        then: Then::Updated,
+    };
+    let all = CALL_BYTES;
+    let rows = [
+        row(1),
+        row(all),
+        row(0),
+        row(all / 2),
+        row(all / 2),
+        row(1),
+        row(3 * all),
+        row(1),
+    ];
+    let calls = of_bounded_weight(&rows, vec![0..8, 2..4, 4..5, 0..0]);
+    assert_eq!(calls, [0..1, 1..3, 3..5, 5..6, 6..7, 7..8, 2..4, 4..5, 0..0]);
 }
