@@ -101,10 +101,14 @@ pub(super) fn set(store: &mut Store, call: &Call, (model, id, field): (&str, i64
 
 /// The content of a binary field, in base64.
 pub(super) fn get(store: &Store, model: &str, id: i64, field: &str) -> Value {
-    let attachment = match model {
-        ATTACHMENT => Some(id),
-        _ => store.stored(model, id, field).as_i64(),
-    };
+    if model == ATTACHMENT {
+        // an attachment without content has an empty one
+        return match store.stored(ATTACHMENT, id, "db_datas") {
+            Value::Null => json!(""),
+            datas => datas.clone(),
+        };
+    }
+    let attachment = store.stored(model, id, field).as_i64();
     attachment.map_or(Value::Null, |id| store.stored(ATTACHMENT, id, "db_datas").clone())
 }
 
