@@ -479,7 +479,7 @@ async fn rights(destination: &Destination, mapping: &Mapping, models: &Models) -
         }
         let operations: &[&str] = match object.on_new {
             crate::api::mapping_spec::OnNew::Create => &["read", "create", "write"],
-            crate::api::mapping_spec::OnNew::Reject => &["read", "write"],
+            crate::api::mapping_spec::OnNew::Hold | crate::api::mapping_spec::OnNew::Reject => &["read", "write"],
         };
         needed.extend(operations.iter().map(|operation| (object.model.0.clone(), *operation)));
         let of_lines = ["read", "create", "write", "unlink"];
