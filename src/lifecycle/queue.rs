@@ -7,6 +7,8 @@ use crate::api::{
     phase_run::Missing,
 };
 
+/// Stands for the objects that wait, where there are more than rows.
+pub const ANYBODY: &str = "*";
 /// Most rows of a status.
 pub const MOST: usize = 60;
 
@@ -38,7 +40,7 @@ pub fn truncate(queue: &mut Vec<Missing>, most: usize) {
         // more objects than rows: by what is waited for alone
         let mut less = BTreeMap::new();
         for ((object, _), records) in rest {
-            *less.entry((object, String::from("*"))).or_default() += records;
+            *less.entry((object, String::from(ANYBODY))).or_default() += records;
         }
         rest = less;
     }

@@ -72,7 +72,9 @@ impl Pass<'_> {
     /// What the objects of a report wait for takes the place of what they waited for before.
     fn take_queue(&mut self, report: &PhaseRunStatus) {
         let queue = &mut self.status.queue;
-        queue.retain(|missing| told(report, missing.who_counts()).is_none());
+        // what a queue that was cut counts for all is counted anew with all
+        let all = report.objects.len() > 1;
+        queue.retain(|missing| told(report, missing.who_counts()).is_none() && !(all && missing.by == queue::ANYBODY));
         queue.extend(report.queue.iter().cloned());
         queue::order(queue);
     }

@@ -36,7 +36,8 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         if waiting.is_empty() {
             return Ok(());
         }
-        Some(waiting)
+        // a queue that was cut does not say who: then everything is
+        Some(waiting).filter(|waiting| !waiting.contains(queue::ANYBODY))
     } else {
         None
     };
