@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 /// The counts of one object. Flow, in source records (items, with `each`) of this run:
 /// `read = filtered + rejected + deduplicated + mapped`, and
-/// `mapped = created + adopted + updated + unchanged + deferred + failed + unprocessed`.
+/// `mapped = created + adopted + updated + unchanged + deferred + held + failed + unprocessed`.
 /// Stock, counted in Odoo: `present = presentBefore + created + adopted - removed`.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[x_kube(validation = Rule::new("!self.balanced || (self.read == self.filtered + self.rejected + self.deduplicated + self.mapped && self.mapped == self.created + self.adopted + self.updated + self.unchanged + self.failed && self.deferred == 0 && self.unprocessed == 0)")
+#[x_kube(validation = Rule::new("!self.balanced || (self.read == self.filtered + self.rejected + self.deduplicated + self.mapped && self.mapped == self.created + self.adopted + self.updated + self.unchanged + self.failed && self.deferred == 0 && self.held == 0 && self.unprocessed == 0)")
     .message("a book marked balanced does not balance"))]
 #[serde(rename_all = "camelCase")]
 pub struct Book {
@@ -53,6 +53,10 @@ pub struct Book {
     #[schemars(range(min = 0))]
     #[serde(default)]
     pub deferred: i64,
+    /// Waits until somebody makes it in Odoo (`onNew: Hold`), or what it refers to (`onMissing: Hold`).
+    #[schemars(range(min = 0))]
+    #[serde(default)]
+    pub held: i64,
     /// Refused by Odoo.
     #[schemars(range(min = 0))]
     #[serde(default)]

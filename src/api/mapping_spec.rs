@@ -374,6 +374,8 @@ pub enum OnNew {
     /// It is created.
     #[default]
     Create,
+    /// It is held, and tried again, until somebody makes it in Odoo.
+    Hold,
     /// It is rejected: only records that Odoo has are wanted.
     Reject,
 }
@@ -634,6 +636,8 @@ pub enum OnMissing {
     Keep,
     /// Writes the record without the value, and fills it once every object is there (a lookup).
     Defer,
+    /// Holds the record until what it refers to is in Odoo (a lookup).
+    Hold,
 }
 
 /// What an empty value does.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     counts::{Book, Progress, Verification},
     mapping_spec::Finding,
-    phase_run::{CutoverFacts, Totals},
+    phase_run::{CutoverFacts, Missing, Totals, is_zero},
 };
 
 /// One ferry: the CRM of one account into one Odoo.
@@ -55,6 +55,9 @@ pub struct MigrationSpec {
     /// When and how the cutover may happen.
     #[serde(default)]
     pub cutover: Cutover,
+    /// What becomes of records whose owner Odoo does not have.
+    #[serde(default)]
+    pub owners: Owners,
     /// Migrate, or stop after the rehearsal.
     #[serde(default)]
     pub mode: Mode,
@@ -366,6 +369,27 @@ impl JsonSchema for Bound {
     }
 }
 
+/// Owners: records of objects with `onNew: Hold`, which people make in Odoo.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Owners {
+    /// What a lookup without an `onMissing` of its own does while the owner is not in Odoo.
+    #[serde(default)]
+    pub on_missing: OwnersMissing,
+}
+
+/// What a record does whose owner is not in Odoo.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub enum OwnersMissing {
+    /// It waits for its owner; the gate `cutover` stays shut as long as an owner is missing.
+    #[default]
+    Hold,
+    /// It arrives without, noted, and is filled when the owner appears.
+    Empty,
+    /// It is rejected.
+    Reject,
+}
+
 /// When and how the cutover may happen.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -500,6 +524,13 @@ pub struct MigrationStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub objects: Vec<ObjectStatus>,
+    /// What is waited for in Odoo: records that people make there, and how many records wait for each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 60))]
+    pub queue: Vec<Missing>,
+    /// What the rehearsal went by where owners are missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rehearsed_owners: Option<OwnersMissing>,
     /// Sums over the objects.
     #[serde(default)]
     pub totals: Totals,
@@ -691,6 +722,10 @@ pub struct ObjectStatus {
     /// What reading it back found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<Verification>,
+    /// Held records that wait for another one, rather than to be made in Odoo themselves.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(range(min = 0))]
+    pub waiting: i64,
     /// The PhaseRun that counted last.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 63))]
@@ -715,7 +750,7 @@ pub enum ObjectState {
     Rehearsed,
     /// It is being loaded.
     Loading,
-    /// It was loaded and read back, and values of it wait for objects that come later.
+    /// It was loaded and read back; values of it wait for objects that come later, or records of it are held.
     Open,
     /// Its book balances and every record was read back.
     Verified,

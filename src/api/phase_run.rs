@@ -158,6 +158,10 @@ pub struct PhaseRunStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub reasons: Vec<RejectReason>,
+    /// What the objects reported here wait for in Odoo.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 60))]
+    pub queue: Vec<Missing>,
     /// How the attempt ended; absent while it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
@@ -175,7 +179,7 @@ pub struct PhaseRunStatus {
     pub cutover: Option<CutoverFacts>,
     /// Files written to the workspace.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 700))]
+    #[schemars(length(max = 800))]
     pub files: Vec<File>,
 }
 
@@ -192,12 +196,52 @@ pub struct ObjectReport {
     /// What the read-back found; absent where nothing was read back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<Verification>,
+    /// Held records that wait for another one, rather than to be made in Odoo themselves.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(range(min = 0))]
+    pub waiting: i64,
     /// The document that its records became, where they became one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document: Option<Handover>,
     /// Reasons of the object that are not frequent enough to be among `reasons`.
     #[serde(default, skip_serializing_if = "MoreReasons::is_none")]
     pub more_reasons: MoreReasons,
+}
+
+/// A record that is not in Odoo and that people make there, or what of it records wait for. Never a value of a record.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Missing {
+    /// Object that the missing record is of, or the model in Odoo.
+    #[schemars(length(max = 128))]
+    pub object: String,
+    /// Its key in the source; empty for those that are not named: keys that are no ids, records the source lacks, and those
+    /// that there is no room for. `results/<object>/held.csv` and `noted.csv` have them all.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 128))]
+    pub key: String,
+    /// Object of the records that wait for it; empty where it is counted itself.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 63))]
+    pub by: String,
+    /// How many.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub records: i64,
+}
+
+impl Missing {
+    /// The object whose load counts it.
+    #[must_use]
+    pub fn who_counts(&self) -> &str {
+        if self.by.is_empty() { &self.object } else { &self.by }
+    }
+}
+
+/// Whether a count says nothing.
+#[must_use]
+pub const fn is_zero(count: &i64) -> bool {
+    *count == 0
 }
 
 /// A document that is handed over: what it is, never what is in it.
@@ -304,6 +348,8 @@ pub enum ReasonKind {
     Mismatched,
     /// They arrived, but not quite as in the source.
     Noted,
+    /// They wait until somebody makes a record in Odoo.
+    Held,
 }
 
 /// How an attempt ended.
@@ -369,6 +415,8 @@ pub enum FailureReason {
     Verification,
     /// Records without an external id that cannot be explained.
     Orphans,
+    /// Records are held until somebody makes what they wait for in Odoo.
+    Held,
     /// The source would not become quiet, or left the bounds of the evidence.
     NotQuiet,
     /// The plan in the workspace is not the one of this run.

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::api::{
     Book, Verification,
-    migration::{Accept, ObjectState, ObjectStatus},
+    migration::{Accept, ObjectState, ObjectStatus, Owners, OwnersMissing},
     phase_run::{FailureReason, Totals},
 };
 
@@ -27,6 +27,7 @@ pub fn flow_holds(book: &Book) -> bool {
             book.updated,
             book.unchanged,
             book.deferred,
+            book.held,
             book.failed,
             book.unprocessed,
         ]) == i128::from(book.mapped)
@@ -38,10 +39,26 @@ pub fn stock_holds(book: &Book) -> bool {
     total([book.present_before, book.created, book.adopted]) - i128::from(book.removed) == i128::from(book.present)
 }
 
-/// Whether a book balances: nothing is open, nothing negative, every equation holds. What `balanced` must say.
+/// Of the held records of an object those that stand in the way: what waits for another record does in any case, what
+/// is itself missing in Odoo only while `owners` says Hold.
+#[must_use]
+pub const fn in_the_way(held: i64, waiting: i64, owners: Owners) -> i64 {
+    match owners.on_missing {
+        OwnersMissing::Hold => held,
+        OwnersMissing::Empty | OwnersMissing::Reject => waiting,
+    }
+}
+
+/// Whether every record is accounted for, held ones among them: nothing is open, nothing negative, every equation holds.
+#[must_use]
+pub fn adds_up(book: &Book) -> bool {
+    no_count_is_negative(book) && flow_holds(book) && stock_holds(book) && book.deferred == 0 && book.unprocessed == 0
+}
+
+/// Whether a book balances: it adds up, and nothing is held. What `balanced` must say.
 #[must_use]
 pub fn balances(book: &Book) -> bool {
-    no_count_is_negative(book) && flow_holds(book) && stock_holds(book) && book.deferred == 0 && book.unprocessed == 0
+    adds_up(book) && book.held == 0
 }
 
 /// Records that arrived.
@@ -136,9 +153,11 @@ pub fn judge_prediction(object: &ObjectStatus, accept: &Accept) -> Result<(), Fa
 ///
 /// # Errors
 /// With what is wrong, the gravest first.
-pub fn judge(object: &ObjectStatus, accept: &Accept) -> Result<(), Fault> {
+pub fn judge(object: &ObjectStatus, accept: &Accept, owners: Owners) -> Result<(), Fault> {
     let book = &object.book;
-    if !book.balanced || !balances(book) {
+    // with records held no book is called balanced
+    let called_so = book.balanced || book.held > 0;
+    if !called_so || !adds_up(book) {
         let text = if !flow_holds(book) || book.deferred != 0 || book.unprocessed != 0 {
             flow_text(book)
         } else if stock_holds(book) {
@@ -157,33 +176,54 @@ pub fn judge(object: &ObjectStatus, accept: &Accept) -> Result<(), Fault> {
     } else if object.state != ObjectState::Verified {
         return fault(FailureReason::Verification, object, "nothing was read back");
     }
-    judge_acceptance(object, accept)
+    judge_acceptance(object, accept)?;
+    if in_the_way(book.held, object.waiting, owners) > 0 {
+        let text = held_text(book.held, object.waiting);
+        return fault(FailureReason::Held, object, text);
+    }
+    Ok(())
 }
 
-/// Whether nothing is wrong with an object but that values of it wait for objects that come later.
+/// How many are held, and for what.
 #[must_use]
-pub fn only_waits(object: &ObjectStatus, accept: &Accept) -> bool {
+pub fn held_text(held: i64, waiting: i64) -> String {
+    match (held - waiting, waiting) {
+        (missing, 0) => format!("{missing} records wait until somebody makes them in Odoo"),
+        (0, waiting) => format!("{waiting} records wait for others that are not in Odoo"),
+        (missing, waiting) => {
+            format!("{missing} records wait until somebody makes them in Odoo, {waiting} for others that are not there")
+        }
+    }
+}
+
+/// Whether nothing is wrong with an object but that values of it wait for objects that come later, or that records of it
+/// are held.
+#[must_use]
+pub fn only_waits(object: &ObjectStatus, accept: &Accept, owners: Owners) -> bool {
     let mut filled = object.clone();
     let book = &mut filled.book;
     let waiting = std::mem::take(&mut book.deferred);
     // those that wait are in Odoo, made in this run or before
     let made = total([book.present, book.removed]) - total([book.present_before, book.created, book.adopted]);
     let Ok(made) = i64::try_from(made) else { return false };
-    if waiting == 0 || !(0..=waiting).contains(&made) {
+    if !(0..=waiting).contains(&made) {
         return false;
     }
     book.created += made;
     book.unchanged += waiting - made;
-    book.balanced = true;
-    judge(&filled, accept).is_ok()
+    book.balanced |= waiting > 0;
+    match judge(&filled, accept, owners) {
+        Ok(()) => waiting > 0,
+        Err(fault) => fault.reason == FailureReason::Held,
+    }
 }
 
 /// Judges an object before the cutover: as [`judge`], and no conflict is left that nobody decided on.
 ///
 /// # Errors
 /// With what is wrong, the gravest first.
-pub fn judge_for_cutover(object: &ObjectStatus, accept: &Accept) -> Result<(), Fault> {
-    judge(object, accept)?;
+pub fn judge_for_cutover(object: &ObjectStatus, accept: &Accept, owners: Owners) -> Result<(), Fault> {
+    judge(object, accept, owners)?;
     let found = object.verification.map_or(0, |seen| seen.conflicts);
     let bound = bounds(accept, &object.name).conflicts;
     if within(found, object.book.read, bound) {
@@ -293,7 +333,7 @@ fn fault(reason: FailureReason, object: &ObjectStatus, text: impl std::fmt::Disp
 fn flow_text(book: &Book) -> String {
     format!(
         "read {} = filtered {} + rejected {} + deduplicated {} + mapped {}; mapped = created {} + adopted {} + updated \
-         {} + unchanged {} + failed {}, with deferred {} and unprocessed {}: this must add up, the last two to 0",
+         {} + unchanged {} + held {} + failed {}, with deferred {} and unprocessed {}: this must add up, the last two to 0",
         book.read,
         book.filtered,
         book.rejected,
@@ -303,6 +343,7 @@ fn flow_text(book: &Book) -> String {
         book.adopted,
         book.updated,
         book.unchanged,
+        book.held,
         book.failed,
         book.deferred,
         book.unprocessed
@@ -325,6 +366,7 @@ fn no_count_is_negative(book: &Book) -> bool {
         book.updated,
         book.unchanged,
         book.deferred,
+        book.held,
         book.failed,
         book.unprocessed,
         book.deleted,
@@ -375,7 +417,9 @@ mod tests {
     fn reason(change: impl FnOnce(&mut ObjectStatus)) -> Option<FailureReason> {
         let mut object = good();
         change(&mut object);
-        judge(&object, &accept("1%")).err().map(|fault| fault.reason)
+        judge(&object, &accept("1%"), Owners::default())
+            .err()
+            .map(|fault| fault.reason)
     }
 
     #[test]
@@ -445,11 +489,14 @@ mod tests {
             ..Verification::default()
         });
         let mut accept = accept("1%");
-        assert!(judge(&object, &accept).is_err());
+        assert!(judge(&object, &accept, Owners::default()).is_err());
         accept.mismatched = Some(IntOrString::Int(2));
-        assert_eq!(judge(&object, &accept), Ok(()));
+        assert_eq!(judge(&object, &accept, Owners::default()), Ok(()));
         object.verification.as_mut().unwrap().matching = 80;
-        assert_eq!(judge(&object, &accept).unwrap_err().reason, FailureReason::Acceptance);
+        assert_eq!(
+            judge(&object, &accept, Owners::default()).unwrap_err().reason,
+            FailureReason::Acceptance
+        );
     }
 
     #[test]
@@ -486,7 +533,7 @@ mod tests {
             object.book.deferred = 5;
             object.book.balanced = false;
             change(&mut object);
-            only_waits(&object, &accept("1%"))
+            only_waits(&object, &accept("1%"), Owners::default())
         };
         assert!(waiting(|_| ()), "all five were made");
         assert!(waiting(|o| o.book.present = 92), "three of them were there before");
@@ -500,19 +547,53 @@ mod tests {
     }
 
     #[test]
+    fn held_records_stand_in_the_way_as_owners_say_and_those_that_wait_for_others_always_do() {
+        let of = |on_missing| Owners { on_missing };
+        for (held, waiting, hold, empty) in [(0, 0, true, true), (5, 0, false, true), (5, 1, false, false)] {
+            let mut object = good();
+            object.book.created -= held;
+            object.book.present -= held;
+            (object.book.held, object.waiting) = (held, waiting);
+            object.book.balanced = held == 0;
+            assert_eq!(balances(&object.book), held == 0);
+            for (owners, fine) in [
+                (OwnersMissing::Hold, hold),
+                (OwnersMissing::Empty, empty),
+                (OwnersMissing::Reject, empty),
+            ] {
+                let judged = judge(&object, &accept("1%"), of(owners)).map_err(|fault| fault.reason);
+                let wanted = if fine { Ok(()) } else { Err(FailureReason::Held) };
+                assert_eq!(judged, wanted, "{held} {waiting} {owners:?}");
+                assert_eq!(only_waits(&object, &accept("1%"), of(owners)), !fine);
+            }
+            // nothing else is excused by it
+            object.book.present += 1;
+            assert_eq!(
+                judge(&object, &accept("1%"), of(OwnersMissing::Empty))
+                    .unwrap_err()
+                    .reason,
+                FailureReason::BookUnbalanced
+            );
+            assert!(!only_waits(&object, &accept("1%"), of(OwnersMissing::Hold)));
+        }
+    }
+
+    #[test]
     fn conflicts_hold_the_cutover_up_and_not_the_load_until_they_are_accepted() {
         let mut object = good();
         object.verification.as_mut().unwrap().conflicts = 2;
         let mut accept = accept("1%");
-        assert_eq!(judge(&object, &accept), Ok(()));
-        let fault = judge_for_cutover(&object, &accept).unwrap_err();
+        assert_eq!(judge(&object, &accept, Owners::default()), Ok(()));
+        let fault = judge_for_cutover(&object, &accept, Owners::default()).unwrap_err();
         assert_eq!(fault.reason, FailureReason::Acceptance);
         assert!(fault.message.contains("results/contacts/noted.csv"), "{fault:?}");
         accept.conflicts = Some(IntOrString::Int(2));
-        assert_eq!(judge_for_cutover(&object, &accept), Ok(()));
+        assert_eq!(judge_for_cutover(&object, &accept, Owners::default()), Ok(()));
         object.book.present = 0;
         assert_eq!(
-            judge_for_cutover(&object, &accept).unwrap_err().reason,
+            judge_for_cutover(&object, &accept, Owners::default())
+                .unwrap_err()
+                .reason,
             FailureReason::BookUnbalanced
         );
     }

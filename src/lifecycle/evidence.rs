@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     api::{
         Book, Migration, MigrationStatus, Verification,
-        migration::{Accept, ObjectState, Window},
+        migration::{Accept, ObjectState, Owners, Window},
     },
     model::digest::{Digest, canonical_json},
 };
@@ -65,6 +65,7 @@ struct Object<'a> {
 struct Bounds<'a> {
     max_delta: i64,
     accept: &'a Accept,
+    owners: Owners,
     window: Option<&'a Window>,
     valid_hours: i64,
 }
@@ -106,6 +107,7 @@ pub fn seal(gate: &str, number: i64, migration: &Migration, status: &MigrationSt
         bounds: Bounds {
             max_delta: migration.spec.cutover.max_delta,
             accept: &migration.spec.accept,
+            owners: migration.spec.owners,
             window: migration.spec.cutover.window.as_ref(),
             valid_hours: VALID.as_hours(),
         },
@@ -129,7 +131,7 @@ pub fn basis(migration: &Migration, status: &MigrationStatus) -> String {
 }
 
 /// Digest of the spec as far as an approval stands on it: source, destination without limits, mappingSpecRef, accept,
-/// cutover and mode. Never suspend or limits.
+/// cutover, owners and mode. Never suspend or limits.
 #[must_use]
 pub fn spec_digest(migration: &Migration) -> String {
     let spec = &migration.spec;
@@ -141,6 +143,7 @@ pub fn spec_digest(migration: &Migration) -> String {
         "mappingSpecRef": spec.mapping_spec_ref,
         "accept": spec.accept,
         "cutover": spec.cutover,
+        "owners": spec.owners,
         "mode": spec.mode,
     }))
 }
@@ -175,6 +178,9 @@ mod tests {
         let mut accept = migration.clone();
         accept.spec.cutover.max_delta += 1;
         assert_ne!(basis(&accept, &status), before);
+        let mut owners = migration.clone();
+        owners.spec.owners.on_missing = crate::api::migration::OwnersMissing::Empty;
+        assert_ne!(basis(&owners, &status), before);
         let mut twin = migration.clone();
         twin.metadata.uid = Some("another".into());
         assert_ne!(basis(&twin, &status), before);

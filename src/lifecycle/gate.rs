@@ -14,7 +14,7 @@ use super::{
 use crate::api::{
     APPROVAL_PREFIX,
     migration::{Gate, GateState, Phase, Verdict},
-    phase_run::Step,
+    phase_run::{FailureReason, Step},
 };
 
 /// Time between two looks at the evidence of a gate that waits.
@@ -123,14 +123,17 @@ impl Pass<'_> {
     /// What is wrong with the books that a gate stands on.
     ///
     /// # Errors
-    /// With the first fault.
+    /// With the first fault; that records are held comes after all others.
     pub fn books(&self, kind: Kind) -> Result<(), Fault> {
-        let accept = &self.seen.migration.spec.accept;
-        let judge = match kind {
-            Kind::Mapping => book::judge_prediction,
-            Kind::Cutover => book::judge_for_cutover,
+        let spec = &self.seen.migration.spec;
+        let judged = |object| match kind {
+            Kind::Mapping => book::judge_prediction(object, &spec.accept),
+            Kind::Cutover => book::judge_for_cutover(object, &spec.accept, spec.owners),
         };
-        self.status.objects.iter().try_for_each(|object| judge(object, accept))
+        let faults = self.status.objects.iter().filter_map(|object| judged(object).err());
+        // a fault that needs repair goes before what is only waited for
+        let first = faults.min_by_key(|fault| fault.reason == FailureReason::Held);
+        first.map_or(Ok(()), Err)
     }
 
     /// Tends a gate that is open to approvals: is what was sealed still true, who approved, is there something to seal.

@@ -16,6 +16,7 @@ pub mod gate;
 pub mod names;
 pub mod next;
 pub mod phase;
+pub mod queue;
 mod reports;
 mod requests;
 mod run;

@@ -12,6 +12,7 @@ use super::{
     book,
     conditions::Mood,
     gate::Kind,
+    queue,
     run::{Pass, Work},
     size,
     verbs::Command,
@@ -256,23 +257,55 @@ impl Pass<'_> {
         if self.under_way().is_some() {
             return Mood::working("Stopping", "waits for the attempt before to end");
         }
+        let owners = self.seen.migration.spec.owners.on_missing;
+        if self
+            .status
+            .rehearsed_owners
+            .is_some_and(|rehearsed| rehearsed != owners)
+        {
+            // what was rehearsed is not what would be sent
+            self.make_stale(Kind::Mapping, "spec.owners changed: it is rehearsed again", false);
+            self.renew();
+            self.enter(Phase::Rehearsing);
+            return Mood::working("Working", "");
+        }
         self.tend(Kind::Mapping);
         if self.may_pass(Kind::Mapping) {
             self.pass_gate(Kind::Mapping);
             return self.succeed();
         }
-        self.gate_mood(Kind::Mapping)
+        let mood = self.gate_mood(Kind::Mapping);
+        self.name_the_missing();
+        mood
     }
 
     /// What a gate that is not passed yet means for the Migration.
     fn gate_mood(&mut self, kind: Kind) -> Mood {
         if let Err(fault) = self.books(kind) {
+            if fault.reason == FailureReason::Held {
+                self.name_the_missing();
+                return Mood::awaiting("AwaitingOwners", fault.message);
+            }
             return self.stalled(&attempt::word(fault.reason), fault.message);
         }
         if let Some((reason, message)) = self.gate_waits(kind) {
             return Mood::awaiting(reason, message);
         }
         Mood::working("CheckingGate", format!("gate {}", kind.name()))
+    }
+
+    /// What has to be made in Odoo, and what else may be done about it.
+    fn name_the_missing(&mut self) {
+        let spec = &self.seen.migration.spec;
+        if let Some(message) = queue::message(&self.status.queue, spec.owners, &spec.cutover.every, self.status.phase) {
+            let at_work = self.status.phase.step().is_some();
+            let command = if at_work {
+                Command::Request("retry")
+            } else {
+                Command::Edit
+            };
+            self.wait("Owners", message, command);
+        }
     }
 
     fn loading(&mut self) -> Mood {
@@ -282,7 +315,8 @@ impl Pass<'_> {
                 Work::Busy(mood) => return mood,
                 Work::Ended(ending) => ending,
             };
-            match book::judge(&self.status.objects[place], &self.seen.migration.spec.accept) {
+            let spec = &self.seen.migration.spec;
+            match book::judge(&self.status.objects[place], &spec.accept, spec.owners) {
                 Ok(()) if excused(&ending) => {
                     self.status.objects[place].state = ObjectState::Verified;
                     self.announce(
@@ -292,7 +326,7 @@ impl Pass<'_> {
                     );
                 }
                 Ok(()) => return self.stalled(&ending.reason, ending.message),
-                Err(_) if excused(&ending) && self.only_waits_for_later(place) => {
+                Err(_) if excused(&ending) && self.only_waits(place) => {
                     self.status.objects[place].state = ObjectState::Open;
                 }
                 Err(fault) if self.again_after_edit(&ending) => return self.retry_now(fault.message),
@@ -302,19 +336,28 @@ impl Pass<'_> {
         self.succeed()
     }
 
-    /// The object to load: the first that was not, then those that are open once more, since all others are there.
+    /// The object to load: the first that was not, then those with values left open once more, since all others are there.
+    /// Records that are held are for the rounds.
     fn to_load(&self) -> Option<usize> {
         let objects = &self.status.objects;
         let first = |open: bool| {
-            objects
-                .iter()
-                .position(|object| object.state != ObjectState::Verified && (object.state == ObjectState::Open) == open)
+            objects.iter().position(|object| match object.state {
+                ObjectState::Verified => false,
+                ObjectState::Open => open && object.book.deferred > 0,
+                ObjectState::Planned | ObjectState::Rehearsed | ObjectState::Loading => !open,
+            })
         };
         first(false).or_else(|| first(true))
     }
 
-    /// Whether an object is as it should be but for values that an object which was not loaded yet may bring.
-    fn only_waits_for_later(&self, place: usize) -> bool {
+    /// Whether an object is as it should be but for held records, and values that an object which was not loaded yet may
+    /// bring.
+    fn only_waits(&self, place: usize) -> bool {
+        let spec = &self.seen.migration.spec;
+        let object = &self.status.objects[place];
+        if !book::only_waits(object, &spec.accept, spec.owners) {
+            return false;
+        }
         let others = self
             .status
             .objects
@@ -324,7 +367,7 @@ impl Pass<'_> {
         let more_to_come = others
             .into_iter()
             .any(|(_, other)| !matches!(other.state, ObjectState::Open | ObjectState::Verified));
-        more_to_come && book::only_waits(&self.status.objects[place], &self.seen.migration.spec.accept)
+        more_to_come || object.book.deferred == 0
     }
 
     /// Whether an attempt that stopped short over `accept` is worth another, because the spec changed since.
@@ -387,7 +430,9 @@ impl Pass<'_> {
         let due = ended
             .saturating_add(every(&self.seen.migration.spec.cutover.every))
             .unwrap_or(Timestamp::MAX);
-        if self.now >= due || self.pushed_since(began) || self.wants_round() {
+        // another word on owners is another outcome for what waits
+        let owners = self.spec_changed && !self.status.queue.is_empty();
+        if self.now >= due || self.pushed_since(began) || self.wants_round() || owners {
             return true;
         }
         self.look_at(due);

@@ -1,11 +1,11 @@
 //! What the pod of an attempt reports becomes part of the status here, and nowhere else.
 
-use super::{book, run::Pass};
+use super::{book, queue, run::Pass};
 use crate::api::{
     PhaseRunStatus,
     mapping_spec::Severity,
     migration::{Attempt, ObjectState, ObjectStatus, PinnedPlan, Round, Verdict},
-    phase_run::{CutoverFacts, ObjectReport, PlanReport, Step},
+    phase_run::{CutoverFacts, FailureReason, ObjectReport, PlanReport, Step},
 };
 
 impl Pass<'_> {
@@ -23,21 +23,25 @@ impl Pass<'_> {
                 for object in &mut self.status.objects {
                     if let Some(told) = told(report, &object.name) {
                         object.book = told.book;
+                        object.waiting = told.waiting;
                         object.verification = None;
                         object.state = ObjectState::Rehearsed;
                         object.phase_run.clone_from(&attempt.name);
                     }
                 }
+                self.take_queue(report);
             }
             Step::Load => self.take_load(report, attempt),
             Step::Delta | Step::Cutover => {
                 for object in &mut self.status.objects {
                     if let Some(told) = told(report, &object.name) {
                         object.book = told.book;
+                        object.waiting = told.waiting;
                         object.verification = told.verification.or(object.verification);
                         object.phase_run.clone_from(&attempt.name);
                     }
                 }
+                self.take_queue(report);
                 self.settle_objects();
             }
             Step::Discover | Step::Extract | Step::Schema | Step::Release => {}
@@ -58,9 +62,21 @@ impl Pass<'_> {
         let object = self.status.objects.iter_mut().find(|object| object.name == own);
         if let (Some(object), Some(told)) = (object, told(report, own)) {
             object.book = told.book;
+            object.waiting = told.waiting;
             object.verification = told.verification;
             object.phase_run.clone_from(&attempt.name);
+            self.take_queue(report);
         }
+    }
+
+    /// What the objects of a report wait for takes the place of what they waited for before.
+    fn take_queue(&mut self, report: &PhaseRunStatus) {
+        let queue = &mut self.status.queue;
+        // what a queue that was cut counts for all is counted anew with all
+        let all = report.objects.len() > 1;
+        queue.retain(|missing| told(report, missing.who_counts()).is_none() && !(all && missing.by == queue::ANYBODY));
+        queue.extend(report.queue.iter().cloned());
+        queue::order(queue);
     }
 
     fn take_plan(&mut self, plan: &PlanReport, in_order: bool) {
@@ -122,15 +138,15 @@ impl Pass<'_> {
         self.status.round.as_ref().map_or(0, |round| round.number)
     }
 
-    /// Once everything was loaded: an object is Verified as long as its book and its read-back say so.
+    /// Once everything was loaded: an object is Verified as long as its book and its read-back say so, and Open while
+    /// nothing but held records stands against that.
     pub fn settle_objects(&mut self) {
-        let accept = &self.seen.migration.spec.accept;
+        let spec = &self.seen.migration.spec;
         for object in &mut self.status.objects {
-            let good = book::judge(object, accept).is_ok();
-            object.state = if good {
-                ObjectState::Verified
-            } else {
-                ObjectState::Loading
+            object.state = match book::judge(object, &spec.accept, spec.owners) {
+                Ok(()) => ObjectState::Verified,
+                Err(fault) if fault.reason == FailureReason::Held => ObjectState::Open,
+                Err(_) => ObjectState::Loading,
             };
         }
     }

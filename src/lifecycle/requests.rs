@@ -95,7 +95,9 @@ impl Pass<'_> {
             object.state = ObjectState::Planned;
             object.book = crate::api::Book::default();
             object.verification = None;
+            object.waiting = 0;
         }
+        self.status.queue.clear();
         self.status.orders.rebuild = true;
         self.gates_are_stale("the source is read again");
         self.enter(from);

@@ -516,8 +516,13 @@ impl<'a> Pass<'a> {
             // From here on its book is the real one: a prediction must never pass for it.
             object.book = crate::api::Book::default();
             object.verification = None;
+            object.waiting = 0;
             object.state = ObjectState::Loading;
             object.phase_run.clone_from(&attempt.name);
+        }
+        if step == Step::Rehearse {
+            // before its worker reads the spec: an edit in between makes it rehearse once more, at worst
+            self.status.rehearsed_owners = Some(self.seen.migration.spec.owners.on_missing);
         }
         self.status.attempts = number;
         self.status.progress = None;

@@ -1,5 +1,6 @@
 //! Keeps a status within its bounds: lists, texts, and 64 KiB in all.
 
+use super::queue;
 use crate::api::{
     MigrationStatus,
     mapping_spec::{Finding, Severity},
@@ -34,8 +35,9 @@ pub fn fit(mut status: MigrationStatus) -> MigrationStatus {
     bound(&mut status, MESSAGE, 20);
     // Counts are never cut. First texts give way, then what PhaseRun and plan know as well, and at the very end
     // read-backs: clean ones are known from the state, and an object whose unclean one is gone counts as not read back.
-    let stages: [fn(&mut MigrationStatus); 6] = [
+    let stages: [fn(&mut MigrationStatus); 8] = [
         |status| bound(status, 256, 10),
+        |status| queue::truncate(&mut status.queue, 10),
         |status| status.objects.iter_mut().for_each(|object| object.phase_run.clear()),
         |status| {
             let models = status.objects.iter_mut().filter_map(|object| object.model.as_mut());
@@ -50,6 +52,10 @@ pub fn fit(mut status: MigrationStatus) -> MigrationStatus {
             verified.for_each(|object| object.verification = None);
         },
         |status| status.objects.iter_mut().for_each(|object| object.verification = None),
+        |status| {
+            queue::truncate(&mut status.queue, 2);
+            status.objects.iter_mut().for_each(|object| object.model = None);
+        },
     ];
     for stage in stages {
         if json_len(&status) + SLACK <= STATUS {
@@ -117,6 +123,7 @@ fn bound(status: &mut MigrationStatus, message: usize, findings: usize) {
         shorten(&mut progress.object, 63);
         shorten(&mut progress.step, 63);
     }
+    queue::truncate(&mut status.queue, queue::MOST);
     status.objects.truncate(100);
     let surplus = status.history.len().saturating_sub(5);
     status.history.drain(..surplus);
@@ -128,7 +135,8 @@ mod tests {
     use crate::{
         api::{
             Book, Phase, Verification,
-            migration::{ObjectStatus, PastRun},
+            migration::{ObjectStatus, Owners, PastRun},
+            phase_run::Missing,
         },
         lifecycle::tests::{at, status_in, with_gate},
     };
@@ -151,6 +159,7 @@ mod tests {
             updated: n,
             unchanged: n,
             deferred: n,
+            held: n,
             failed: n,
             unprocessed: n,
             deleted: n,
@@ -183,7 +192,16 @@ mod tests {
                 state: ObjectState::Loading,
                 book: book(),
                 verification: Some(verification),
+                waiting: n,
                 phase_run: long(57),
+            })
+            .collect();
+        status.queue = (0..90)
+            .map(|place| Missing {
+                object: long(128),
+                key: format!("{place:0>128}"),
+                by: format!("o{place:0>62}"),
+                records: n,
             })
             .collect();
         let finding = Finding {
@@ -254,6 +272,12 @@ mod tests {
         assert_eq!(fitted.findings[0].severity, Severity::Error, "the most severe stays");
         assert_eq!(fitted.findings.last().unwrap().code, "More", "what is cut is told");
         assert_eq!((fitted.waiting_for.len(), fitted.history.len()), (8, 5));
+        let waiting: i64 = fitted.queue.iter().map(|missing| missing.records).sum();
+        assert!(
+            fitted.queue.len() <= 60 && waiting == 90 * 1_000_000_000,
+            "{}",
+            fitted.queue.len()
+        );
         assert_eq!(fit(fitted.clone()), fitted);
     }
 
@@ -269,9 +293,12 @@ mod tests {
         let accept = crate::api::migration::Accept::default();
         for object in &mut status.objects {
             object.verification = None;
-            assert_eq!(crate::lifecycle::book::judge(object, &accept), Ok(()));
+            assert_eq!(
+                crate::lifecycle::book::judge(object, &accept, Owners::default()),
+                Ok(())
+            );
             object.state = ObjectState::Loading;
-            assert!(crate::lifecycle::book::judge(object, &accept).is_err());
+            assert!(crate::lifecycle::book::judge(object, &accept, Owners::default()).is_err());
         }
     }
 

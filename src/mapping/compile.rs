@@ -416,11 +416,12 @@ impl<'a> Compiler<'a> {
         if draft.document.is_none() && draft.spec.fields.as_deref().unwrap_or_default().is_empty() {
             say("fields", "fields", "say what is written".into());
         }
-        if draft.spec.on_new == Some(OnNew::Reject) && draft.spec.match_on.as_deref().unwrap_or_default().is_empty() {
+        let on_new = draft.spec.on_new.unwrap_or_default();
+        if on_new != OnNew::Create && draft.spec.match_on.as_deref().unwrap_or_default().is_empty() {
             say(
                 "match",
                 "match",
-                "with onNew: Reject only records that match are taken".into(),
+                format!("with onNew: {on_new:?} only records that match are taken"),
             );
         }
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Found, Lookups,
+    Awaited, Found, Lookups,
     cel::Expression,
     findings::shortened,
     object::{KeyPart, Plan, key_of, key_text},
@@ -46,7 +46,7 @@ impl Target {
     pub fn defers(&self) -> bool {
         self.parts.iter().any(|part| {
             let lines = matches!(&part.source, Source::Lines(lines) if lines.targets.iter().any(Self::defers));
-            lines || part.on_missing == OnMissing::Defer
+            lines || part.on_missing == Some(OnMissing::Defer)
         })
     }
 }
@@ -70,7 +70,8 @@ pub(super) struct Part {
     pub values: Option<Values>,
     pub default: Option<Value>,
     pub lookup: Option<Lookup>,
-    pub on_missing: OnMissing,
+    /// As said.
+    pub on_missing: Option<OnMissing>,
     pub on_empty: OnEmpty,
 }
 
@@ -110,6 +111,10 @@ pub(super) struct Lookup {
     pub place: Place,
     /// What it looks into, for messages: `stages`, `crm.stage by name`.
     pub words: String,
+    /// Object or model of each of its numbers.
+    pub targets: BTreeMap<usize, String>,
+    /// One of them is an object with `onNew: Hold`.
+    pub owners: bool,
     /// It wants a key of an object.
     pub by_key: bool,
     /// The value is what `key([…])` gave.
@@ -159,6 +164,10 @@ pub(super) struct Evaluation<'a> {
     pub notes: Vec<Rejection>,
     /// Fields left open: what they refer to may still come.
     pub deferred: Vec<String>,
+    /// What is not in Odoo and is waited for.
+    pub awaits: Vec<Awaited>,
+    /// How many of those the record itself waits for.
+    pub held: usize,
     /// The lookup that found the last single record.
     found_by: Option<usize>,
 }
@@ -172,6 +181,8 @@ impl<'a> Evaluation<'a> {
             key,
             notes: Vec::new(),
             deferred: Vec::new(),
+            awaits: Vec::new(),
+            held: 0,
             found_by: None,
         }
     }
@@ -189,7 +200,7 @@ impl<'a> Evaluation<'a> {
             // every model that has records is in ir.model
             (Some(model), Some(lookup)) => match self.lookups.find(lookup, model, &[]) {
                 Found::One(reference) => OdooValue::Link(reference),
-                Found::None | Found::Several | Found::Later => OdooValue::Empty,
+                Found::None | Found::Several | Found::Later | Found::Held(_) => OdooValue::Empty,
             },
         };
         Some((companion.name.clone(), value))
@@ -197,13 +208,13 @@ impl<'a> Evaluation<'a> {
 
     /// The value of a field; `None`: it is left alone.
     pub fn target(&mut self, target: &Target) -> Result<Option<OdooValue>, Stop> {
-        let open = self.deferred.len();
+        let open = self.left_open();
         let value = match target.ttype.as_str() {
             "many2many" => self.union(target)?,
             "one2many" => self.lines(target)?,
             _ => self.first(target)?,
         };
-        if value.is_some() || self.deferred.len() > open {
+        if value.is_some() || self.left_open() > open {
             return Ok(value);
         }
         let Some(last) = target.parts.last() else {
@@ -231,14 +242,19 @@ impl<'a> Evaluation<'a> {
     /// The first part with a value. What an earlier part could not find stays noted: the value is another one now. Where
     /// it may still come, later parts must not have their say before.
     fn first(&mut self, target: &Target) -> Result<Option<OdooValue>, Stop> {
-        let open = self.deferred.len();
+        let open = self.left_open();
         for part in &target.parts {
             let value = self.single(target, part)?;
-            if value.is_some() || self.deferred.len() > open {
+            if value.is_some() || self.left_open() > open {
                 return Ok(value);
             }
         }
         Ok(None)
+    }
+
+    /// How many values are open: left for a second pass, or waited for with the whole record.
+    const fn left_open(&self) -> usize {
+        self.deferred.len() + self.held
     }
 
     /// One entry alone, as checks try it.
@@ -295,6 +311,8 @@ impl<'a> Evaluation<'a> {
             }
             self.notes.append(&mut line.notes);
             self.deferred.append(&mut line.deferred);
+            self.awaits.append(&mut line.awaits);
+            self.held += line.held;
             all.push(Line { name, values, checks });
         }
         Ok(())
@@ -437,7 +455,7 @@ impl<'a> Evaluation<'a> {
                 Some(to) if is_empty(Some(to)) => {}
                 Some(to) => mapped.push(to.clone()),
                 // the lookup decides, or the text is kept as the author said
-                None if part.lookup.is_some() || part.on_missing == OnMissing::Keep => mapped.push(value),
+                None if part.lookup.is_some() || part.on_missing == Some(OnMissing::Keep) => mapped.push(value),
                 None => self.missing(part, "NotInMap", &format!("{} is not in values", quoted(&value)))?,
             }
         }
@@ -474,22 +492,58 @@ impl<'a> Evaluation<'a> {
                 numbers
             }
         };
-        let mut several = false;
+        let (mut several, mut held) = (false, None);
         for number in numbers {
             match self.lookups.find(*number, &text, &within) {
                 Found::One(reference) => return Ok(Some((reference, *number))),
                 Found::Later => return Err(Stop::Later),
                 Found::Several => several = true,
+                Found::Held(key) => held = held.or(Some((*number, key))),
                 Found::None => {}
             }
         }
         let (code, message) = if several {
             ("Ambiguous", "is there several times in")
+        } else if held.is_some() {
+            ("Held", "is not in Odoo yet, and held in")
         } else {
             ("NotFound", "is not in")
         };
-        self.missing(part, code, &format!("{} {message} {}", quoted(value), lookup.words))?;
+        let message = format!("{} {message} {}", quoted(value), lookup.words);
+        let number = held.as_ref().map(|(number, _)| number).or_else(|| numbers.first());
+        let object = number.and_then(|number| lookup.targets.get(number));
+        let awaited = Awaited {
+            object: object.cloned().unwrap_or_default(),
+            why: self.rejection(part, code, &message),
+            key: held.map(|(_, key)| key),
+        };
+        self.absent(part, lookup.owners, awaited)?;
         Ok(None)
+    }
+
+    /// A record that is looked for and is not there: as `missing`, or it is waited for.
+    fn absent(&mut self, part: &Part, owners: bool, awaited: Awaited) -> Result<(), Stop> {
+        let unsaid = || match (owners, &awaited.key) {
+            (true, _) => self.lookups.owners(),
+            // it is no verdict on this record that another is not made yet
+            (false, Some(_)) => OnMissing::Hold,
+            (false, None) => OnMissing::Reject,
+        };
+        match part.on_missing.unwrap_or_else(unsaid) {
+            OnMissing::Defer if self.lookups.may_come() => self.deferred.push(part.label.clone()),
+            OnMissing::Empty | OnMissing::Defer => {
+                self.notes.push(awaited.why.clone());
+                if owners || awaited.key.is_some() {
+                    self.awaits.push(awaited);
+                }
+            }
+            OnMissing::Hold => {
+                self.held += 1;
+                self.awaits.push(awaited);
+            }
+            OnMissing::Reject | OnMissing::Keep => return Err(Stop::Rejected(awaited.why)),
+        }
+        Ok(())
     }
 
     fn read(&mut self, target: &Target, part: &Part, value: &Value) -> Result<Option<OdooValue>, Stop> {
@@ -516,22 +570,26 @@ impl<'a> Evaluation<'a> {
         Ok(Some(done.value))
     }
 
-    /// A value without counterpart: rejects, is emptied and noted, or is left open.
+    /// A value without counterpart: rejects, is emptied and noted, or is left open. What no record can be is not waited for.
     fn missing(&mut self, part: &Part, code: &str, message: &str) -> Result<(), Stop> {
-        match part.on_missing {
+        match part.on_missing.unwrap_or_default() {
             OnMissing::Defer if self.lookups.may_come() => self.deferred.push(part.label.clone()),
             OnMissing::Empty | OnMissing::Defer => self.note(part, code, message),
-            OnMissing::Reject | OnMissing::Keep => {
-                let message = format!("{}.{}: {message}", self.plan.object, part.label);
-                return Err(Stop::Rejected(Rejection::new(code, part.label.as_str(), message)));
+            OnMissing::Reject | OnMissing::Keep | OnMissing::Hold => {
+                return Err(Stop::Rejected(self.rejection(part, code, message)));
             }
         }
         Ok(())
     }
 
-    fn note(&mut self, part: &Part, code: &str, message: &str) {
+    fn rejection(&self, part: &Part, code: &str, message: &str) -> Rejection {
         let message = format!("{}.{}: {message}", self.plan.object, part.label);
-        self.notes.push(Rejection::new(code, part.label.as_str(), message));
+        Rejection::new(code, part.label.as_str(), message)
+    }
+
+    fn note(&mut self, part: &Part, code: &str, message: &str) {
+        let note = self.rejection(part, code, message);
+        self.notes.push(note);
     }
 }
 

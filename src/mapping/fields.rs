@@ -94,7 +94,8 @@ pub(super) fn compile<'a>(compiler: &mut Compiler<'a>, draft: &mut Draft<'a>, cr
     let said: Vec<&api::Field> = draft.spec.fields.iter().flatten().collect();
     entries(compiler, draft, draft.model, &said, created, &mut fields, &path);
     fields.custom = custom(draft, created);
-    if model_known && draft.spec.on_new != Some(OnNew::Reject) {
+    // only what is created must have all that Odoo requires
+    if model_known && draft.spec.on_new.unwrap_or_default() == OnNew::Create {
         required(compiler, draft.model, None, &said, &fields.targets, &path);
     }
     fields
@@ -229,7 +230,7 @@ fn lines<'a>(
         values: None,
         default: None,
         lookup: None,
-        on_missing: OnMissing::default(),
+        on_missing: None,
         on_empty: on_empty(entry, shape),
     })
 }
@@ -507,15 +508,21 @@ fn part(
     };
     check_reference(compiler, entry, shape, &source, path);
     check_content(compiler, draft, entry, shape, path);
-    let on_missing = entry.on_missing.unwrap_or_default();
-    if on_missing == OnMissing::Keep && (entry.values.is_none() || entry.lookup.is_some()) {
+    let on_missing = entry.on_missing;
+    if on_missing == Some(OnMissing::Keep) && (entry.values.is_none() || entry.lookup.is_some()) {
         let message = "onMissing: Keep keeps the text that values does not know: it needs values, and no lookup";
         compiler
             .findings
             .error("Incomplete", &format!("{path}.onMissing"), message);
     }
-    if on_missing == OnMissing::Defer {
+    if on_missing == Some(OnMissing::Defer) {
         deferrable(compiler, entry, shape, path);
+    }
+    if on_missing == Some(OnMissing::Hold) && entry.lookup.is_none() {
+        let message = "onMissing: Hold waits for a record: it needs a lookup";
+        compiler
+            .findings
+            .error("Incomplete", &format!("{path}.onMissing"), message);
     }
     let lookup = match &entry.lookup {
         None => None,
@@ -532,10 +539,15 @@ fn part(
                         .collect(),
                 },
             };
+            let targets: Vec<String> = found.specs.iter().map(|spec| spec.target.name().to_owned()).collect();
+            let mut objects = compiler.spec.objects.iter().flatten();
+            let owners = objects.any(|object| object.on_new == Some(OnNew::Hold) && targets.contains(&object.name));
             lookups.extend(found.specs);
             Some(Lookup {
                 place,
                 words: found.words,
+                targets: (first..).zip(targets).collect(),
+                owners,
                 by_key: said.by.is_none() && said.model.is_none(),
                 canonical: gives_key,
                 within: found.within,

@@ -37,7 +37,9 @@ pub use object::{Destination, Document, Goes, InOdoo, Item, Mapping, Object};
 use std::collections::BTreeMap;
 
 use crate::{
-    api::mapping_spec::{Access, FieldType, Finding, MappingSpecSpec, OnConflict, OnNew, OnSourceDelete, Platform},
+    api::mapping_spec::{
+        Access, FieldType, Finding, MappingSpecSpec, OnConflict, OnMissing, OnNew, OnSourceDelete, Platform,
+    },
     model::{Digest, Fetched, OdooModel, OdooValue, Record, Reference, Rejection, SourceKey},
     odoo::models::Models,
 };
@@ -201,6 +203,17 @@ pub enum LookupTarget {
     },
 }
 
+impl LookupTarget {
+    /// Object of this spec, or model of Odoo.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Object { object, .. } => object,
+            Self::Model { model, .. } => &model.0,
+        }
+    }
+}
+
 /// Finds records for values. Implementations normalise text with [`compare::normal`].
 pub trait Lookups {
     /// The record for `value` by the lookup of that number: canonical text, or the escaped key where the target is an
@@ -213,6 +226,11 @@ pub trait Lookups {
     /// Whether what is not found may still come: then a value with `onMissing: Defer` is left open.
     fn may_come(&self) -> bool {
         false
+    }
+
+    /// What a lookup without an `onMissing` of its own does where it goes to an object with `onNew: Hold`.
+    fn owners(&self) -> OnMissing {
+        OnMissing::Hold
     }
 }
 
@@ -227,6 +245,8 @@ pub enum Found {
     Several,
     /// A record of the object itself that comes later in this run: the record is tried again after it.
     Later,
+    /// A record of this key that is held: it is to be in Odoo, and is not there yet.
+    Held(SourceKey),
 }
 
 /// What became of a source record before its fields are looked at.
@@ -254,6 +274,19 @@ pub enum Outcome {
     Rejected(Rejection),
     /// It needs a record of its own object that comes later.
     Later,
+    /// It waits for these, which are not in Odoo; at least one.
+    Held(Vec<Awaited>),
+}
+
+/// A record that is not in Odoo and that another waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Awaited {
+    /// Object of this spec, or model of Odoo, that it is looked for in.
+    pub object: String,
+    /// Its key, where it is one of this spec that is held.
+    pub key: Option<SourceKey>,
+    /// Field and value that refer to it.
+    pub why: Rejection,
 }
 
 /// The values of one record.
@@ -267,4 +300,6 @@ pub struct Mapped {
     pub notes: Vec<Rejection>,
     /// Fields left open until what they refer to is there; they are not among the values.
     pub deferred: Vec<String>,
+    /// What emptied values wait for: they are filled when it is there.
+    pub awaits: Vec<Awaited>,
 }

@@ -422,6 +422,7 @@ impl Object {
             checks: Vec::new(),
             notes: seen.notes.clone(),
             deferred: Vec::new(),
+            awaits: Vec::new(),
         })
     }
 
@@ -449,11 +450,15 @@ impl Object {
                 Err(Stop::Later) => return Outcome::Later,
             }
         }
+        if evaluation.held > 0 {
+            return Outcome::Held(evaluation.awaits);
+        }
         Outcome::Mapped(Mapped {
             values,
             checks,
             notes: evaluation.notes,
             deferred: evaluation.deferred,
+            awaits: evaluation.awaits,
         })
     }
 

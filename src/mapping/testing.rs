@@ -9,8 +9,8 @@ use super::{
     compile::compile, document, document::Document, merge,
 };
 use crate::{
-    api::mapping_spec::{Finding, MappingSpecSpec},
-    model::{Content, Fetched, OdooValue, Record, Reference, Rejection, Value},
+    api::mapping_spec::{Finding, MappingSpecSpec, OnMissing},
+    model::{Content, Fetched, OdooValue, Record, Reference, Rejection, SourceKey, Value},
     odoo::models::{Field, Model, Models},
 };
 
@@ -268,6 +268,9 @@ impl Lookups for Known<'_> {
         if value == "later" {
             return Found::Later;
         }
+        if value == "held" {
+            return Found::Held(SourceKey(value.into()));
+        }
         let value = within
             .iter()
             .flatten()
@@ -286,10 +289,21 @@ impl Lookups for Known<'_> {
     fn may_come(&self) -> bool {
         self.records.contains(&MORE_TO_COME)
     }
+
+    fn owners(&self) -> OnMissing {
+        if self.records.contains(&EMPTY_OWNERS) {
+            OnMissing::Empty
+        } else {
+            OnMissing::Hold
+        }
+    }
 }
 
 /// Among the records: others may still come.
 pub(super) const MORE_TO_COME: (&str, &str, i64) = ("", "more", 0);
+
+/// Among the records: what an unknown owner owns arrives without.
+pub(super) const EMPTY_OWNERS: (&str, &str, i64) = ("", "owners", 0);
 
 /// The one item of a record, mapped.
 pub(super) fn map(object: &Object, source: Value, records: &[(&str, &str, i64)]) -> Outcome {

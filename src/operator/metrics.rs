@@ -121,7 +121,7 @@ fn snapshot<'a>(migrations: impl Iterator<Item = &'a Migration>) -> Registry {
     registry
 }
 
-const fn counts(book: &Book) -> [(&'static str, i64); 16] {
+const fn counts(book: &Book) -> [(&'static str, i64); 17] {
     let Book {
         read,
         filtered,
@@ -133,6 +133,7 @@ const fn counts(book: &Book) -> [(&'static str, i64); 16] {
         updated,
         unchanged,
         deferred,
+        held,
         failed,
         unprocessed,
         deleted,
@@ -152,6 +153,7 @@ const fn counts(book: &Book) -> [(&'static str, i64); 16] {
         ("updated", updated),
         ("unchanged", unchanged),
         ("deferred", deferred),
+        ("held", held),
         ("failed", failed),
         ("unprocessed", unprocessed),
         ("deleted", deleted),

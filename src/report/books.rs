@@ -149,6 +149,7 @@ fn notes(objects: &[ObjectStatus]) -> Vec<String> {
         };
         let said: Vec<String> = [
             (book.deferred, "deferred"),
+            (book.held, "held until what they need is in Odoo"),
             (book.unprocessed, "not reached yet"),
             (book.deleted, "gone from the source"),
             (book.removed, removed),
@@ -192,6 +193,7 @@ mod tests {
                 ..Book::default()
             },
             verification,
+            waiting: 0,
             phase_run: String::new(),
         }
     }

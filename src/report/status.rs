@@ -17,7 +17,10 @@ use crate::{
         migration::{Gate, GateState},
         phase_run::{MoreReasons, ReasonKind, RejectReason},
     },
-    lifecycle::verbs::{Command, Target, command},
+    lifecycle::{
+        queue,
+        verbs::{Command, Target, command},
+    },
 };
 
 /// How a Migration is shown.
@@ -35,6 +38,8 @@ pub struct View {
 const SILENCE: SignedDuration = SignedDuration::from_mins(5);
 /// Reasons for rejects that are shown.
 const REASONS: usize = 8;
+/// Records that are missing in Odoo and named.
+const MISSING: usize = 10;
 /// Cells of the progress bar.
 const BAR: usize = 24;
 /// The way of a run; `Cancelled` lies beside it.
@@ -94,6 +99,7 @@ pub fn screen(migration: &Migration, runs: &[PhaseRun], view: View) -> String {
     }
     let (top, more) = top_reasons(&status, runs);
     reasons(&mut page, &top, more);
+    missing(&mut page, &status);
     gates(&mut page, migration, &status.gates);
     findings(&mut page, status.findings.iter());
     cutover(&mut page, &status);
@@ -111,6 +117,7 @@ pub fn beside_evidence(status: &MigrationStatus, runs: &[PhaseRun], view: View) 
     };
     let (top, more) = top_reasons(status, runs);
     reasons(&mut page, &top, more);
+    missing(&mut page, status);
     findings(
         &mut page,
         status
@@ -416,6 +423,36 @@ fn reasons(page: &mut Page, reasons: &[RejectReason], more: MoreReasons) {
             "  {count:>width$}  for {kinds} further reasons and notes: results/<object>/reasons.csv"
         ));
     }
+}
+
+/// What people have to make in Odoo.
+fn missing(page: &mut Page, status: &MigrationStatus) {
+    let all = queue::awaited(&status.queue);
+    if all.is_empty() {
+        return;
+    }
+    page.heading("Missing in Odoo");
+    let named = all.iter().filter(|row| !row.key.is_empty()).take(MISSING);
+    let shown = named.chain(all.iter().filter(|row| row.key.is_empty()));
+    let (mut missing, mut waiting) = (0, 0);
+    for row in shown {
+        missing += row.missing;
+        waiting += row.waiting;
+        let what = match (row.key, row.missing) {
+            ("", 0) => format!("{}, not named here", row.object),
+            ("", count) => format!("{count} more of {}", row.object),
+            (key, _) => format!("{} {key}", row.object),
+        };
+        page.line(&clean(&format!("  {what}: {} records wait", row.waiting)));
+    }
+    let sum = |count: fn(&queue::Awaited<'_>) -> i64| all.iter().map(count).sum::<i64>();
+    let (missing, waiting) = (sum(|row| row.missing) - missing, sum(|row| row.waiting) - waiting);
+    if missing > 0 || waiting > 0 {
+        page.line(&format!("  {missing} more: {waiting} records wait"));
+    }
+    page.line(
+        "  results/<object>/held.csv says who they are: create them in Odoo, they are looked for again in every round",
+    );
 }
 
 fn gates(page: &mut Page, migration: &Migration, gates: &[Gate]) {

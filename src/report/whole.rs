@@ -10,8 +10,9 @@ use crate::api::{
     Migration, MigrationStatus, PhaseRunStatus,
     mapping_spec::Finding,
     migration::{Gate, GateState, ObjectStatus, PastRun, Phase, Waiting},
-    phase_run::{CutoverFacts, Handover, MoreReasons, ReasonKind, RejectReason, Totals},
+    phase_run::{CutoverFacts, Handover, Missing, MoreReasons, ReasonKind, RejectReason, Totals},
 };
+use crate::lifecycle::queue;
 
 /// What a report is made from.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +65,9 @@ pub struct Report {
     pub reasons: Vec<Reason>,
     /// Objects with further reasons, which are too rare to be among `reasons`.
     pub more_reasons: Vec<More>,
+    /// What people have to make in Odoo, and what waits for it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub queue: Vec<Missing>,
     /// Gates with digests and approvers.
     pub gates: Vec<Gate>,
     /// Steps of the cutover.
@@ -163,6 +167,7 @@ pub fn report(facts: Facts<'_>) -> Report {
         documents,
         reasons,
         more_reasons,
+        queue: queue::nameless(&status.queue),
         gates: status.gates,
         cutover: status.cutover,
         waiting_for: status.waiting_for,
@@ -243,11 +248,12 @@ fn redacted(reason: &RejectReason) -> Reason {
 }
 
 /// Headings of reasons, and what goes under each.
-pub const REASONS: [(&str, &[ReasonKind]); 2] = [
+pub const REASONS: [(&str, &[ReasonKind]); 3] = [
     (
         "Left out",
         &[ReasonKind::Rejected, ReasonKind::Failed, ReasonKind::Mismatched],
     ),
+    ("Held until what they need is in Odoo", &[ReasonKind::Held]),
     ("Arrived, but not quite as in the source", &[ReasonKind::Noted]),
 ];
 
@@ -314,8 +320,15 @@ pub fn markdown(report: &Report) -> String {
     }
     list(&mut text, UNNAMED, report.more_reasons.iter().map(unnamed));
     if !report.reasons.is_empty() {
-        text.push_str("\nEvery record is named in `results/<object>/`: `rejected.csv`, `failed.csv`, `noted.csv`.\n");
+        text.push_str(
+            "\nEvery record is named in `results/<object>/`: `rejected.csv`, `failed.csv`, `held.csv`, `noted.csv`.\n",
+        );
     }
+    list(
+        &mut text,
+        "Missing in Odoo",
+        queue::sentences(&report.queue).into_iter(),
+    );
     list(&mut text, "Gates", report.gates.iter().map(gate));
     list(&mut text, "Cutover", report.cutover.iter().flat_map(cutover));
     let waits = report

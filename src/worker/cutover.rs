@@ -41,7 +41,7 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
     let (manifest, delta) = extract::snapshot(job, &plan, &mapping).await?;
     job.heart.update(|status| status.delta = Some(delta.clone()));
     within_bounds(&delta, job.migration.spec.cutover.max_delta)?;
-    all_objects(job, &destination, &plan, &mapping, &manifest, &lock).await?;
+    all_objects(job, &destination, &plan, &mapping, &manifest, &lock, None).await?;
     record(job, &mut facts, |facts, now| facts.drained = Some(now));
 
     let (_, delta) = extract::snapshot(job, &plan, &mapping).await?;
@@ -84,10 +84,16 @@ fn within_bounds(delta: &Delta, max: i64) -> Result<(), StepError> {
 
 /// The books of the drain, which read every record back.
 fn sound(job: &Job) -> Result<(), StepError> {
-    let (mut unsound, mut open) = (Vec::new(), Vec::new());
+    let (mut unsound, mut open, mut held) = (Vec::new(), Vec::new(), Vec::new());
     job.heart.update(|status| {
+        let owners = job.migration.spec.owners;
+        let waits = status
+            .objects
+            .iter()
+            .filter(|object| book::in_the_way(object.book.held, object.waiting, owners) > 0);
+        held = waits.map(|object| object.name.clone()).collect();
         let broken = status.objects.iter().filter(|object| {
-            !object.book.balanced || !object.verification.is_some_and(|verification| verification.verified)
+            !book::adds_up(&object.book) || !object.verification.is_some_and(|verification| verification.verified)
         });
         unsound = broken.map(|object| object.name.clone()).collect();
         let accept = &job.migration.spec.accept;
@@ -102,6 +108,12 @@ fn sound(job: &Job) -> Result<(), StepError> {
         return Err(not_quiet(&format!(
             "{}: people changed records meanwhile, more than accept.conflicts lets pass",
             open.join(", ")
+        )));
+    }
+    if !held.is_empty() {
+        return Err(not_quiet(&format!(
+            "{}: records wait for others that are not in Odoo any more, or are new in the source",
+            held.join(", ")
         )));
     }
     if unsound.is_empty() {

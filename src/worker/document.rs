@@ -99,7 +99,11 @@ pub async fn object_into_document(
         ..ObjectReport::default()
     };
     most_frequent(&mut reasons, std::slice::from_mut(&mut report));
-    Ok(Loaded { report, reasons })
+    Ok(Loaded {
+        report,
+        reasons,
+        queue: Vec::new(),
+    })
 }
 
 /// The document being written.
@@ -150,7 +154,7 @@ impl Writing<'_> {
                 outcome::reject(&mut self.tally, &mut self.results, Some(&item.key), &rejection).await?;
             }
             // nothing is looked up, so nothing is waited for
-            Outcome::Later => self.tally.count(Fate::Unprocessed),
+            Outcome::Later | Outcome::Held(_) => self.tally.count(Fate::Unprocessed),
         }
         Ok(())
     }

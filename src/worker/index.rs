@@ -28,6 +28,8 @@ pub enum Kind {
     Met = b'k',
     /// Source key whose record waits for one of its own object.
     Postponed = b'p',
+    /// Source key whose record is held.
+    Held = b'h',
     /// Every source key of the object, where it refers to itself.
     Own = b'o',
     /// (lookup, text) → source key or record.

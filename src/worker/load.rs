@@ -20,12 +20,14 @@ use super::{
     stock::{Gone, Stock},
     tally::{Tally, by_weight, most_frequent, redact, totals},
     verify::{self, Verified},
+    waits::Waits,
 };
 use crate::{
     api::{
         migration::{ObjectState, ObjectStatus},
-        phase_run::{FailureReason, ObjectReport, RejectReason},
+        phase_run::{FailureReason, Missing, ObjectReport, RejectReason},
     },
+    lifecycle::book,
     mapping::{Goes, InOdoo, Mapping, Object},
     model::{Digest, ExternalId, OdooValue, SourceKey},
     odoo::{rpc::Rpc, upsert::Writer},
@@ -42,13 +44,15 @@ pub struct Loaded {
     pub report: ObjectReport,
     /// Why records were rejected, failed or differ.
     pub reasons: Vec<RejectReason>,
+    /// What its records wait for in Odoo.
+    pub queue: Vec<Missing>,
 }
 
 impl Loaded {
-    /// Whether the book balances and every record was read back.
+    /// Whether every record is accounted for, held ones among them, and everything was read back.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        self.report.book.balanced
+        book::adds_up(&self.report.book)
             && self
                 .report
                 .verification
@@ -94,6 +98,7 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         status.totals = totals([&loaded.report.book]);
         status.objects = vec![loaded.report];
         status.reasons = loaded.reasons;
+        status.queue = loaded.queue;
     });
     lock.end(job).await
 }
@@ -180,6 +185,7 @@ async fn object_into_odoo(scene: &Scene<'_>, object: InOdoo<'_>, last_call: bool
         keyless: 0,
         last_call,
         to_fill: 0,
+        waits: Waits::of(mapping, &object.name),
     };
     loader.pass(manifest).await?;
     let removed = loader.see_to_the_gone().await?;
@@ -187,6 +193,7 @@ async fn object_into_odoo(scene: &Scene<'_>, object: InOdoo<'_>, last_call: bool
         mut index,
         mut tally,
         mut results,
+        waits,
         ..
     } = loader;
 
@@ -203,7 +210,7 @@ async fn object_into_odoo(scene: &Scene<'_>, object: InOdoo<'_>, last_call: bool
     )
     .await?;
     stock.after(&*rpc, plan, object, gone, &mut tally.book).await?;
-    tally.book.balanced = crate::lifecycle::book::balances(&tally.book);
+    tally.book.balanced = book::balances(&tally.book);
     let mut files = results.finish().await?;
     let mut reasons = tally.reasons(&object.name);
     reasons.extend(verified.tally.reasons(&object.name));
@@ -217,18 +224,29 @@ async fn object_into_odoo(scene: &Scene<'_>, object: InOdoo<'_>, last_call: bool
             .retain(|file| files.iter().all(|new| new.path != file.path));
         status.files.extend(files);
     });
-    Ok(finish(&object, &tally, &verified, reasons))
+    Ok(finish(&object, &tally, &verified, &waits, reasons))
 }
 
-fn finish(object: &Object, tally: &Tally, verified: &Verified, mut reasons: Vec<RejectReason>) -> Loaded {
+fn finish(
+    object: &Object,
+    tally: &Tally,
+    verified: &Verified,
+    waits: &Waits,
+    mut reasons: Vec<RejectReason>,
+) -> Loaded {
     let mut report = ObjectReport {
         name: object.name.clone(),
         book: tally.book,
         verification: Some(verified.counts),
+        waiting: waits.waiting,
         ..ObjectReport::default()
     };
     most_frequent(&mut reasons, std::slice::from_mut(&mut report));
-    Loaded { report, reasons }
+    Loaded {
+        report,
+        reasons,
+        queue: waits.rows(),
+    }
 }
 
 /// Everything that the object's lookups may find.
@@ -248,6 +266,7 @@ async fn prepare_lookups(
     {
         if target.name != object.name {
             lookups::load_identities(index, rpc, &plan.external_id_module, target).await?;
+            lookups::load_held(index, &job.workspace, &target.name).await?;
         }
     }
     lookups::load_object_paths(index, &job.workspace, manifest, mapping, object).await?;

@@ -18,13 +18,14 @@ use super::{
     stock::Stock,
     tally::{Fate, Tally, totals},
     verify,
+    waits::Waits,
 };
 use crate::{
     api::{
         mapping_spec::{OnConflict, OnNew},
         phase_run::{FailureReason, ObjectReport, ReasonKind},
     },
-    mapping::{InOdoo, Item, Outcome},
+    mapping::{Awaited, InOdoo, Item, Outcome},
     model::{ExternalId, OdooValue, Reference, Rejection, SourceKey},
     odoo::{
         conflict::field_digest,
@@ -64,6 +65,8 @@ pub(super) struct Loader<'a> {
     pub last_call: bool,
     /// Records with values to fill.
     pub to_fill: usize,
+    /// What records wait for.
+    pub waits: Waits,
 }
 
 /// A field and its value.
@@ -124,6 +127,11 @@ impl Loader<'_> {
         outcome::reject(&mut self.tally, &mut self.results, key, rejection).await
     }
 
+    async fn hold(&mut self, key: &SourceKey, awaits: &[Awaited], why: &[Rejection]) -> Result<(), StepError> {
+        let counts = (&mut self.tally, &mut self.results, &mut self.waits);
+        outcome::hold(counts, &mut self.index, &self.object.name, key, (awaits, why)).await
+    }
+
     /// Maps an item and decides what to do with it; says whether it was postponed.
     async fn place(&mut self, item: &Item, turn: Turn, last_call: bool) -> Result<bool, StepError> {
         let mut outcome = self.map(item, turn, last_call)?;
@@ -138,6 +146,7 @@ impl Loader<'_> {
                 return Ok(true);
             }
             Outcome::Rejected(rejection) => self.reject(Some(&item.key), &rejection).await?,
+            Outcome::Held(awaits) => self.hold(&item.key, &awaits, &[]).await?,
             Outcome::Mapped(mapped) => {
                 let place = dedupe::place(&self.index, self.module, &self.object, &item.key, &mapped.values, turn)?;
                 if place == Place::Wait {
@@ -158,6 +167,9 @@ impl Loader<'_> {
                         "left open: what it refers to is not there yet",
                     )
                 });
+                if open != Open::Now {
+                    self.waits.waits(&mapped.awaits);
+                }
                 // what is to be filled in this load is noted then
                 let notes = mapped.notes.into_iter().filter(|_| open != Open::Now);
                 for note in notes.chain(deferred) {
@@ -218,9 +230,18 @@ impl Loader<'_> {
             let first = ExternalId::of(self.module, &self.object.name, &fold.first).name;
             let id = lookups::known(&self.index, &self.object.name, &first)?.and_then(|known| known.id);
             let Some(id) = id else {
-                let why = format!("the record {} that it is folded into is not in Odoo", fold.first);
-                self.reject(Some(&fold.key), &Rejection::new("NotFound", fold.entry.as_str(), why))
-                    .await?;
+                let text = format!("the record {} that it is folded into is not in Odoo", fold.first);
+                let why = Rejection::new("NotFound", fold.entry.as_str(), text);
+                if self.index.has(Kind::Held, &self.object.name, fold.first.0.as_bytes())? {
+                    let awaited = Awaited {
+                        object: self.object.name.clone(),
+                        key: Some(fold.first),
+                        why,
+                    };
+                    self.hold(&fold.key, &[awaited], &[]).await?;
+                } else {
+                    self.reject(Some(&fold.key), &why).await?;
+                }
                 continue;
             };
             let known = lookups::known(&self.index, &self.object.name, &external_id.name)?;
@@ -291,6 +312,7 @@ impl Loader<'_> {
             only_earlier: self.object.order_by.is_some() && !filling,
             last_call,
             may_come: !(filling && self.last_call),
+            owners: lookups::owners(&self.job.migration),
             own: &item.key,
             broken: std::cell::RefCell::new(None),
             index: &mut self.index,
@@ -341,6 +363,10 @@ impl Loader<'_> {
                             Rejection::new("Ambiguous", entry, "several records in Odoo agree: none was adopted");
                         self.tally.reason(ReasonKind::Noted, &note, Some(&key));
                         self.results.note(&key, &note).await?;
+                    }
+                    if self.object.on_new == OnNew::Hold {
+                        let why = outcome::not_in_odoo(&self.object, &values);
+                        return self.hold(&key, &[], &[why]).await;
                     }
                     if self.object.on_new == OnNew::Reject {
                         let fields: Vec<_> = self.object.match_on.iter().map(|entry| entry.join("+")).collect();

@@ -13,6 +13,7 @@ use super::{
     joins,
 };
 use crate::{
+    api::{Migration, mapping_spec::OnMissing, migration::OwnersMissing},
     args,
     mapping::{
         Found, InOdoo, LookupSpec, LookupTarget, Lookups, Mapping, Object, Step, Take, TargetField, compare, path::Path,
@@ -59,6 +60,8 @@ pub struct Finder<'a> {
     pub last_call: bool,
     /// What other objects make, or what this one makes later, may still come.
     pub may_come: bool,
+    /// What a lookup without a word of its own does whose owner is missing.
+    pub owners: OnMissing,
     /// The record that is mapped: it never finds itself.
     pub own: &'a SourceKey,
     /// An index that failed while a record was mapped.
@@ -86,6 +89,10 @@ impl Lookups for Finder<'_> {
 
     fn may_come(&self) -> bool {
         self.may_come
+    }
+
+    fn owners(&self) -> OnMissing {
+        self.owners
     }
 }
 
@@ -155,6 +162,9 @@ impl Finder<'_> {
         let external = ExternalId::of(self.module, object, key);
         if let Some(known) = known(self.index, object, &external.name)? {
             return Ok(Found::One(known.id.map_or(Reference::Pending(external), Reference::Id)));
+        }
+        if self.index.has(Kind::Held, object, key.0.as_bytes())? {
+            return Ok(Found::Held(key.clone()));
         }
         let own =
             object == self.object.name && !self.last_call && self.index.has(Kind::Own, object, key.0.as_bytes())?;
@@ -239,6 +249,32 @@ pub async fn load_identities(
         count += 1;
     }
     Ok(count)
+}
+
+/// What a Migration says of owners, as the language has it.
+#[must_use]
+pub const fn owners(migration: &Migration) -> OnMissing {
+    match migration.spec.owners.on_missing {
+        OwnersMissing::Hold => OnMissing::Hold,
+        OwnersMissing::Empty => OnMissing::Empty,
+        OwnersMissing::Reject => OnMissing::Reject,
+    }
+}
+
+/// Reads which records of an object are held: its last load or rehearsal told.
+///
+/// # Errors
+/// When the workspace or the scratch disk fails.
+pub async fn load_held(index: &mut Index, workspace: &Workspace, object: &str) -> Result<(), StepError> {
+    let Some(mut table) = workspace.held(object).await? else {
+        return Ok(());
+    };
+    while let Some(row) = table.next().await? {
+        if let Some(key) = row.first() {
+            index.put(Kind::Held, object, key.as_bytes(), Vec::new())?;
+        }
+    }
+    Ok(())
 }
 
 /// Reads what an object's lookups by a path of another object's source need: the first record with each value.

@@ -34,6 +34,7 @@ mod sender;
 pub mod stock;
 pub mod tally;
 pub mod verify;
+pub mod waits;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 

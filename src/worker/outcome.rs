@@ -1,14 +1,18 @@
 //! What became of records, for people: rows of the results files.
 
+use std::collections::BTreeSet;
+
 use super::{
     error::StepError,
+    index::{Index, Kind},
     reader::Met,
     tally::{Fate, Tally},
+    waits::Waits,
 };
 use crate::{
     api::phase_run::{File, ReasonKind},
-    mapping::Item,
-    model::{ExternalId, Rejection, SourceKey},
+    mapping::{Awaited, Item, Object},
+    model::{ExternalId, OdooValue, Rejection, SourceKey},
     workspace::{Outcome, ResultKind, ResultRow, ResultsWriter, Workspace},
 };
 
@@ -78,6 +82,17 @@ impl Results {
             .await?)
     }
 
+    /// A record that waits for one that is not in Odoo.
+    ///
+    /// # Errors
+    /// When the workspace fails.
+    pub async fn held(&mut self, key: &SourceKey, why: &Rejection) -> Result<(), StepError> {
+        Ok(self
+            .0
+            .push(ResultKind::Held, &refusal(Some(key), why, Outcome::Held))
+            .await?)
+    }
+
     /// A departure from the source that is allowed.
     ///
     /// # Errors
@@ -115,6 +130,51 @@ pub async fn reject(
     tally.count(Fate::Rejected);
     tally.reason(ReasonKind::Rejected, rejection, key);
     results.rejected(key, rejection).await
+}
+
+/// Counts and lists a record that waits: for others, or, where it `awaits` none, to be made in Odoo itself.
+///
+/// # Errors
+/// When the workspace or the scratch disk fails.
+pub async fn hold(
+    (tally, results, waits): (&mut Tally, &mut Results, &mut Waits),
+    index: &mut Index,
+    object: &str,
+    key: &SourceKey,
+    (awaits, why): (&[Awaited], &[Rejection]),
+) -> Result<(), StepError> {
+    tally.count(Fate::Held);
+    index.put(Kind::Held, object, key.0.as_bytes(), Vec::new())?;
+    if awaits.is_empty() {
+        waits.is_missing(key);
+    } else {
+        waits.waits(awaits);
+        waits.waiting += 1;
+    }
+    for why in awaits.iter().map(|awaited| &awaited.why).chain(why) {
+        tally.reason(ReasonKind::Held, why, Some(key));
+        results.held(key, why).await?;
+    }
+    Ok(())
+}
+
+/// Why a record is held that nothing in Odoo matches, with what to look for.
+#[must_use]
+pub fn not_in_odoo(object: &Object, values: &[(String, OdooValue)]) -> Rejection {
+    let entries: Vec<_> = object.match_on.iter().map(|entry| entry.join("+")).collect();
+    let fields: BTreeSet<&String> = object.match_on.iter().flatten().collect();
+    let texts = fields.into_iter().filter_map(|field| {
+        let (_, value) = values.iter().find(|(name, _)| name == field)?;
+        match value {
+            OdooValue::Text(text) => Some(format!("{field} {text}")),
+            _ => None,
+        }
+    });
+    let message = format!(
+        "nothing in Odoo matches ({}), and onNew is Hold: make it there",
+        texts.collect::<Vec<_>>().join(", ")
+    );
+    Rejection::new("NotInOdoo", entries.join(", "), message)
 }
 
 /// Counts what needs no mapping; what does is given back.
@@ -162,6 +222,7 @@ const fn word(fate: Fate) -> Option<Outcome> {
         Fate::Rejected => Outcome::Rejected,
         Fate::Failed => Outcome::Failed,
         Fate::Deduplicated => Outcome::Deduplicated,
+        Fate::Held => Outcome::Held,
         Fate::Filtered | Fate::Deferred | Fate::Unprocessed => return None,
     })
 }

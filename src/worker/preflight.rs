@@ -229,7 +229,7 @@ async fn rights(destination: &Destination, mapping: &Mapping, models: &Models) -
         }
         let operations: &[&str] = match object.on_new {
             OnNew::Create => &["read", "create", "write"],
-            OnNew::Reject => &["read", "write"],
+            OnNew::Hold | OnNew::Reject => &["read", "write"],
         };
         needed.extend(operations.iter().map(|operation| (object.model.0.clone(), *operation)));
         let of_lines = ["read", "create", "write", "unlink"];

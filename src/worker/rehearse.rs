@@ -10,7 +10,7 @@ use super::{
     document::{self, Before},
     error::StepError,
     gone,
-    index::Index,
+    index::{Index, Kind},
     joins,
     load::{content_digest, ledger_entry, read_ledger},
     lookups::{self, Finder, Known},
@@ -20,14 +20,15 @@ use super::{
     reader::{Met, Reader, Turn, postpone},
     schema::{OPTIONS, Options},
     tally::{Fate, Tally, by_weight, most_frequent, redact, totals},
+    waits::Waits,
 };
 use crate::{
     api::{
         mapping_spec::OnNew,
         phase_run::{ObjectReport, ReasonKind, RejectReason, Totals},
     },
-    lifecycle::book,
-    mapping::{Found, Goes, InOdoo, Item, Lookups, Mapping, Object, Outcome, Step},
+    lifecycle::{book, queue},
+    mapping::{Awaited, Found, Goes, InOdoo, Item, Lookups, Mapping, Object, Outcome, Step},
     model::{Content, ExternalId, Fetched, OdooValue, Reference, Rejection, SourceKey},
     odoo::rpc::Rpc,
     workspace::{Line, Manifest},
@@ -58,6 +59,7 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         reports.push(ObjectReport {
             name: object.name.clone(),
             book: run.tally.book,
+            waiting: run.waits.waiting,
             ..ObjectReport::default()
         });
         job.heart.update(|status| {
@@ -159,6 +161,7 @@ impl Rehearsal<'_> {
 
     async fn object(&mut self, object: &Object, manifest: &Manifest) -> Result<Run, StepError> {
         let mut run = Run {
+            waits: Waits::of(self.mapping, &object.name),
             tally: Tally::default(),
             results: Results::begin(&self.job.workspace, &object.name),
             total: i64::try_from(manifest.count(&object.source_object)).unwrap_or(i64::MAX),
@@ -183,7 +186,7 @@ impl Rehearsal<'_> {
             Goes::InOdoo(_) => gone::count(&mut self.index, object, self.job.spec.run)?.gone,
             Goes::Document(_) => gone::rows(&mut self.index, object)?,
         };
-        run.tally.book.balanced = book::flow_holds(&run.tally.book);
+        run.tally.book.balanced = book::flow_holds(&run.tally.book) && run.tally.book.held == 0;
         Ok(run)
     }
 
@@ -235,6 +238,7 @@ impl Rehearsal<'_> {
             only_earlier: object.order_by.is_some() && !filling,
             last_call,
             may_come: !filling,
+            owners: lookups::owners(&self.job.migration),
             own: &item.key,
             broken: std::cell::RefCell::new(None),
             index: &mut self.index,
@@ -249,6 +253,7 @@ impl Rehearsal<'_> {
                 return Ok(true);
             }
             Outcome::Rejected(rejection) => run.reject(Some(&item.key), &rejection).await?,
+            Outcome::Held(awaits) => run.hold(&mut self.index, object, &item.key, (&awaits, &[])).await?,
             Outcome::Mapped(mapped) => {
                 let module = &self.plan.external_id_module;
                 let place = dedupe::place(&self.index, module, object, &item.key, &mapped.values, turn)?;
@@ -261,6 +266,9 @@ impl Rehearsal<'_> {
                     run.to_fill += 1;
                     postpone(&mut self.index, object, &item.key, Turn::Filling)?;
                 }
+                if !to_fill {
+                    run.waits.waits(&mapped.awaits);
+                }
                 for note in mapped.notes.iter().filter(|_| !to_fill) {
                     run.note(&item.key, note).await?;
                 }
@@ -268,6 +276,16 @@ impl Rehearsal<'_> {
                     return Ok(false);
                 }
                 match place {
+                    Place::Folded(first, entry) if self.index.has(Kind::Held, &object.name, first.0.as_bytes())? => {
+                        let text = format!("the record {first} that it is folded into is not in Odoo");
+                        let awaited = Awaited {
+                            object: object.name.clone(),
+                            key: Some(first),
+                            why: Rejection::new("NotFound", entry, text),
+                        };
+                        run.hold(&mut self.index, object, &item.key, (&[awaited], &[])).await?;
+                        return Ok(false);
+                    }
                     Place::Folded(first, entry) => {
                         run.note(&item.key, &dedupe::note(&first, &entry, false)).await?;
                         run.tally.count(Fate::Deduplicated);
@@ -328,6 +346,10 @@ impl Rehearsal<'_> {
                     run.tally.reason(ReasonKind::Noted, &note, Some(key));
                     run.results.note(key, &note).await?;
                 }
+                if object.on_new == OnNew::Hold {
+                    let why = outcome::not_in_odoo(&object, values);
+                    return run.hold(&mut self.index, &object, key, (&[], &[why])).await;
+                }
                 if object.on_new == OnNew::Reject {
                     let fields: Vec<_> = object.match_on.iter().map(|entry| entry.join("+")).collect();
                     let why = Rejection::new(
@@ -378,6 +400,8 @@ struct Run {
     total: i64,
     /// Records with values left open.
     to_fill: usize,
+    /// What records wait for.
+    waits: Waits,
 }
 
 impl Run {
@@ -399,8 +423,21 @@ impl Run {
             status.objects = reports.to_vec();
             status.reasons.clone_from(reasons);
             status.files.extend(files);
+            status.queue.extend(self.waits.rows());
+            queue::truncate(&mut status.queue, queue::MOST);
         });
         Ok(())
+    }
+
+    async fn hold(
+        &mut self,
+        index: &mut Index,
+        object: &Object,
+        key: &SourceKey,
+        why: (&[Awaited], &[Rejection]),
+    ) -> Result<(), StepError> {
+        let counts = (&mut self.tally, &mut self.results, &mut self.waits);
+        outcome::hold(counts, index, &object.name, key, why).await
     }
 
     async fn reject(&mut self, key: Option<&SourceKey>, rejection: &Rejection) -> Result<(), StepError> {

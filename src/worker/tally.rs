@@ -38,6 +38,8 @@ pub enum Fate {
     Failed,
     /// Written with a value left open.
     Deferred,
+    /// Waits for a record that is not in Odoo.
+    Held,
     /// Not reached.
     Unprocessed,
 }
@@ -65,6 +67,7 @@ impl Tally {
             Fate::Unchanged => (1, &mut book.unchanged),
             Fate::Failed => (1, &mut book.failed),
             Fate::Deferred => (1, &mut book.deferred),
+            Fate::Held => (1, &mut book.held),
             Fate::Unprocessed => (1, &mut book.unprocessed),
         };
         *counter += 1;
@@ -108,11 +111,15 @@ impl Tally {
     }
 }
 
-/// Orders reasons: losses before notes, then by frequency.
+/// Orders reasons: losses before what waits before notes, then by frequency.
 pub fn by_weight(reasons: &mut [RejectReason]) {
     reasons.sort_by(|a, b| {
-        let noted = |reason: &RejectReason| reason.kind == ReasonKind::Noted;
-        (noted(a), b.count, &a.object, &a.code, &a.field).cmp(&(noted(b), a.count, &b.object, &b.code, &b.field))
+        let rank = |reason: &RejectReason| match reason.kind {
+            ReasonKind::Rejected | ReasonKind::Failed | ReasonKind::Mismatched => 0,
+            ReasonKind::Held => 1,
+            ReasonKind::Noted => 2,
+        };
+        (rank(a), b.count, &a.object, &a.code, &a.field).cmp(&(rank(b), a.count, &b.object, &b.code, &b.field))
     });
 }
 
@@ -159,18 +166,20 @@ mod tests {
             Fate::Updated,
             Fate::Unchanged,
             Fate::Failed,
+            Fate::Held,
             Fate::Unprocessed,
         ];
         for fate in fates {
             tally.count(fate);
         }
         let book = tally.book;
-        assert_eq!(book.read, 9);
+        assert_eq!(book.read, 10);
         assert_eq!(
             book.read,
             book.filtered + book.rejected + book.deduplicated + book.mapped
         );
-        let flow = book.created + book.adopted + book.updated + book.unchanged + book.failed + book.unprocessed;
+        let flow =
+            book.created + book.adopted + book.updated + book.unchanged + book.failed + book.held + book.unprocessed;
         assert_eq!(book.mapped, flow);
         assert_eq!(totals([&book, &book]).loaded, 8);
     }

@@ -63,6 +63,8 @@ pub enum Outcome {
     Rejected,
     /// Odoo rejected it.
     Failed,
+    /// Waits for a record that is not in Odoo.
+    Held,
     /// Has the key of an earlier one.
     Deduplicated,
     /// The source lost it, and it was archived.

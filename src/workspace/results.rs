@@ -1,11 +1,11 @@
-//! Results for people: `results/<object>/{succeeded,failed,rejected,unprocessed,noted}.csv`, and `reasons.csv`, which
-//! counts what the last four say why.
+//! Results for people: `results/<object>/{succeeded,failed,rejected,unprocessed,noted,held}.csv`, and `reasons.csv`, which
+//! counts what the last five say why.
 //!
 //! Rows are keyed by source key, never by position.
 
 use object_store::path::Path;
 
-use super::table::TableWriter;
+use super::table::{TableReader, TableWriter};
 use super::{Outcome, Workspace, WorkspaceError};
 use crate::api::phase_run::{File, RejectReason};
 
@@ -25,16 +25,19 @@ pub enum ResultKind {
     Unprocessed,
     /// What departs from the source all the same: values emptied or cut, duplicates that differ, matches in doubt.
     Noted,
+    /// Records that wait until somebody makes one in Odoo.
+    Held,
 }
 
 impl ResultKind {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Succeeded,
         Self::Failed,
         Self::Rejected,
         Self::Unprocessed,
         Self::Noted,
+        Self::Held,
     ];
 
     const fn file_name(self) -> &'static str {
@@ -44,6 +47,7 @@ impl ResultKind {
             Self::Rejected => "rejected.csv",
             Self::Unprocessed => "unprocessed.csv",
             Self::Noted => "noted.csv",
+            Self::Held => "held.csv",
         }
     }
 }
@@ -94,6 +98,19 @@ impl Workspace {
         }
     }
 
+    /// Keys of the records of an object that are held, each as often as there is something it waits for.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn held(&self, object: &str) -> Result<Option<TableReader>, WorkspaceError> {
+        let path = Path::from("results").join(object).join(ResultKind::Held.file_name());
+        let Some(mut table) = self.read_table(path.as_ref()).await? else {
+            return Ok(None);
+        };
+        let header = table.next().await?;
+        Ok(header.is_some().then_some(table))
+    }
+
     /// Writes why records of an object were left out or arrived differently, in the order given.
     ///
     /// # Errors
@@ -120,7 +137,7 @@ impl Workspace {
 #[derive(Debug)]
 pub struct ResultsWriter {
     /// In the order of [`ResultKind::ALL`].
-    files: [TableWriter; 5],
+    files: [TableWriter; 6],
 }
 
 impl ResultsWriter {

@@ -371,7 +371,8 @@ async fn results_are_put_whole_and_carry_no_formula() {
     let names: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
     assert_eq!(
         names,
-        ["succeeded", "failed", "rejected", "unprocessed", "noted"].map(|name| format!("results/contacts/{name}.csv"))
+        ["succeeded", "failed", "rejected", "unprocessed", "noted", "held"]
+            .map(|name| format!("results/contacts/{name}.csv"))
     );
     let header = "key,external_id,id,outcome,code,field,message\n";
     let text = |name: &str| std::fs::read_to_string(scratch.path().join("sales/acme").join(name)).unwrap();

@@ -603,7 +603,7 @@ async fn two_hundred_files(bench: &mut Bench, way: &str) {
     // the largest file is 30 MiB: what one call needs of it, never all of them
     assert!(after < 512, "{way}: {after} MiB");
     if way != "memory" {
-        bench.clear().await;
+        bench.clear_contents().await;
     }
 }
 
@@ -632,7 +632,7 @@ impl Bench {
     }
 
     /// Takes away what a test left on the server, lock and marks too.
-    async fn clear(&self) {
+    async fn clear_contents(&self) {
         let ours = format!("crmferry_pipz_{}", self.migration.spec.source.account);
         for model in ["ir.attachment", "res.partner"] {
             let domain = json!([["module", "=", ours], ["model", "=", model]]);

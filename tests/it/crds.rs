@@ -230,11 +230,12 @@ fn a_spec_that_cannot_be_meant_is_refused_with_a_sentence() {
 #[test]
 fn a_book_may_only_claim_balance_that_it_has() {
     let counters = json!({"read": 3, "filtered": 0, "rejected": 1, "deduplicated": 0, "mapped": 2, "created": 1, "adopted": 1,
-        "updated": 0, "unchanged": 0, "deferred": 0, "failed": 0, "unprocessed": 0, "balanced": true});
+        "updated": 0, "unchanged": 0, "deferred": 0, "held": 0, "failed": 0, "unprocessed": 0, "balanced": true});
     for (counter, value, fine) in [
         ("read", json!(3), true),
         ("read", json!(4), false),
         ("created", json!(0), false),
+        ("held", json!(1), false),
         ("unprocessed", json!(1), false),
     ] {
         let book = with(json!({"book": counters.clone()}), &format!("book/{counter}"), value)["book"].clone();

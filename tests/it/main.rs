@@ -11,6 +11,7 @@ mod language;
 mod odoo_domains;
 mod odoo_parity;
 mod odoo_records;
+mod owners;
 mod pipz;
 mod platform;
 mod policies;

@@ -61,7 +61,7 @@ async fn as_person(call: &Json) -> Json {
 }
 
 /// A bench on the Odoo in memory, and one on the real one where there is one; with a word that no other test uses.
-fn benches(mapping: &Json) -> Vec<(Bench, String)> {
+pub(crate) fn benches(mapping: &Json) -> Vec<(Bench, String)> {
     let mut all = vec![(Bench::new(mapping.clone()), "memory".to_owned())];
     if server().is_some() {
         let mut bench = Bench::new(mapping.clone());
@@ -85,7 +85,7 @@ fn benches(mapping: &Json) -> Vec<(Bench, String)> {
 
 impl Bench {
     /// Takes away what a test left on a server, lock and marks too.
-    async fn leave(&self, partners: &[Json]) {
+    pub(crate) async fn leave(&self, partners: &[Json]) {
         if matches!(self.door, Door::Memory(_)) {
             return;
         }
@@ -120,7 +120,7 @@ impl Bench {
             .await;
     }
 
-    async fn call(&self, model: &str, method: &str, args: Args) -> Json {
+    pub(crate) async fn call(&self, model: &str, method: &str, args: Args) -> Json {
         match &self.door {
             Door::Memory(memory) => memory.call(model, method, args).await.unwrap(),
             Door::Server { .. } => server().unwrap().call(model, method, args).await.unwrap(),

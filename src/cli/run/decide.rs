@@ -73,6 +73,8 @@ fn ends(status: &MigrationStatus, wait: &Waiting, window: Option<&Window>, now: 
         }
         "MappingSpec" => Some(Act::End(Exit::Invalid)),
         "ExportMissing" | "Suspended" => Some(Act::End(Exit::Stalled)),
+        // at the gate mapping it is only told
+        "Owners" if status.phase == Phase::Synchronising => Some(Act::End(Exit::Stalled)),
         "Window" => {
             let over = window
                 .and_then(|window| window.not_after.as_ref())
@@ -137,6 +139,13 @@ mod tests {
             (Loading, &[], false, Act::Wait),
             (AwaitingMapping, &["Approval"], false, Act::Ask("mapping".into())),
             (Synchronising, &["Approval"], false, Act::Ask("cutover".into())),
+            (
+                AwaitingMapping,
+                &["Approval", "Owners"],
+                false,
+                Act::Ask("mapping".into()),
+            ),
+            (Synchronising, &["Owners"], false, Act::End(Exit::Stalled)),
             (Loading, &["Suspended"], false, Act::End(Exit::Stalled)),
         ] {
             assert_eq!(

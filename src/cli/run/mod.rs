@@ -24,6 +24,7 @@ use crate::{
         MigrationStatus, Phase,
         migration::{Gate, GateState},
     },
+    lifecycle::queue,
     report::{
         books,
         status::{self, View},
@@ -463,7 +464,7 @@ impl Session {
             let _ = writeln!(
                 text,
                 "\nRecord by record  {}",
-                at("results/<object>/{succeeded,failed,rejected,noted,unprocessed,reasons}.csv")
+                at("results/<object>/{succeeded,failed,rejected,held,noted,unprocessed,reasons}.csv")
             );
         }
         if !report.documents.is_empty() {
@@ -518,6 +519,11 @@ impl Session {
             _ if run == 0 => "It cannot begin:\n".to_owned(),
             _ => format!("Run {run} cannot go on in {phase:?}:\n"),
         };
+        if exit == Exit::Completed {
+            for sentence in queue::sentences(&status.queue) {
+                let _ = writeln!(text, "  Not in Odoo: {sentence}");
+            }
+        }
         if !matches!(exit, Exit::Completed | Exit::Stopped) {
             waits(&mut text);
         }

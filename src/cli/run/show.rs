@@ -223,6 +223,7 @@ fn loaded(report: &ObjectReport) -> String {
         ("adopted", book.adopted),
         ("updated", book.updated),
         ("unchanged", book.unchanged),
+        ("held", book.held),
         ("failed", book.failed),
         ("deleted", book.deleted),
     ];

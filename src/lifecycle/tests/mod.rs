@@ -51,6 +51,7 @@ pub(super) fn a_migration() -> Migration {
             },
             accept: crate::api::migration::Accept::default(),
             cutover: Cutover::default(),
+            owners: crate::api::migration::Owners::default(),
             mode: Mode::Migrate,
             suspend: false,
         },
@@ -192,6 +193,7 @@ pub(super) fn status_in(phase: Phase) -> MigrationStatus {
                     good_book()
                 },
                 verification: (state == ObjectState::Verified).then(good_read_back),
+                waiting: 0,
                 phase_run: String::new(),
             })
             .into();
@@ -320,5 +322,7 @@ pub(super) fn may_lead(from: Phase, to: Phase, verb: bool) -> bool {
     from == to
         || (!from.is_over() && (forward(from, to) || to == Phase::Cancelled))
         || (from == Phase::CuttingOver && to == Phase::Synchronising)
+        // another word on owners
+        || (from == Phase::AwaitingMapping && to == Phase::Rehearsing)
         || (verb && to <= Phase::Extracting.max(Phase::Discovering))
 }

@@ -13,8 +13,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    api::{PUSHED, PhaseRunSpec, REQUEST},
-    lifecycle::{Effect, EvidenceSeen, Exit, JobSeen, Next, Trouble, next},
+    api::{PUSHED, PhaseRunSpec, REQUEST, migration::OwnersMissing},
+    lifecycle::{Effect, EvidenceSeen, Exit, JobSeen, Next, Trouble, book, next},
     model::Digest,
 };
 
@@ -46,6 +46,9 @@ enum Event {
     Mapping(u8),
     Push,
     Evidence(Harm),
+    /// Somebody makes the users that are missing in Odoo, or deletes them.
+    Missing(bool),
+    Owners(OwnersMissing),
 }
 
 /// What somebody does to the evidence of the open gate.
@@ -120,6 +123,9 @@ fn an_event() -> impl Strategy<Value = Event> {
         1 => (0..4_u8).prop_map(Event::Mapping),
         1 => Just(Event::Wait(300_000)),
         1 => Just(Event::Push),
+        2 => prop::bool::weighted(0.7).prop_map(Event::Missing),
+        1 => prop::sample::select(vec![OwnersMissing::Hold, OwnersMissing::Empty, OwnersMissing::Reject])
+            .prop_map(Event::Owners),
         2 => prop::sample::select(vec![Harm::Delete, Harm::Replace, Harm::Unseal]).prop_map(Event::Evidence),
     ]
 }
@@ -150,6 +156,8 @@ struct World {
     taken: Vec<String>,
     mapping: MappingSeen,
     guarded: Option<bool>,
+    /// Users are missing in Odoo.
+    missing: bool,
     second: i64,
     nonce: i64,
 }
@@ -167,6 +175,7 @@ impl World {
                 digest: "sha256:m1".into(),
             },
             guarded: Some(true),
+            missing: false,
             second: 0,
             nonce: 0,
         }
@@ -346,6 +355,13 @@ impl World {
         }
         if after.phase == Phase::CuttingOver && before.phase != Phase::CuttingOver {
             assert_eq!(observed.guarded, Some(true), "cut over unguarded");
+            let owners = observed.migration.spec.owners;
+            let held = |object: &ObjectStatus| book::in_the_way(object.book.held, object.waiting, owners);
+            assert_eq!(
+                after.objects.iter().map(held).sum::<i64>(),
+                0,
+                "cut over with records held"
+            );
             let gate = after.gates.iter().find(|gate| gate.name == "cutover").unwrap();
             self.check_evidence(observed, gate);
         }
@@ -393,6 +409,7 @@ impl World {
         let Some((name, spec)) = self.live() else { return };
         let object = spec.object.as_deref();
         let mut report = good_report(spec.phase, object);
+        self.hold(&mut report);
         let state = match end {
             End::Well => JobSeen::Complete,
             End::Short(reason) => {
@@ -444,6 +461,38 @@ impl World {
         };
         self.report(&name, report);
         self.set_job(&name, state);
+    }
+
+    /// While users are missing: two contacts are held, and the deals of two wait for them, where `owners` says Hold.
+    fn hold(&self, report: &mut PhaseRunStatus) {
+        let owners = self.migration.spec.owners;
+        if !self.missing {
+            return;
+        }
+        for object in &mut report.objects {
+            let own = object.name == "contacts";
+            if !own && owners.on_missing != OwnersMissing::Hold {
+                continue;
+            }
+            object.book.created -= 2;
+            object.book.present -= 2;
+            object.book.held = 2;
+            object.book.balanced = false;
+            object.waiting = if own { 0 } else { 2 };
+            report.queue.push(crate::api::phase_run::Missing {
+                object: "contacts".into(),
+                key: String::new(),
+                by: if own { String::new() } else { object.name.clone() },
+                records: 2,
+            });
+        }
+        let held = !report.objects.is_empty() && owners.on_missing == OwnersMissing::Hold;
+        if report.cutover.is_some() && held {
+            // as its worker does: back to the rounds
+            report.outcome = Some(Outcome::Partial);
+            report.failure = bad_report(Outcome::Partial, FailureReason::NotQuiet).failure;
+            report.cutover = None;
+        }
     }
 
     fn edit(&mut self, change: impl FnOnce(&mut MigrationSpec)) {
@@ -546,6 +595,8 @@ impl World {
             }
             Event::Push => self.push(),
             Event::Evidence(harm) => self.harm(harm),
+            Event::Missing(missing) => self.missing = missing,
+            Event::Owners(owners) => self.edit(|spec| spec.owners.on_missing = owners),
         }
     }
 
@@ -578,6 +629,9 @@ impl World {
         self.jobs.retain(|_, job| job.state != JobSeen::Ending);
         self.end(End::Well);
         for wait in &decided.status.waiting_for {
+            if wait.what == "Owners" {
+                self.missing = false;
+            }
             let words: Vec<&str> = wait.command.split_whitespace().collect();
             match words.as_slice() {
                 ["kubectl", "crmferry", "approve", gate, ..] => self.approve(gate, true),

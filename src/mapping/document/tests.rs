@@ -72,11 +72,11 @@ fn what_the_api_server_would_refuse_is_refused_with_the_line() {
         ),
         (
             "spec: {objects: [{name: a, onNew: Creat}]}",
-            "Syntax objects[a].onNew: a.yaml:4: spec.objects[a].onNew is one of Create, Reject, and Creat is not; did you mean Create?",
+            "Syntax objects[a].onNew: a.yaml:4: spec.objects[a].onNew is one of Create, Hold, Reject, and Creat is not; did you mean Create?",
         ),
         (
-            "spec: {objects: [{name: a, onNew: Hold}]}",
-            "Syntax objects[a].onNew: a.yaml:4: spec.objects[a].onNew is one of Create, Reject, and Hold is not",
+            "spec: {objects: [{name: a, onNew: Wait}]}",
+            "Syntax objects[a].onNew: a.yaml:4: spec.objects[a].onNew is one of Create, Hold, Reject, and Wait is not",
         ),
         (
             "spec: {objects: {name: a}}",

@@ -2,8 +2,8 @@ use serde_json::json;
 
 use crate::{
     mapping::{
-        Outcome,
-        testing::{MORE_TO_COME, fields, map, mapped, object, people, rejected, wire},
+        Awaited, Outcome,
+        testing::{EMPTY_OWNERS, MORE_TO_COME, fields, map, mapped, object, people, rejected, wire},
     },
     model::{Content, OdooValue},
 };
@@ -269,6 +269,67 @@ fn a_value_that_may_still_come_is_left_open_and_one_that_does_not_is_emptied_and
     assert_eq!(wire(&now, "category_id"), json!([7]));
     assert_eq!(now.deferred, ["parent_id", "category_id"]);
     assert!(now.notes.is_empty());
+}
+
+#[test]
+fn a_record_waits_for_what_is_not_in_odoo_where_the_mapping_or_the_migration_says_so() {
+    let owners = "- name: owners\n  source: {object: user}\n  key: [id]\n  match: [name]\n  onNew: Hold\n  \
+                  destination: {model: res.partner}\n  fields: [{to: name, from: name}, {to: state, onEmpty: Skip}]";
+    // an owner is: not found, or found to be held; what is said of it, and what the Migration says
+    for (said, value, migration, wanted) in [
+        ("", "gone", "Hold", "held owners -"),
+        ("", "held", "Hold", "held owners held"),
+        ("", "gone", "Empty", "emptied owners -"),
+        ("", "held", "Empty", "emptied owners held"),
+        (", onMissing: Hold", "gone", "Empty", "held owners -"),
+        (", onMissing: Empty", "held", "Hold", "emptied owners held"),
+        (", onMissing: Reject", "held", "Hold", "rejected Held"),
+        (", onMissing: Reject", "gone", "Empty", "rejected NotFound"),
+    ] {
+        let text = people(&format!(
+            "source: {{object: contact}}\nkey: [id]\nafter: [owners]\ndestination: {{model: res.partner}}\nfields:\n\
+             - {{to: name, from: name}}\n- {{to: state, onEmpty: Skip}}\n\
+             - {{to: parent_id, from: a, lookup: {{object: owners}}{said}}}\n\
+             - {{to: parent_id, part: later, from: b, lookup: {{object: owners}}, onMissing: Empty}}"
+        ));
+        let object = object(&format!("{text}\n{owners}"));
+        let records: &[_] = if migration == "Empty" {
+            &[EMPTY_OWNERS, ("owners", "two", 2)]
+        } else {
+            &[("owners", "two", 2)]
+        };
+        let source = json!({"id": 9, "name": "N", "a": value, "b": "two"});
+        let told = |awaits: &[Awaited]| {
+            let awaited = &awaits[0];
+            assert_eq!(awaits.len(), 1);
+            format!("{} {}", awaited.object, awaited.key.as_ref().map_or("-", |key| &key.0))
+        };
+        let got = match map(&object, source, records) {
+            Outcome::Held(awaits) => format!("held {}", told(&awaits)),
+            Outcome::Mapped(mapped) => {
+                assert_eq!(
+                    (wire(&mapped, "parent_id"), mapped.notes.len()),
+                    (json!(2), 1),
+                    "a later part has its say"
+                );
+                format!("emptied {}", told(&mapped.awaits))
+            }
+            Outcome::Rejected(why) => format!("rejected {}", why.code),
+            Outcome::Later => "later".into(),
+        };
+        assert_eq!(got, wanted, "{said} {value} {migration}");
+    }
+}
+
+#[test]
+fn a_record_that_waits_for_a_held_one_is_held_too_and_one_that_is_not_there_at_all_rejects_it() {
+    let object = object(&fields(&[
+        "{to: state, onEmpty: Skip}",
+        "{to: parent_id, from: a, lookup: {object: people}}",
+    ]));
+    let of = |value: &str| map(&object, json!({"id": 9, "name": "N", "a": value}), NONE);
+    assert!(matches!(of("held"), Outcome::Held(awaits) if awaits[0].key.is_some()));
+    assert!(matches!(of("gone"), Outcome::Rejected(why) if why.code == "NotFound"));
 }
 
 #[test]

@@ -115,7 +115,7 @@ fn a_dropped_object_leaves_its_rows_and_new_objects_follow() {
             .unwrap()
     };
     assert_eq!(row("Deal"), ["deals"]);
-    assert!(row("User").is_empty());
+    assert_eq!(row("User"), ["inactiveUsers"]);
 }
 
 #[test]

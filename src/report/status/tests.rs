@@ -92,6 +92,8 @@ fn waiting() -> Value {
         "observedGeneration": 1, "phase": "AwaitingMapping", "run": 1,
         "conditions": [{"type": "Ready", "status": "False", "reason": "AwaitingMapping", "message": "",
             "lastTransitionTime": "2026-03-01T11:00:00Z"}],
+        "queue": [{"object": "users", "key": "7", "records": 1}, {"object": "users", "key": "9", "records": 1},
+            {"object": "users", "key": "9", "by": "contacts", "records": 12}, {"object": "users", "by": "deals", "records": 2}],
         "gates": [{"name": "mapping", "state": "Waiting", "evidenceDigest": "sha256:aa", "evidence": "acme-evidence-mapping-1",
             "sealed": 1, "since": "2026-03-01T11:00:00Z"}],
         "waitingFor": [{"what": "Approval", "message": "gate mapping: approve sha256:aa", "since": "2026-03-01T11:00:00Z",
