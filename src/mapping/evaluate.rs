@@ -187,7 +187,7 @@ impl<'a> Evaluation<'a> {
             // every model that has records is in ir.model
             (Some(model), Some(lookup)) => match self.lookups.find(lookup, model, &[]) {
                 Found::One(reference) => OdooValue::Link(reference),
-                Found::None | Found::Several | Found::Later => OdooValue::Empty,
+                Found::None | Found::Several | Found::Later | Found::Itself => OdooValue::Empty,
             },
         };
         Some((companion.name.clone(), value))
@@ -456,6 +456,7 @@ impl<'a> Evaluation<'a> {
             match self.lookups.find(*number, &text, &within) {
                 Found::One(reference) => return Ok(Some((reference, *number))),
                 Found::Later => return Err(Stop::Later),
+                Found::Itself => return Ok(None),
                 Found::Several => several = true,
                 Found::None => {}
             }

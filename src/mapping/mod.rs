@@ -222,6 +222,8 @@ pub enum Found {
     Several,
     /// A record of the object itself that comes later in this run: the record is tried again after it.
     Later,
+    /// The record that asks, as the first with this value: nothing is missing (a conversation hangs on its first message).
+    Itself,
 }
 
 /// What became of a source record before its fields are looked at.
