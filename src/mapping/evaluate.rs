@@ -200,7 +200,7 @@ impl<'a> Evaluation<'a> {
             // every model that has records is in ir.model
             (Some(model), Some(lookup)) => match self.lookups.find(lookup, model, &[]) {
                 Found::One(reference) => OdooValue::Link(reference),
-                Found::None | Found::Several | Found::Later | Found::Held(_) => OdooValue::Empty,
+                Found::None | Found::Several | Found::Later | Found::Itself | Found::Held(_) => OdooValue::Empty,
             },
         };
         Some((companion.name.clone(), value))
@@ -497,6 +497,7 @@ impl<'a> Evaluation<'a> {
             match self.lookups.find(*number, &text, &within) {
                 Found::One(reference) => return Ok(Some((reference, *number))),
                 Found::Later => return Err(Stop::Later),
+                Found::Itself => return Ok(None),
                 Found::Several => several = true,
                 Found::Held(key) => held = held.or(Some((*number, key))),
                 Found::None => {}

@@ -247,6 +247,8 @@ pub enum Found {
     Later,
     /// A record of this key that is held: it is to be in Odoo, and is not there yet.
     Held(SourceKey),
+    /// The record that asks, as the first with this value: nothing is missing (a conversation hangs on its first message).
+    Itself,
 }
 
 /// What became of a source record before its fields are looked at.

@@ -159,14 +159,15 @@ impl Destination {
 
     /// Goes in by this wire, within the limits.
     async fn enter(job: &Job, wire: Arc<dyn Rpc>, spoken: &str) -> Result<Self, RpcError> {
+        let limits = LimitSettings::of(&job.migration.spec.destination.odoo.limits);
         let settings = match job.door {
-            // nothing needs to be spared in memory
+            // as many writers as in earnest, but nothing needs to be spared in memory
             Door::Memory(_) => LimitSettings {
-                connections: 1,
                 calls_per_minute: None,
                 adaptive: false,
+                ..limits
             },
-            Door::Server { .. } => LimitSettings::of(&job.migration.spec.destination.odoo.limits),
+            Door::Server { .. } => limits,
         };
         let connections = settings.connections;
         let watched = Arc::new(Watched {

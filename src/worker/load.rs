@@ -1,6 +1,6 @@
 //! Load: one object into Odoo, with the effect of once, then every record read back.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use tokio::task::JoinSet;
 
@@ -180,6 +180,10 @@ async fn object_into_odoo(scene: &Scene<'_>, object: InOdoo<'_>, last_call: bool
         stock: stock.clone(),
         shards: vec![Vec::new(); destination.connections],
         in_flight: JoinSet::new(),
+        busy: HashSet::new(),
+        under_way: HashSet::new(),
+        parked: Vec::new(),
+        lanes: HashSet::new(),
         folded: Vec::new(),
         total,
         keyless: 0,
@@ -269,7 +273,7 @@ async fn prepare_lookups(
             lookups::load_held(index, &job.workspace, &target.name).await?;
         }
     }
-    lookups::load_object_paths(index, &job.workspace, manifest, mapping, object).await?;
+    lookups::load_object_paths(index, &job.workspace, manifest, mapping, object, &job.scratch).await?;
     lookups::load_models(index, rpc, &plan.models, object).await?;
     lookups::load_takes(index, rpc, object).await?;
     contents::load(index, &job.workspace, manifest, object).await?;

@@ -1,6 +1,9 @@
 //! One object on its way into Odoo: read, sifted, mapped, decided on, sent in batches, booked.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use tokio::task::JoinSet;
 
@@ -55,7 +58,15 @@ pub(super) struct Loader<'a> {
     pub uid: i64,
     pub stock: Stock,
     pub shards: Vec<Vec<Prepared>>,
-    pub in_flight: JoinSet<Result<Vec<Done>, StepError>>,
+    pub in_flight: JoinSet<Sent>,
+    /// Shards with a batch in flight.
+    pub busy: HashSet<usize>,
+    /// Keys of an ordered object's records that are not in Odoo yet.
+    pub under_way: HashSet<SourceKey>,
+    /// Items of an ordered object that wait for those, at most a batch.
+    pub parked: Vec<Item>,
+    /// What they belong to: nothing of it may go before them.
+    pub lanes: HashSet<i64>,
     /// Records to be named after those they are folded into.
     pub folded: Vec<Folded>,
     pub total: i64,
@@ -71,6 +82,16 @@ pub(super) struct Loader<'a> {
 
 /// A field and its value.
 type FieldValue = (String, OdooValue);
+
+/// Whether an item of an ordered object waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    No,
+    /// Behind the earlier ones of its lane.
+    InLane(i64),
+    /// Until all before it is in Odoo.
+    ForAll,
+}
 
 /// A record that is one with an earlier one.
 pub(super) struct Folded {
@@ -115,12 +136,11 @@ impl Loader<'_> {
                 let Some(item) = outcome::sift(&mut self.tally, &mut self.results, met).await? else {
                     continue;
                 };
-                postponed += usize::from(self.place(&item, turn, last_call).await?);
+                postponed += self.place(&item, turn, last_call).await?;
             }
             self.progress("load");
         }
-        self.send_all().await?;
-        Ok(postponed)
+        Ok(postponed + self.release(turn).await?)
     }
 
     async fn reject(&mut self, key: Option<&SourceKey>, rejection: &Rejection) -> Result<(), StepError> {
@@ -132,18 +152,32 @@ impl Loader<'_> {
         outcome::hold(counts, &mut self.index, &self.object.name, key, (awaits, why)).await
     }
 
-    /// Maps an item and decides what to do with it; says whether it was postponed.
-    async fn place(&mut self, item: &Item, turn: Turn, last_call: bool) -> Result<bool, StepError> {
+    /// Maps an item and decides what to do with it; says how many were postponed.
+    async fn place(&mut self, item: &Item, turn: Turn, last_call: bool) -> Result<usize, StepError> {
+        let mut postponed = 0;
         let mut outcome = self.map(item, turn, last_call)?;
-        if matches!(outcome, Outcome::Later) && self.object.order_by.is_some() {
-            // an earlier record is on its way: wait for it
-            self.send_all().await?;
-            outcome = self.map(item, turn, true)?;
+        if self.object.order_by.is_some() && turn != Turn::Filling {
+            match self.waits(item, &outcome, turn)? {
+                Wait::No => {}
+                Wait::InLane(lane) => {
+                    self.lanes.insert(lane);
+                    self.under_way.insert(item.key.clone());
+                    self.parked.push(item.clone());
+                    if self.parked.len() >= BATCH {
+                        postponed += Box::pin(self.release(turn)).await?;
+                    }
+                    return Ok(postponed);
+                }
+                Wait::ForAll => {
+                    postponed += Box::pin(self.release(turn)).await?;
+                    outcome = self.map(item, turn, true)?;
+                }
+            }
         }
         match outcome {
             Outcome::Later => {
                 postpone(&mut self.index, &self.object, &item.key, Turn::Waiting)?;
-                return Ok(true);
+                return Ok(postponed + 1);
             }
             Outcome::Rejected(rejection) => self.reject(Some(&item.key), &rejection).await?,
             Outcome::Held(awaits) => self.hold(&item.key, &awaits, &[]).await?,
@@ -151,7 +185,7 @@ impl Loader<'_> {
                 let place = dedupe::place(&self.index, self.module, &self.object, &item.key, &mapped.values, turn)?;
                 if place == Place::Wait {
                     postpone(&mut self.index, &self.object, &item.key, Turn::Waiting)?;
-                    return Ok(true);
+                    return Ok(postponed + 1);
                 }
                 let folded = matches!(place, Place::Folded(..));
                 let open = match (mapped.deferred.is_empty() || folded, turn) {
@@ -176,7 +210,10 @@ impl Loader<'_> {
                     self.note(&item.key, &note).await?;
                 }
                 match place {
-                    Place::Folded(first, entry) => return self.fold(&item.key, first, entry).await,
+                    Place::Folded(first, entry) => {
+                        self.fold(&item.key, first, entry).await?;
+                        return Ok(postponed);
+                    }
                     Place::Stays(first, entry) => self.note(&item.key, &dedupe::note(&first, &entry, true)).await?,
                     Place::Parted => self.part(&item.key).await?,
                     Place::First | Place::Wait => {}
@@ -185,7 +222,41 @@ impl Loader<'_> {
                     .await?;
             }
         }
-        Ok(false)
+        Ok(postponed)
+    }
+
+    /// Whether an item must wait: for an earlier record that it refers to, or behind one of its own lane that waits.
+    fn waits(&mut self, item: &Item, outcome: &Outcome, turn: Turn) -> Result<Wait, StepError> {
+        let model = &self.object.model.0;
+        Ok(match outcome {
+            Outcome::Later => match self.map(item, turn, true)? {
+                Outcome::Mapped(mapped) => lane_of(&mapped.values, model).map_or(Wait::ForAll, Wait::InLane),
+                Outcome::Later | Outcome::Held(_) | Outcome::Rejected(_) => Wait::ForAll,
+            },
+            Outcome::Mapped(mapped) if !self.lanes.is_empty() => lane_of(&mapped.values, model)
+                .filter(|lane| self.lanes.contains(lane))
+                .map_or(Wait::No, Wait::InLane),
+            Outcome::Mapped(_) | Outcome::Held(_) | Outcome::Rejected(_) => Wait::No,
+        })
+    }
+
+    /// Sends what is before the items that wait, and then these, each behind what it waits for.
+    async fn release(&mut self, turn: Turn) -> Result<usize, StepError> {
+        let mut postponed = 0;
+        loop {
+            self.send_all().await?;
+            if self.parked.is_empty() {
+                return Ok(postponed);
+            }
+            self.lanes.clear();
+            let parked = std::mem::take(&mut self.parked);
+            for item in &parked {
+                self.under_way.remove(&item.key);
+            }
+            for item in parked {
+                postponed += self.place(&item, turn, false).await?;
+            }
+        }
     }
 
     async fn note(&mut self, key: &SourceKey, note: &Rejection) -> Result<(), StepError> {
@@ -194,7 +265,8 @@ impl Loader<'_> {
     }
 
     /// Leaves a record to be named after the one it is folded into, once that is in Odoo.
-    async fn fold(&mut self, key: &SourceKey, first: SourceKey, entry: String) -> Result<bool, StepError> {
+    async fn fold(&mut self, key: &SourceKey, first: SourceKey, entry: String) -> Result<(), StepError> {
+        self.goes(key);
         self.folded.push(Folded {
             key: key.clone(),
             first,
@@ -203,7 +275,7 @@ impl Loader<'_> {
         if self.folded.len() >= BATCH {
             self.send_all().await?;
         }
-        Ok(false)
+        Ok(())
     }
 
     /// A record that was folded into another and is one of its own now gives that one's name up.
@@ -224,6 +296,7 @@ impl Loader<'_> {
         let mut writes = Vec::new();
         let mut folded = Vec::new();
         for fold in std::mem::take(&mut self.folded) {
+            self.under_way.remove(&fold.key);
             let external_id = ExternalId::of(self.module, &self.object.name, &fold.key);
             self.index
                 .put(Kind::Name, &self.object.name, external_id.name.as_bytes(), Vec::new())?;
@@ -309,7 +382,7 @@ impl Loader<'_> {
         let finder = Finder {
             module: self.module,
             object: &self.object,
-            only_earlier: self.object.order_by.is_some() && !filling,
+            under_way: (self.object.order_by.is_some() && !filling).then_some(&self.under_way),
             last_call,
             may_come: !(filling && self.last_call),
             owners: lookups::owners(&self.job.migration),
@@ -382,6 +455,7 @@ impl Loader<'_> {
             },
         };
         let shard = shard_of(&values, &self.object.model.0, self.shards.len());
+        self.goes(&key);
         self.shards[shard].push(Prepared {
             key,
             external_id,
@@ -395,6 +469,13 @@ impl Loader<'_> {
             self.send(shard).await?;
         }
         Ok(())
+    }
+
+    /// Notes that a record is on its way into Odoo: later ones of an ordered object wait for it.
+    fn goes(&mut self, key: &SourceKey) {
+        if self.object.order_by.is_some() && self.object.is_self_referring() {
+            self.under_way.insert(key.clone());
+        }
     }
 
     async fn unchanged(
@@ -472,21 +553,24 @@ impl Loader<'_> {
             self.send(shard).await?;
         }
         while let Some(done) = self.in_flight.join_next().await {
-            self.settle(joined(done)?).await?;
+            self.settle(joined(done)?.1).await?;
         }
+        self.busy.clear();
         self.name_folded().await
     }
 
-    /// Sends a shard's batch; one batch a connection is under way, so that the next is mapped meanwhile.
+    /// Sends a shard's batch; one batch a shard is under way, so that the next is mapped meanwhile and none overtakes another.
     async fn send(&mut self, shard: usize) -> Result<(), StepError> {
         if self.shards[shard].is_empty() {
             return Ok(());
         }
         let mut ended = Vec::new();
-        while self.in_flight.len() >= self.shards.len() {
-            if let Some(done) = self.in_flight.join_next().await {
-                ended.push(joined(done)?);
-            }
+        while self.busy.contains(&shard)
+            && let Some(done) = self.in_flight.join_next().await
+        {
+            let (of, done) = joined(done)?;
+            self.busy.remove(&of);
+            ended.push(done);
         }
         let batch = std::mem::take(&mut self.shards[shard]);
         let sender = Sender {
@@ -503,7 +587,9 @@ impl Loader<'_> {
             overwrite: self.object.on_conflict == OnConflict::Overwrite,
             now: (self.job.now)(),
         };
-        self.in_flight.spawn(async move { sender.send(batch).await });
+        self.busy.insert(shard);
+        self.in_flight
+            .spawn(async move { Ok((shard, sender.send(batch).await?)) });
         // booked while Odoo is at the next one: the server is the limit and is not to wait for our disk
         for batch in ended {
             self.settle(batch).await?;
@@ -524,6 +610,7 @@ impl Loader<'_> {
             }
         }
         for done in batch {
+            self.under_way.remove(&done.prepared.key);
             self.book(done).await?;
         }
         Ok(())
@@ -622,7 +709,10 @@ impl Loader<'_> {
     }
 }
 
-fn joined(done: Result<Result<Vec<Done>, StepError>, tokio::task::JoinError>) -> Result<Vec<Done>, StepError> {
+/// A batch that was sent, and the shard it is of.
+pub(super) type Sent = Result<(usize, Vec<Done>), StepError>;
+
+fn joined(done: Result<Sent, tokio::task::JoinError>) -> Sent {
     done.unwrap_or_else(|error| {
         Err(StepError::retry(
             FailureReason::Internal,
@@ -641,18 +731,30 @@ fn untouched(todo: &Todo, run: i64) -> Settled {
     }
 }
 
-/// Rows of one parent go through one writer (they share its row in Odoo), won leads through the first.
+/// Rows of one lane go through one writer, won leads through the first.
 fn shard_of(values: &[(String, OdooValue)], model: &str, shards: usize) -> usize {
     if shards <= 1 {
         return 0;
     }
-    let get = |name: &str| values.iter().find(|(field, _)| field == name).map(|(_, value)| value);
-    if model == "crm.lead" && get("probability") == Some(&OdooValue::Float(100.0)) {
+    let won = |(field, value): &(String, OdooValue)| field == "probability" && *value == OdooValue::Float(100.0);
+    if model == "crm.lead" && values.iter().any(won) {
         return 0;
     }
-    match get("parent_id").or_else(|| get("partner_id")) {
-        Some(OdooValue::Link(reference)) => usize::try_from(reference.id().unwrap_or(0)).unwrap_or(0) % shards,
-        _ => 0,
+    usize::try_from(lane_of(values, model).unwrap_or(0)).unwrap_or(0) % shards
+}
+
+/// What a record belongs to: a message to the record it is about, whose chatter shows messages in the order they are made;
+/// any other to its parent, whose row in Odoo they share.
+fn lane_of(values: &[(String, OdooValue)], model: &str) -> Option<i64> {
+    let get = |name: &str| values.iter().find(|(field, _)| field == name).map(|(_, value)| value);
+    let owner = if model == "mail.message" {
+        get("res_id")
+    } else {
+        get("parent_id").or_else(|| get("partner_id"))
+    };
+    match owner {
+        Some(OdooValue::Link(reference)) => reference.id(),
+        _ => None,
     }
 }
 

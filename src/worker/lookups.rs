@@ -1,6 +1,10 @@
 //! The records that lookups and matches may find: read from Odoo once per step into the index.
 
-use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
@@ -10,7 +14,7 @@ use super::{
     contents,
     error::StepError,
     index::{Index, IndexError, Kind, decode, encode},
-    joins,
+    joins, reader,
 };
 use crate::{
     api::{Migration, mapping_spec::OnMissing, migration::OwnersMissing},
@@ -54,8 +58,8 @@ pub struct Finder<'a> {
     pub module: &'a str,
     /// The object at work.
     pub object: &'a Object,
-    /// Its own records are found only where they came earlier (`orderBy`).
-    pub only_earlier: bool,
+    /// With `orderBy`, where its own records are found only if they came earlier: those that did and are not in Odoo yet.
+    pub under_way: Option<&'a HashSet<SourceKey>>,
     /// No record of the object itself will come any more: what is not there now is not there.
     pub last_call: bool,
     /// What other objects make, or what this one makes later, may still come.
@@ -133,7 +137,13 @@ impl Finder<'_> {
                     .index
                     .get(Kind::Lookup, &object_scope(object, by), text.as_bytes())?
                 {
-                    Some(key) => self.by_key(object, &SourceKey(String::from_utf8_lossy(&key).into_owned())),
+                    Some(key) => {
+                        let key = SourceKey(String::from_utf8_lossy(&key).into_owned());
+                        if *object == self.object.name && key == *self.own {
+                            return Ok(Found::Itself);
+                        }
+                        self.by_key(object, &key)
+                    }
                     None => Ok(Found::None),
                 }
             }
@@ -166,14 +176,13 @@ impl Finder<'_> {
         if self.index.has(Kind::Held, object, key.0.as_bytes())? {
             return Ok(Found::Held(key.clone()));
         }
-        let own =
-            object == self.object.name && !self.last_call && self.index.has(Kind::Own, object, key.0.as_bytes())?;
-        let earlier = self.index.has(Kind::Seen, object, key.0.as_bytes())?;
-        Ok(if own && (!self.only_earlier || earlier) {
-            Found::Later
-        } else {
-            Found::None
-        })
+        let comes = object == self.object.name
+            && !self.last_call
+            && match self.under_way {
+                Some(under_way) => under_way.contains(key),
+                None => self.index.has(Kind::Own, object, key.0.as_bytes())?,
+            };
+        Ok(if comes { Found::Later } else { Found::None })
     }
 }
 
@@ -287,6 +296,7 @@ pub async fn load_object_paths(
     manifest: &Manifest,
     mapping: &Mapping,
     object: &Object,
+    scratch: &std::path::Path,
 ) -> Result<(), StepError> {
     for spec in &object.lookups {
         let LookupTarget::Object {
@@ -304,9 +314,9 @@ pub async fn load_object_paths(
             continue;
         };
         joins::load(index, workspace, manifest, target).await?;
-        let mut lines = workspace.read_object(manifest, &target.source_object);
+        let mut lines = reader::in_order(workspace, manifest, target, scratch).await?;
         while let Some(line) = lines.next().await {
-            let Line::Record(record) = line? else { continue };
+            let (_, Line::Record(record)) = line? else { continue };
             let Ok(record) = joins::attach(index, target, record)? else {
                 continue;
             };

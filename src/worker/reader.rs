@@ -64,19 +64,7 @@ impl<'a> Reader<'a> {
         turn: Turn,
     ) -> Result<Self, StepError> {
         joins::load(index, workspace, manifest, object).await?;
-        let lines = workspace.read_object(manifest, &object.source_object).enumerate();
-        let lines = lines.map(|(before, line)| Ok((before as u64 + 1, line?))).boxed();
-        let lines = match object.order_by.as_deref().map(Path::parse) {
-            Some(Ok(path)) => {
-                let sorted = object.clone();
-                let keyed = lines.map_ok(move |line| match &line.1 {
-                    Line::Record(record) => (sorted.order_of(record, &path), line),
-                    Line::Broken(_) => (Order::Nothing, line),
-                });
-                sort_lines(keyed, scratch, SORT_BYTES).await?
-            }
-            Some(Err(_)) | None => lines,
-        };
+        let lines = in_order(workspace, manifest, object, scratch).await?;
         // what cannot be read of the rows is lost to this object too
         let joined = object
             .source_objects()
@@ -132,6 +120,29 @@ impl<'a> Reader<'a> {
         }
         Ok(Some(met))
     }
+}
+
+/// The lines of an object's source, with their places in the export, in the order in which they are loaded.
+///
+/// # Errors
+/// When they cannot be put in order.
+pub async fn in_order(
+    workspace: &Workspace,
+    manifest: &Manifest,
+    object: &Object,
+    scratch: &FilePath,
+) -> Result<BoxStream<'static, Result<(u64, Line), WorkspaceError>>, WorkspaceError> {
+    let lines = workspace.read_object(manifest, &object.source_object).enumerate();
+    let lines = lines.map(|(before, line)| Ok((before as u64 + 1, line?))).boxed();
+    let Some(Ok(path)) = object.order_by.as_deref().map(Path::parse) else {
+        return Ok(lines);
+    };
+    let sorted = object.clone();
+    let keyed = lines.map_ok(move |line| match &line.1 {
+        Line::Record(record) => (sorted.order_of(record, &path), line),
+        Line::Broken(_) => (Order::Nothing, line),
+    });
+    sort_lines(keyed, scratch, SORT_BYTES).await
 }
 
 /// Bytes of lines that are sorted in memory.

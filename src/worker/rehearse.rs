@@ -1,6 +1,6 @@
 //! Rehearse: the whole transform without a write. Lookups see Odoo and what the run will make.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use futures::StreamExt;
 
@@ -150,7 +150,15 @@ impl Rehearsal<'_> {
             lookups::load_takes(&mut self.index, rpc, &object).await?;
             contents::load(&mut self.index, &self.job.workspace, manifest, &object).await?;
             let workspace = &self.job.workspace;
-            lookups::load_object_paths(&mut self.index, workspace, manifest, self.mapping, &object).await?;
+            lookups::load_object_paths(
+                &mut self.index,
+                workspace,
+                manifest,
+                self.mapping,
+                &object,
+                &self.job.scratch,
+            )
+            .await?;
             read_ledger(self.job, &mut self.index, &object).await?;
         }
         for object in self.mapping.in_odoo() {
@@ -232,10 +240,12 @@ impl Rehearsal<'_> {
         (turn, last_call): (Turn, bool),
     ) -> Result<bool, StepError> {
         let filling = turn == Turn::Filling;
+        let none = HashSet::new();
         let finder = Finder {
             module: &self.plan.external_id_module,
             object,
-            only_earlier: object.order_by.is_some() && !filling,
+            // what is foreseen is there at once: an earlier record that is not has been refused
+            under_way: (object.order_by.is_some() && !filling).then_some(&none),
             last_call,
             may_come: !filling,
             owners: lookups::owners(&self.job.migration),

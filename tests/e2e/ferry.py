@@ -15,7 +15,8 @@ SAMPLE = os.path.join(bed.REPO, "deploy", "samples", "pipz-to-odoo")
 APPROVERS = {"mapping": "mara.mapping", "cutover": "caio.cutover"}
 AUTHOR = "ana.author"
 SIZE, TENTH = (2000, 10000, 5000), (200, 1000, 500)
-OBJECTS = {"users": ["users"], "teams": ["teams"], "stages": ["stages", "wonStages"], "companies": ["companies"], "contacts": ["contacts"], "deals": ["deals"]}
+OBJECTS = {"users": ["users"], "teams": ["teams"], "stages": ["stages", "wonStages"], "companies": ["companies"], "contacts": ["contacts"], "deals": ["deals"],
+           "opt outs": ["optOuts"], "event kinds": ["eventKinds"], "events": ["events"], "lists": ["lists"], "list contacts": ["listContacts"], "campaigns": ["campaigns"]}
 
 
 class Stalled(AssertionError):

@@ -305,6 +305,65 @@ async fn history_hangs_on_records_of_any_kind_and_its_author_is_the_partner_of_a
 }
 
 #[tokio::test]
+async fn messages_keep_the_order_of_each_record_over_several_writers_and_threads_hang_on_their_first() {
+    let mut bench = Bench::new(json!({"extends": "pipz-to-odoo"}));
+    let odoo = &mut bench.migration.spec.destination.odoo;
+    odoo.limits = serde_json::from_value(json!({"connections": 3})).unwrap();
+    bench.export(
+        "contact.csv",
+        "id,name,email\n1,A,a@x.example\n2,B,b@x.example\n3,C,c@x.example\n4,D,d@x.example\n5,E,e@x.example\n",
+    );
+    // every fourth message begins a thread that the next ones of its contact belong to; the export is the newest first
+    let event = |place: usize| {
+        let (who, turn) = (place % 5 + 1, place / 5);
+        let (hours, minutes) = (turn / 60, turn % 60);
+        let thread = if turn % 4 == 3 {
+            String::new()
+        } else {
+            format!("t{who}-{}", turn / 4)
+        };
+        let kind = if thread.is_empty() { "page_view" } else { "chat_message" };
+        format!("e{place},{kind},{who},2025-01-01T{hours:02}:{minutes:02}:00,{turn},{thread}\n")
+    };
+    let rows: String = (0..1_500).rev().map(event).collect();
+    // without a time it cannot arrive: its thread hangs on the next one
+    let lost = "lost,chat_message,1,,first,t1-0\n";
+    let head = "id,type,contact_id,occurred_at,title,conversation_id\n";
+    bench.export("event.csv", &format!("{head}{rows}{lost}"));
+    let reports = bench.all().await;
+    sound(&reports);
+    let book = &report(&reports, "events").book;
+    assert_eq!((book.created, book.rejected), (1_500, 1));
+    let fields = ["res_id", "date", "subject", "parent_id", "subtype_id", "author_id"];
+    let messages = read(&bench, "mail.message", json!([["model", "=", "res.partner"]]), &fields).await;
+    for who in 1..=5 {
+        let partner = id_of(&bench, &format!("contacts_{who}")).await.unwrap();
+        let mine: Vec<&Json> = messages.iter().filter(|row| row["res_id"] == json!(partner)).collect();
+        let turns: Vec<usize> = mine
+            .iter()
+            .map(|row| row["subject"].as_str().unwrap().parse().unwrap())
+            .collect();
+        assert_eq!(turns, (0..300).collect::<Vec<_>>(), "contact {who}: by id as by time");
+        for (turn, row) in mine.iter().enumerate() {
+            let head = match turn % 4 {
+                1 | 2 => mine[turn / 4 * 4]["id"].clone(),
+                _ => json!(false),
+            };
+            let parent = row["parent_id"].get(0).cloned().unwrap_or(json!(false));
+            assert_eq!(parent, head, "contact {who}, message {turn}");
+            assert_eq!(row["author_id"][0], json!(partner));
+        }
+    }
+    let noted = std::fs::read_to_string(bench.folder().join("results/events/noted.csv")).unwrap_or_default();
+    assert!(!noted.contains("parent_id"), "a first message lacks nothing: {noted}");
+
+    bench.run = 2;
+    let again = bench.all().await;
+    sound(&again);
+    assert_eq!(counts(&again, "events"), (0, 0, 1_500, 0));
+}
+
+#[tokio::test]
 async fn what_odoo_computes_otherwise_than_the_source_says_is_a_mismatch() {
     let wrong = NOTES.replace(r#""constant": "pending""#, r#""constant": "won""#);
     let mut bench = Bench::new(serde_json::from_str(&wrong).unwrap());

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Makes a Pipz export of any size, with the dirt that real ones have in it. The same arguments give the same bytes.
 
-    scale.py --companies 2000 --contacts 10000 --deals 5000 --seed 7 --out DIR [--changed 1]
+    scale.py --companies 2000 --contacts 10000 --deals 5000 --seed 7 --out DIR [--events 20000] [--changed 1]
 
 The sample in deploy/samples/pipz-to-odoo/exports is `--companies 40 --contacts 120 --deals 60 --seed 1`. Every kind of dirt
-of the lists below occurs at least once and, in larger exports, in about one record of 25. `--changed PCT` is the same export some
+of the lists below occurs at least once and, in larger exports, in about one record of 25. There is one event for each
+contact unless `--events` says otherwise, in no order. `--changed PCT` is the same export some
 days later: that share of the clean companies, contacts and deals differs in one plain field, and nothing else does. Prints
 how many rows differ from the export without it.
 """
@@ -90,9 +91,34 @@ AUTOMATIONS = [  # id, name, status, trigger, conditions, actions
     (801, "Boas-vindas (cópia)", "active", {"type": "contact_created", "name": "Contato criado"}, [], []),
 ]
 
+LISTS = [  # id, name: two have one name, one has none, one comes twice
+    (901, "Newsletter"), (902, "Clientes São Paulo"), (903, "Feira 2026 🎪"), (904, "Inativos"), (905, "Ofertas: \"até 50 %\""), (906, "Newsletter"),
+    (907, "Revendas"), (908, "Parceiros"), (909, "Pós-venda"), (910, "Imprensa"), (911, ""), (912, "Lista vazia"), (902, "Clientes (cópia)"),
+]
+UNKNOWN_LIST = 999
+CAMPAIGNS = [  # id, name, subject, sent_at, status, html, list_ids, sent, opens, clicks, unsubscribes
+    (601, "Boas-vindas", "Bem-vindo à Acme!", "2025-03-01T09:00:00", "sent", "<p>Olá <b>{{ nome }}</b>, que bom ter você aqui.</p>", [901], 1200, 480, 96, 3),
+    (602, "Feira 2026", "Vemo-nos na feira? 🎪", "2025-11-15T08:30:00.250", "sent", "<h1>Estande 12</h1><p>Até lá &amp; boa viagem</p>", [903, 902], 800, 200, 50, 1),
+    (603, "Ofertas de março", "Até 50 % de desconto", "20/03/2025 10:00", "sent", "<table><tr><td>Só hoje</td></tr></table>", [905], "1.234", "617", "61", "2"),
+    (604, "Rascunho", None, None, "draft", None, [], 0, 0, 0, 0),
+    (605, "Com script", "Cuidado", "2025-05-05T05:05:05", "sent", "<p>Antes</p><script>alert(1)</script><p onclick=\"x()\">Depois</p>", [901], 10, 1, 0, 0),
+    (606, "Lista que sumiu", "Quem recebe?", "2025-06-01T12:00:00", "sent", "<p>Oi</p>", [901, UNKNOWN_LIST], 300, 90, 9, 0),
+    (607, None, "Sem nome", "2025-06-02T12:00:00", "sent", "<p>Oi</p>", [901], 1, 1, 1, 0),
+    (608, "Reativação", "Sentimos sua falta", "2025-07-01T12:00:00", "sent", "<p>Volte!</p>", [904], 5000, 250, 25, 40),
+    (609, "Revenda: tabela", "Tabela nova", "2025-08-01T12:00:00", "scheduled", "<p>Tabela</p>", [907, 908], None, None, None, None),
+    (610, "Imprensa", "Nota à imprensa", "2025-09-01T12:00:00", "sent", "<p>Nota</p>", [910], 40, 20, 5, 0),
+    (611, "Pós-venda", "Como foi?", "2025-10-01T12:00:00", "sent", "<p>Responda</p>", [909], 77, 33, 11, 1),
+    (612, "Natal", "Boas festas", "2025-12-20T12:00:00", "sent", "<p>Boas festas</p>", [901, 902, 907], 2500, 1250, 125, 5),
+    (612, "Natal (cópia)", "Boas festas", "2025-12-20T12:00:00", "sent", "<p>Boas festas</p>", [901], 1, 0, 0, 0),
+]
+KINDS = ["email_open", "email_open", "link_click", "page_view", "page_view", "page_view", "form_submit", "email_sent"]
+SAID = ["Olá, o pedido chegou?", "Vou verificar com a transportadora.", "Preço da caixa com 12?", "R$ 48,90; acima de 10 caixas, 5 % de desconto.", "Fechado 👍", "Obrigada!\n\nAté amanhã.", "<b>urgente</b> & sem falta"]
+
 COMPANY_DIRT = ["duplicate", "duplicateDiffers", "noName", "nothing", "onlyName", "badDate", "brazilianNumber", "unknownCountry", "halfEmployee", "lineEnd", "quotes", "sameWebsite"]
 CONTACT_DIRT = ["duplicate", "duplicateDiffers", "noName", "nothing", "missingParent", "namedCompany", "namedLikeCompany", "badBirthdate", "badDate", "unknownOwner", "emoji", "longValue", "optedOut", "brazilianDate", "noId", "broken", "unknownLanguage"]
 DEAL_DIRT = ["duplicate", "wonAtHalf", "lostInWonStage", "wonInOpenStage", "byNames", "byNamesOfOdoo", "missingContact", "byEmail", "byCompanyName", "unknownOwner", "ownerByEmail", "badDate", "badAmount", "noName", "longNote", "markup", "brazilianAmount", "noAmount", "lost", "quotes"]
+EVENT_DIRT = ["duplicate", "duplicateDiffers", "unknownContact", "noContact", "badDate", "noDate", "unknownKind", "kindInCapitals", "noKind", "unknownAgent", "agentByEmail", "unknownAgentByEmail", "markup", "emoji", "longMessage", "brazilianDate", "fraction", "noId", "broken", "byEmail", "nothingSaid", "firstOfThreadIsBad"]
+MEMBER_DIRT = ["twice", "unsubscribed", "unknownContact", "unknownList", "withoutAddress"]
 CLEAN = ""
 
 
@@ -262,6 +288,84 @@ def deal(rng, ident, kind, contacts, companies):
     return row
 
 
+def events(rng, count, kinds, contacts):
+    """Clicks, visits and chats in no order. Dirt is in what an event says, or in whom and when it names."""
+    rows, chat = [], None
+    for place, kind in enumerate(kinds):
+        who = rng.choice(contacts)
+        row = {"id": 500000 + place, "type": rng.choice(KINDS), "contact_id": who["id"], "contact_email": None, "occurred_at": moment(rng), "title": None, "url": None, "message": None, "agent_id": None, "agent_email": None, "conversation_id": None}
+        if chat is None and (rng.random() < 0.1 or kind == "firstOfThreadIsBad"):
+            chat = {"id": f"chat-{place}", "who": who, "left": rng.randint(2, 6), "day": rng.randint(1, 28), "month": rng.randint(1, 12), "minute": 0}
+        if chat is not None and kind != "byEmail":
+            row.update(type="chat_message", contact_id=chat["who"]["id"], conversation_id=chat["id"], message=rng.choice(SAID), agent_id=rng.choice([None, 1, 2, 3]),
+                       occurred_at=f"2025-{chat['month']:02}-{chat['day']:02}T10:{chat['minute']:02}:00")
+            chat.update(left=chat["left"] - 1, minute=chat["minute"] + rng.randint(0, 3))       # several in one minute: their order is the file's
+            chat = chat if chat["left"] else None
+        elif row["type"] in ("page_view", "link_click"):
+            row.update(title=rng.choice(["Página inicial", "Preços", "Contato", "Blog: 10 dicas"]), url=f"https://www.acme.example/p/{rng.randint(1, 40)}?utm_source=pipz&x={rng.randint(1, 9)}")
+        else:
+            row["title"] = rng.choice(["Feira 2026", "Ofertas de março", "Boas-vindas", "Fale conosco"])
+        if kind == "unknownContact":
+            row["contact_id"] = 990000 + place
+        elif kind == "noContact":
+            row["contact_id"] = None
+        elif kind == "badDate":
+            row["occurred_at"] = "anteontem"
+        elif kind in ("noDate", "firstOfThreadIsBad"):                     # the thread hangs on its second message then
+            row["occurred_at"] = ""
+        elif kind == "unknownKind":
+            row["type"] = "nps_respondido"
+        elif kind == "kindInCapitals":
+            row["type"] = "Page_View"
+        elif kind == "noKind":
+            row["type"] = None
+        elif kind == "unknownAgent":
+            row.update(type="chat_message", agent_id=4, message="De quem já saiu")
+        elif kind == "agentByEmail":
+            row.update(type="chat_message", agent_id=None, agent_email="zuleica.neri@vendas.example", message="Por e-mail")
+        elif kind == "unknownAgentByEmail":
+            row.update(type="chat_message", agent_id=None, agent_email="robo@fora.example", message="Sou um robô")
+        elif kind == "markup":
+            row["message"] = "Preço < 1.000 & prazo > 30 dias\n<script>alert('x')</script> \"aspas\""
+        elif kind == "emoji":
+            row["title"] = "Promoção 🚀 de verão ☀️"
+        elif kind == "longMessage":
+            row["message"] = ("Atendimento nº %d, transcrição.\n" % place + "Ação, decisão, prazo; 100 % de atenção. " * 200)[:6000]
+        elif kind == "brazilianDate":
+            row["occurred_at"] = f"{place % 27 + 1:02}/07/2025 14:30"
+        elif kind == "fraction":
+            row["occurred_at"] += ".123456"
+        elif kind == "noId":
+            row["id"] = None
+        elif kind == "byEmail":
+            row.update(contact_id=None, contact_email=who["email"])
+        elif kind == "nothingSaid":
+            row.update(title=None, url=None, message=None)
+        rows.append(row)
+    return rows
+
+
+def members(rng, contacts):
+    """Who is on which list, with one of each kind of dirt."""
+    rows, alone = [], {"unsubscribed_at": ""}
+    for who in contacts:
+        for ident in sorted(rng.sample([i for i, name in LISTS[:10]], rng.randint(0, 3))):
+            rows.append({"list_id": str(ident), "contact_id": str(who["id"]), **alone})
+    for kind, place in zip(MEMBER_DIRT, rng.sample(range(len(rows)), min(len(rows), len(MEMBER_DIRT)))):
+        row = rows[place]
+        if kind == "twice":
+            rows.append(dict(row))
+        elif kind == "unsubscribed":
+            row["unsubscribed_at"] = "2025-08-30T10:00:00"
+        elif kind == "unknownContact":
+            row["contact_id"] = "990001"
+        elif kind == "unknownList":
+            row["list_id"] = str(UNKNOWN_LIST)
+        elif kind == "withoutAddress":
+            row["contact_id"] = str(4000000)
+    return rows
+
+
 def with_duplicates(rows, kinds, field, value):
     """Some rows come twice: the second one the same, or differing in one field."""
     out = []
@@ -281,6 +385,13 @@ def changed(rng, rows, kinds, percent, change):
     return round(len(clean) * percent / 100)
 
 
+def in_no_order(rng, rows):
+    """Shuffled in runs, as exports of several months come."""
+    runs = [rows[i:i + 10] for i in range(0, len(rows), 10)]
+    rng.shuffle(runs)
+    return [row for run in runs for row in run]
+
+
 def as_csv(rows, delimiter=",", bom=False, encoding="utf-8"):
     out = io.StringIO()
     writer = csv.DictWriter(out, list(rows[0]), delimiter=delimiter, lineterminator="\r\n" if delimiter == ";" else "\n")
@@ -297,7 +408,7 @@ def as_lines(rows, kinds_by_id):
     return ("\n".join(lines) + "\n").encode()
 
 
-def generate(companies, contacts, deals, seed, percent=0):
+def generate(companies, contacts, deals, seed, percent=0, happened=None):
     """File names to bytes, and how many rows `percent` changed."""
     rng = random.Random(seed)
     kinds = {"company": dirt(rng, companies, COMPANY_DIRT), "contact": dirt(rng, contacts, CONTACT_DIRT), "deal": dirt(rng, deals, DEAL_DIRT)}
@@ -307,13 +418,18 @@ def generate(companies, contacts, deals, seed, percent=0):
     known = [r for r, kind in zip(rows["contact"], kinds["contact"]) if kind == CLEAN]
     rows["deal"] = [deal(rng, 70000 + i, kind, known, plain) for i, kind in enumerate(kinds["deal"])]
     later = random.Random(seed + 1)
+    history = random.Random(seed + 2)                       # of its own: what was there before it stays as it was
+    kinds["event"] = dirt(history, contacts if happened is None else happened, EVENT_DIRT)
+    rows["event"] = events(history, len(kinds["event"]), kinds["event"], known)
+    rows["list_member"] = members(history, rows["contact"])
     differing = {
         "company": changed(later, rows["company"], kinds["company"], percent, lambda r: {"phone": r["phone"] + "1"}),
         "contact": changed(later, rows["contact"], kinds["contact"], percent, lambda r: {"job_title": "Promovida em dezembro"}),
         "deal": changed(later, rows["deal"], kinds["deal"], percent, lambda r: {"value": number(float(r["value"]) + 1000)}),
     }
     broken = {r["id"]: kind for r, kind in zip(rows["contact"], kinds["contact"])}
-    for name, field, value in ("company", "phone", "+55 11 0000-0000"), ("contact", "job_title", "Outro cargo"), ("deal", "value", "1"):
+    broken_events = {r["id"]: kind for r, kind in zip(rows["event"], kinds["event"])}
+    for name, field, value in ("company", "phone", "+55 11 0000-0000"), ("contact", "job_title", "Outro cargo"), ("deal", "value", "1"), ("event", "title", "Outro título"):
         rows[name] = with_duplicates(rows[name], kinds[name], field, value)
     files = {
         "user.csv": as_csv([dict(zip(("id", "name", "email", "active"), u)) for u in USERS]),
@@ -322,6 +438,10 @@ def generate(companies, contacts, deals, seed, percent=0):
         "company.csv": as_csv(rows["company"], delimiter=";", encoding="latin-1"),
         "contact.jsonl": as_lines(rows["contact"], broken),
         "deal.csv": as_csv(rows["deal"], bom=True),
+        "event.jsonl": as_lines(in_no_order(history, rows["event"]), broken_events),
+        "list.csv": as_csv([dict(zip(("id", "name"), one)) for one in LISTS]),
+        "list_member.csv": as_csv(rows["list_member"], delimiter=";"),
+        "campaign.jsonl": as_lines([dict(zip(("id", "name", "subject", "sent_at", "status", "html", "list_ids", "sent", "opens", "clicks", "unsubscribes"), c)) for c in CAMPAIGNS], {}),
         "segment.jsonl": as_lines([dict(zip(("id", "name", "count", "rules"), s)) for s in SEGMENTS], {}),
         "automation.jsonl": as_lines([dict(zip(("id", "name", "status", "trigger", "conditions", "actions"), a)) for a in AUTOMATIONS], {}),
     }
@@ -334,9 +454,10 @@ def main():
         cli.add_argument("--" + name, type=int, required=True)
     cli.add_argument("--seed", type=int, required=True)
     cli.add_argument("--out", required=True)
+    cli.add_argument("--events", type=int)
     cli.add_argument("--changed", type=float, default=0, metavar="PCT")
     given = cli.parse_args()
-    files, differing = generate(given.companies, given.contacts, given.deals, given.seed, given.changed)
+    files, differing = generate(given.companies, given.contacts, given.deals, given.seed, given.changed, given.events)
     os.makedirs(given.out, exist_ok=True)
     for name, content in files.items():
         with open(os.path.join(given.out, name), "wb") as file:

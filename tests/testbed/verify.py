@@ -10,6 +10,7 @@ one that held nothing but its own data and its users before. Prints a table and 
 
 import argparse
 import collections
+import contextlib
 import csv
 import datetime
 import html
@@ -25,6 +26,7 @@ import zoneinfo
 
 ZONE = zoneinfo.ZoneInfo("America/Sao_Paulo")
 LANGUAGES = {"pt-br": "pt_BR", "pt": "pt_BR", "en": "en_US", "es": "es_ES"}
+KINDS = {"email_sent": "E-mail sent", "email_open": "E-mail opened", "link_click": "Link clicked", "page_view": "Page viewed", "form_submit": "Form submitted", "chat_message": "Chat"}
 WON, LOST = ("won", "ganho", "ganha"), ("lost", "perdido", "perdida")
 
 
@@ -93,7 +95,7 @@ def integer(value):
 def moment(value):
     if value is None:
         return None
-    for form in "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d", "%d/%m/%Y":
+    for form in "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d", "%d/%m/%Y", "%d/%m/%Y %H:%M":
         try:
             return datetime.datetime.strptime(value, form).replace(tzinfo=ZONE)
         except ValueError:
@@ -126,6 +128,10 @@ def items(value):
     return [] if value is None else value if isinstance(value, list) else [v for v in (p.strip() for p in value.split(",")) if v]
 
 
+def thread(row):
+    return (text(first(row["contact_id"], row["contact_email"])), row["conversation_id"])
+
+
 def first(*values):
     return next((v for v in values if v is not None), None)
 
@@ -145,6 +151,10 @@ class Host(str):
     """Compared by the host of an address."""
 
 
+class Many(list):
+    """Compared as they are counted, in no order."""
+
+
 class Choice(str):
     """Compared with the label or the value of a selection."""
 
@@ -154,12 +164,12 @@ class Expected:
 
     def __init__(self, folder, odoo):
         self.odoo = odoo
-        self.rows = {name: read_rows(folder, name) for name in ("user", "pipeline", "stage", "company", "contact", "deal")}
+        self.rows = {name: read_rows(folder, name) for name in ("user", "pipeline", "stage", "company", "contact", "deal", "event", "list", "list_member", "campaign")}
         self.read = collections.Counter()
         self.rejected = collections.Counter()
         self.records = collections.defaultdict(list)
         self.key = collections.defaultdict(dict)          # object to source key to name in Odoo
-        for step in "users teams stages tags companies named_companies contacts deals".split():
+        for step in "users teams stages tags companies named_companies contacts opt_outs deals event_kinds events lists list_contacts campaigns".split():
             getattr(self, step)()
 
     def each(self, label, source, key, make):
@@ -178,6 +188,11 @@ class Expected:
                 continue
             self.records[label].append(record)
             self.key[label][ident] = record["name"]
+
+    def each_of(self, label, rows, key, make):
+        """The same, of rows that are given."""
+        self.rows[label] = rows
+        self.each(label, label, key, make)
 
     def users(self):
         """Accounts that Odoo has, by login or e-mail; none is made."""
@@ -257,6 +272,9 @@ class Expected:
                     "lang": language if language in self.odoo.languages else None, "tz": row["timezone"],
                     "x_pipz_lifecycle_stage": Choice(row["lifecycle_stage"] or ""), "x_customer_engagement_index": or_empty(number, row["score"]),
                     "x_pipz_birthdate": or_empty(day, row["birthdate"]), "x_pipz_gender": Choice(row["gender"] or ""), "x_pipz_optin": yes(row["optin"]),
+                    "x_pipz_nps": or_empty(integer, row["nps_score"]), "x_pipz_emails_sent": or_empty(integer, row["emails_sent"]), "x_pipz_opens": or_empty(integer, row["opens"]),
+                    "x_pipz_clicks": or_empty(integer, row["clicks"]), "x_pipz_page_views": or_empty(integer, row["page_views"]),
+                    "x_pipz_last_event_at": or_empty(stamp, row["last_event_date"]),
                     "x_pipz_source": " / ".join(filter(None, [row["utm_source"], row["utm_medium"], row["utm_campaign"]])) or None,
                     "x_pipz_created": stamp(row["creation_date"]),
                     "x_pipz_codigo_alumni": row["contact_custom_codigo_alumni"]}
@@ -265,6 +283,78 @@ class Expected:
         for row in filter(None, self.rows["contact"]):
             if row["email"] and text(row["id"]) in self.key["contacts"]:
                 self.by_email.setdefault(row["email"], self.key["contacts"][text(row["id"])])
+
+    def opt_outs(self):
+        """One for every address of a contact that opted out."""
+        self.read["opt outs"] = len(self.rows["contact"])
+        self.rejected["opt outs"] = self.rows["contact"].count(None)
+        out = (r["email"].strip().lower() for r in self.rows["contact"] if r and r["email"] and r["optin"] is not None and not yes(r["optin"]))
+        self.records["opt outs"] = [{"name": address} for address in dict.fromkeys(out)]
+
+    def event_kinds(self):
+        """What is known has a name here, what is not keeps its own."""
+        self.read["event kinds"] = len(self.rows["event"])
+        self.rejected["event kinds"] = self.rows["event"].count(None)
+        self.kinds = {}
+        for row in filter(None, self.rows["event"]):
+            if row["type"]:
+                kind = row["type"].strip().lower()
+                self.kinds.setdefault(kind, KINDS.get(kind, row["type"]))
+        self.records["event kinds"] = [{"name": n, "res_model": "res.partner", "internal": True, "default": False} for n in self.kinds.values()]
+
+    def events(self):
+        """Oldest first; of one second, and of one key, the first in the file. A thread hangs on its first message with a time."""
+        def place(row):
+            try:
+                return (1, stamp(row["occurred_at"])) if row["occurred_at"] else (0, "")
+            except Reject:
+                return (1, row["occurred_at"])
+        rows = sorted(filter(None, self.rows["event"]), key=place) + [None] * self.rows["event"].count(None)
+        first_of = {}
+        for row in filter(None, rows):
+            with contextlib.suppress(Reject):
+                if row["id"] is not None and stamp(row["occurred_at"]) and row["conversation_id"]:
+                    first_of.setdefault(thread(row), text(row["id"]))
+
+        def make(row):
+            contact = self.key["contacts"].get(text(row["contact_id"])) if row["contact_id"] is not None else self.by_email.get(row["contact_email"])
+            agent = first(row["agent_id"], row["agent_email"])
+            kind = (row["type"] or "").strip().lower()
+            head = first_of.get(thread(row)) if row["conversation_id"] else None
+            return {"name": required(contact, "contact"), "date": required(stamp(row["occurred_at"]), "date"), "kind": self.kinds.get(kind, "Note"),
+                    "type": "comment" if kind == "chat_message" else "notification", "subject": row["title"],
+                    "body": folded(" ".join(filter(None, [row["message"], row["url"]]))),
+                    "author": contact if agent is None else self.odoo.partner_of.get(self.owner(row["agent_id"], row["agent_email"])),
+                    "email_from": row["agent_email"], "parent": None if head == text(row["id"]) else head, "id": text(row["id"])}
+        self.each_of("events", rows, lambda r: r["id"], make)
+
+    def lists(self):
+        self.each("lists", "list", lambda r: r["id"], lambda r: {"name": required(r["name"], "name")})
+
+    def list_contacts(self):
+        """Contacts with an address who are on a list; a list that is not there rejects them."""
+        on = collections.defaultdict(dict)
+        for row in filter(None, self.rows["list_member"]):
+            if row["contact_id"]:
+                said = on[row["contact_id"]]
+                said[row["list_id"]] = said.get(row["list_id"], False) or row["unsubscribed_at"] is not None
+
+        def make(row):
+            out = row["optin"] is not None and not yes(row["optin"])
+            lists = [(required(self.key["lists"].get(i), "list"), out or gone) for i, gone in on[text(row["id"])].items()]
+            return {"name": row["email"], "person": row["name"], "company_name": row["company"], "subscription_ids": Many(lists)}
+        rows = [r for r in self.rows["contact"] if r is None or r["id"] is not None and r["email"] and on.get(text(r["id"]))]
+        self.each_of("list contacts", rows, lambda r: r["id"], make)
+
+    def campaigns(self):
+        def make(row):
+            sent, opens, clicks = (number(row[f]) for f in ("sent", "opens", "clicks"))
+            lists = (self.key["lists"].get(text(i)) for i in items(row["list_ids"]))
+            body = re.sub(r"<script.*?</script>", " ", row["html"] or "", flags=re.S)
+            return {"name": required(row["name"], "name"), "x_subject": row["subject"], "x_sent_at": stamp(row["sent_at"]), "x_status": Choice(row["status"] or ""), "x_body": Text(plain(body)),
+                    "x_list_ids": {n for n in lists if n}, "x_sent": integer(row["sent"]), "x_opens": integer(row["opens"]), "x_clicks": integer(row["clicks"]),
+                    "x_unsubscribes": integer(row["unsubscribes"]), "x_open_rate": 100 * opens / sent if sent else None, "x_click_rate": 100 * clicks / sent if sent else None}
+        self.each("campaigns", "campaign", lambda r: r["id"], make)
 
     def deals(self):
         self.each("deals", "deal", lambda r: r["id"], self.deal)
@@ -309,6 +399,7 @@ class Odoo:
         users = self.all("res.users", ["login", "email", "partner_id"])
         self.logins = {w.lower(): u["login"] for u in users for w in (u["email"], u["login"]) if w}
         self.internal = {u["partner_id"][0] for u in users}
+        self.partner_of = {u["login"]: u["partner_id"][1] for u in users}
         names = collections.defaultdict(dict)
         for row in self.all("ir.model.data", ["module", "model", "res_id"]):
             names[row["model"]].setdefault(row["res_id"], set()).add(row["module"])
@@ -321,6 +412,9 @@ class Odoo:
             "stage_id": {s["id"]: (s["name"], frozenset(teams[t] for t in s["team_ids"])) for s in self.all("crm.stage", ["name", "team_ids"])},
         }
         self.called_by["partner_id"] = self.called_by["parent_id"]
+        self.called_by["x_list_ids"] = self.called("mailing.list")
+        subscriptions = self.all("mailing.subscription", ["list_id", "opt_out"])
+        self.called_by["subscription_ids"] = {s["id"]: (self.called_by["x_list_ids"][s["list_id"][0]], s["opt_out"]) for s in subscriptions}
 
     def call(self, model, method, **arguments):
         request = urllib.request.Request(f"{self.url}/json/2/{model}/{method}", json.dumps(arguments).encode(), self.headers)
@@ -362,10 +456,19 @@ SHAPES = [  # label of the table, objects, model, further domain, field that nam
     ("companies", ("companies", "named companies"), "res.partner", [["is_company", "=", True]], "name"),
     ("contacts", ("contacts",), "res.partner", [["is_company", "=", False]], "name"),
     ("deals", ("deals",), "crm.lead", [], "name"),
+    ("opt outs", ("opt outs",), "mail.blacklist", [], "email"),
+    ("event kinds", ("event kinds",), "mail.message.subtype", [["res_model", "=", "res.partner"]], "name"),
+    ("lists", ("lists",), "mailing.list", [], "name"),
+    ("list contacts", ("list contacts",), "mailing.contact", [], "email"),
+    ("campaigns", ("campaigns",), "x_pipz_campaign", [], "x_name"),
 ]
+
+COLUMN = {"person": "name"}                                        # where another field names the record
 
 
 def same(wanted, found, names, options):
+    if isinstance(wanted, Many):
+        return sorted(wanted) == sorted(names[i] for i in found or [])
     if isinstance(wanted, set):
         return wanted == {names[i] for i in found or []}
     if isinstance(found, list):                                   # many2one: [id, name]
@@ -403,7 +506,8 @@ def compare(shape, expected, odoo):
     label, objects, model, domain, naming = shape
     records = [r for o in objects for r in expected.records[o]]
     fields = sorted({f for r in records for f in r if f != "name"})
-    described = odoo.call(model, "fields_get", allfields=fields, attributes=["type", "selection"]) if fields else {}
+    described = odoo.call(model, "fields_get", allfields=[COLUMN.get(f, f) for f in fields], attributes=["type", "selection"]) if fields else {}
+    described.update({f: described[c] for f, c in COLUMN.items() if c in described})
     problems = [f"{label}: the field {f} of {model} is not there" for f in fields if f not in described]
     fields = [f for f in fields if f in described]
     options = {f: dict(described[f].get("selection") or []) for f in fields}
@@ -412,9 +516,9 @@ def compare(shape, expected, odoo):
         return (name, frozenset(team)) if label == "stages" else name
     found, orphans = collections.defaultdict(list), 0
     wanted = collections.Counter(identity(r["name"], r.get("team_ids", ())) for r in records)
-    for row in odoo.all(model, sorted({naming, *fields}), domain):
+    for row in odoo.all(model, sorted({naming, *(COLUMN.get(f, f) for f in fields)}), domain):
         name = identity(row[naming], {odoo.called_by["team_ids"][t] for t in row.get("team_ids", ())})
-        if odoo.own(model, row["id"]) or model == "res.partner" and row["id"] in odoo.internal:
+        if odoo.own(model, row["id"]) and not odoo.ferried(model, row["id"]) or model == "res.partner" and row["id"] in odoo.internal:
             continue
         if label == "users" and not odoo.ferried(model, row["id"]):
             continue                                              # accounts that people made, and nobody in the export has
@@ -434,19 +538,72 @@ def compare(shape, expected, odoo):
     for record in records:
         name = identity(record["name"], record.get("team_ids", ()))
         rows = found.get(name) or []
-        wrong = min(([f for f in fields if f in record and not same(record[f], row[f], odoo.called_by.get(f), options[f])] for row in rows), key=len, default=[])
+        wrong = min(([f for f in fields if f in record and not same(record[f], row[COLUMN.get(f, f)], odoo.called_by.get(f), options[f])] for row in rows), key=len, default=[])
         compared += len([f for f in fields if f in record]) if rows else 0
         differing += len(wrong)
         for field in wrong:
-            problems.append(f"{label}: {name!r}: {field} should be {record[field]!r}, is {rows[0][field]!r}")
+            problems.append(f"{label}: {name!r}: {field} should be {record[field]!r}, is {rows[0][COLUMN.get(field, field)]!r}")
     counts = [sum(expected.read[o] for o in objects) or "", sum(expected.rejected[o] for o in objects), len(records),
               sum(map(len, found.values())), missing, twice, extra, orphans, compared, differing]
     return [label, *counts], problems
 
 
+def history(expected, odoo):
+    """Every message by contact and place: time, kind, author, what it says, what it hangs on. The order is that of ids, for the chatter shows them so."""
+    partners, kinds = odoo.called_by["parent_id"], odoo.called("mail.message.subtype")
+    rows = odoo.all("mail.message", ["res_id", "date", "subtype_id", "message_type", "subject", "body", "author_id", "email_from", "parent_id", "is_internal", "create_uid"], [["model", "=", "res.partner"]])
+    ferried = {r["id"]: r for r in rows if odoo.ferried("mail.message", r["id"])}
+    uid = {r["create_uid"][0] for r in ferried.values()}
+    orphans = [r for r in rows if r["id"] not in ferried and r["create_uid"][0] in uid]
+    problems = [f"events: orphan {r['id']}: no external id of ours" for r in orphans]
+    wanted, found = collections.defaultdict(list), collections.defaultdict(list)
+    said = {r["id"]: r for r in expected.records["events"]}
+    for record in expected.records["events"]:
+        head = said.get(record["parent"])
+        wanted[record["name"]].append({**record, "parent": head and (head["date"], head["body"]), "internal": True})
+    for row in ferried.values():
+        head = row["parent_id"] and ferried.get(row["parent_id"][0])
+        found[partners[row["res_id"]]].append({
+            "date": row["date"], "kind": row["subtype_id"] and kinds[row["subtype_id"][0]], "type": row["message_type"], "subject": row["subject"] or None, "body": folded(plain(row["body"] or "")),
+            "author": partners[row["author_id"][0]] if row["author_id"] else None, "email_from": row["email_from"] or None,
+            "parent": (head["date"], folded(plain(head["body"] or ""))) if head else None, "internal": row["is_internal"]})
+    missing = extra = differing = compared = 0
+    for name in {**wanted, **found}:
+        want, have = wanted.get(name, []), found.get(name, [])
+        missing, extra = missing + max(0, len(want) - len(have)), extra + max(0, len(have) - len(want))
+        if len(want) != len(have):
+            problems.append(f"events: {name!r} has {len(have)} messages, {len(want)} expected")
+        for place, (one, other) in enumerate(zip(want, have)):
+            wrong = [f for f in other if other[f] != one[f]]
+            compared, differing = compared + len(other), differing + len(wrong)
+            problems += [f"events: {name!r}, message {place + 1}: {f} should be {one[f]!r}, is {other[f]!r}" for f in wrong]
+    counts = [expected.read["events"], expected.rejected["events"], len(expected.records["events"]), len(ferried), missing, 0, extra, len(orphans), compared, differing]
+    return ["events", *counts], problems
+
+
+def quiet(odoo):
+    """Nothing was sent to anyone, and nobody follows a contact unasked."""
+    for model, domain in ("mail.mail", []), ("mail.notification", []), ("mail.followers", [["res_model", "=", "res.partner"]]):
+        count = odoo.call(model, "search_count", domain=domain)
+        if count:
+            yield f"{model} has {count} records"
+
+
+def rights(odoo):
+    """Campaigns can be read by everybody who works here, and changed by those who write to people; there is a menu."""
+    rules = odoo.all("ir.model.access", ["group_id", "perm_read", "perm_write", "perm_create", "perm_unlink"], [["model_id.model", "=", "x_pipz_campaign"]])
+    groups = {r["res_id"]: f"{r['module']}.{r['name']}" for r in odoo.all("ir.model.data", ["module", "name", "res_id"], [["model", "=", "res.groups"]])}
+    have = {groups.get(r["group_id"] and r["group_id"][0]): tuple(r[f"perm_{p}"] for p in ("read", "write", "create", "unlink")) for r in rules}
+    for group, wanted in ("base.group_user", (True, False, False, False)), ("mass_mailing.group_mass_mailing_user", (True,) * 4):
+        if have.get(group) != wanted:
+            yield f"campaigns: the rights of {group} should be {wanted}, are {have.get(group)}"
+    if not odoo.call("ir.ui.menu", "search_count", domain=[["name", "=", "Pipz campaign"], ["parent_id", "!=", False], ["action", "!=", False]]):
+        yield "campaigns: there is no menu"
+
+
 def write_dates(odoo):
     dates = {}
-    for model in sorted({s[2] for s in SHAPES}):
+    for model in sorted({*(s[2] for s in SHAPES), "mail.message"}):
         rows = odoo.all(model, ["write_date"])
         dates[model] = {str(r["id"]): r["write_date"] for r in rows if odoo.ferried(model, r["id"])}
     return dates
@@ -475,6 +632,9 @@ def main():
         line, found = compare(shape, expected, odoo)
         table.append(line)
         problems += found
+    line, found = history(expected, odoo)
+    table.append(line)
+    problems += [*found, *quiet(odoo), *rights(odoo)]
     if given.write_dates:
         with open(given.write_dates, "w", encoding="utf-8") as file:
             json.dump(write_dates(odoo), file)

@@ -32,18 +32,42 @@ class Loader:
         self.odoo, self.expected, self.count = odoo, expected, 0
 
     def load(self):
+        self.campaigns()
         for shape in verify.SHAPES:
             for source in shape[1]:
                 self.fields(shape[2], self.expected.records[source])
                 self.create(shape, self.expected.records[source])
+        self.history()
+
+    def campaigns(self):
+        """The model, who may do what with it, and its menu."""
+        groups = {r["name"]: r["res_id"] for r in self.odoo.all("ir.model.data", ["name", "res_id"], [["model", "=", "res.groups"]])}
+        rights = [[0, 0, {"name": g, "group_id": groups[g], "perm_read": True, "perm_write": full, "perm_create": full, "perm_unlink": full}] for g, full in (("group_user", False), ("group_mass_mailing_user", True), ("group_system", True))]
+        self.odoo.call("ir.model", "create", vals_list=[{"name": "Pipz campaign", "model": "x_pipz_campaign", "access_ids": rights}])
+        action = self.odoo.call("ir.actions.act_window", "create", vals_list=[{"name": "Pipz campaign", "res_model": "x_pipz_campaign"}])[0]
+        root = self.odoo.call("ir.ui.menu", "search", domain=[["name", "=", "Email Marketing"]])[0]
+        self.odoo.call("ir.ui.menu", "create", vals_list=[{"name": "Pipz campaign", "parent_id": root, "action": f"ir.actions.act_window,{action}"}])
+
+    def history(self):
+        """One message after the other, as the chatter is to show them."""
+        names = verify.Odoo(*self.odoo.given)
+        partners, kinds = invert(names.called_by["parent_id"]), invert(names.called("mail.message.subtype"))
+        made = {}
+        for record in self.expected.records["events"]:
+            self.count += 1
+            values = {"id": f"r{self.count}", "model": "res.partner", "res_id": partners[record["name"]], "date": record["date"], "subtype_id": kinds[record["kind"]], "message_type": record["type"],
+                      "subject": record["subject"] or False, "body": record["body"].replace("&", "&amp;").replace("<", "&lt;"), "author_id": partners[record["author"]] if record["author"] else False,
+                      "email_from": record["email_from"] or False, "reply_to": False, "parent_id": made.get(record["parent"], False), "is_internal": True}
+            made[record["id"]] = self.odoo.call("mail.message", "create", vals_list=[values], context={**QUIET, "_import_current_module": MODULE})[0]
 
     def fields(self, model, records):
         there = self.odoo.call(model, "fields_get", attributes=["type"])
         model_id = self.odoo.call("ir.model", "search", domain=[["model", "=", model]])[0]
         for name in sorted({f for r in records for f in r if f.startswith("x_") and f not in there}):
-            kind = next((KINDS[type(r[name])] for r in records if r.get(name) is not None), "char")
+            kind = next((KINDS.get(type(r[name])) for r in records if r.get(name) is not None), "char")
             kind = "datetime" if name.endswith(("_created", "_at")) else "date" if name.endswith("birthdate") else "float" if "probability" in name or "index" in name else kind
-            self.odoo.call("ir.model.fields", "create", vals_list=[{"name": name, "model_id": model_id, "field_description": name, "ttype": kind, "state": "manual"}])
+            linked = {"ttype": "many2many", "relation": "mailing.list"} if name.endswith("_ids") else {"ttype": kind}
+            self.odoo.call("ir.model.fields", "create", vals_list=[{"name": name, "model_id": model_id, "field_description": name, "state": "manual", **linked}])
 
     def create(self, shape, records):
         label, _, model, _, naming = shape
@@ -54,7 +78,7 @@ class Loader:
             return
         values = []
         for record in records:
-            row = {naming: record["name"], **{f: self.value(f, v, names) for f, v in record.items() if f not in ("name", "won_status")}}
+            row = {naming: record["name"], **{verify.COLUMN.get(f, f): self.value(f, v, names) for f, v in record.items() if f not in ("name", "won_status")}}
             values.append(row)
         for row in values:
             self.count += 1
@@ -69,6 +93,11 @@ class Loader:
     @staticmethod
     def value(field, wanted, names):
         called = names.called_by.get(field)
+        if field == "subscription_ids":                            # two lists may have one name
+            lists, ids = names.called_by["x_list_ids"], {}
+            for ident, name in lists.items():
+                ids.setdefault(name, []).append(ident)
+            return [[0, 0, {"list_id": ids[name].pop(), "opt_out": out}] for name, out in wanted]
         if isinstance(wanted, set):
             return [[6, 0, sorted(invert(called)[w] for w in wanted)]]
         if called is not None:
@@ -98,17 +127,21 @@ class Verify(unittest.TestCase):
         self.assertIn(sentence, done.stdout)
 
     def find(self, model, name, field="name"):
-        return self.odoo.call(model, "search_read", domain=[[field, "=like", name]], fields=["name"], context={"active_test": False}, limit=1, order="id")[0]["id"]
+        return self.odoo.call(model, "search_read", domain=[[field, "=like", name]], fields=["id"], context={"active_test": False}, limit=1, order="id")[0]["id"]
 
     def written(self, model, ident, field, value, sentence):
         before = self.odoo.call(model, "read", ids=[ident], fields=[field])[0][field]
         if isinstance(before, list):
             before = [[6, 0, before]] if value == [[5]] else before[0]
+        last = self.odoo.call("mail.message", "search", domain=[], order="id desc", limit=1)
         self.odoo.call(model, "write", ids=[ident], vals={field: value}, context=QUIET)
         try:
             self.seen(sentence)
         finally:
             self.odoo.call(model, "write", ids=[ident], vals={field: before}, context=QUIET)
+            told = self.odoo.call("mail.message", "search", domain=[["id", ">", last[0]], ["tracking_value_ids", "!=", False]])
+            if told:                                               # some fields are tracked all the same
+                self.odoo.call("mail.message", "unlink", ids=told)
 
     def made(self, model, values, sentence, named=False):
         values = {**values, "id": "surplus"} if named else values
@@ -133,6 +166,51 @@ class Verify(unittest.TestCase):
                                            ("res.partner", company, "website", "https://www.other.example"), ("res.partner", company, "x_pipz_monthly_spend", 0.01), ("res.partner", company, "country_id", 1)]:
             with self.subTest(field):
                 self.written(model, ident, field, value, f": {field} should be ")
+
+    def test_each_thing_that_is_wrong_with_a_message_is_named(self):
+        chat = self.odoo.call("mail.message", "search_read", domain=[["parent_id", "!=", False], ["message_type", "=", "comment"], ["model", "=", "res.partner"]], fields=["date"], limit=1)[0]
+        for field, value, told in [("date", "2020-01-01 00:00:00", "date"), ("subtype_id", 1, "kind"), ("message_type", "notification", "type"), ("body", "<p>other</p>", "body"), ("subject", "Other", "subject"),
+                                   ("author_id", False, "author"), ("email_from", "x@y.example", "email_from"), ("parent_id", False, "parent"), ("is_internal", False, "internal")]:
+            with self.subTest(field):
+                self.written("mail.message", chat["id"], field, value, f": {told} should be ")
+
+    def test_messages_in_another_order_are_seen(self):
+        rows = self.odoo.call("mail.message", "search_read", domain=[["model", "=", "res.partner"], ["message_type", "=", "comment"]], fields=["res_id", "date"], order="id")
+        one, other = next((a, b) for a in rows for b in rows if a["id"] < b["id"] and a["res_id"] == b["res_id"] and a["date"] != b["date"])
+        self.odoo.call("mail.message", "write", ids=[one["id"]], vals={"date": other["date"]})
+        self.written("mail.message", other["id"], "date", one["date"], ": date should be ")
+        self.odoo.call("mail.message", "write", ids=[one["id"]], vals={"date": one["date"]})
+
+    def test_a_message_without_our_name_and_one_too_many_are_seen(self):
+        partner = self.find("res.partner", "Zoë%")
+        values = {"model": "res.partner", "res_id": partner, "body": "x", "email_from": False, "reply_to": False}
+        self.made("mail.message", values, "events: orphan ")
+        self.made("mail.message", values, "messages, ", named=True)
+
+    def test_what_was_sent_to_someone_is_seen(self):
+        partner = self.find("res.partner", "Zoë%")
+        ident = self.odoo.call("mail.mail", "create", vals_list=[{"subject": "x", "state": "cancel", "model": "res.partner", "res_id": partner}])
+        try:
+            self.seen("mail.mail has 1 records")
+        finally:
+            self.odoo.call("mail.mail", "unlink", ids=ident)
+        ident = self.odoo.call("mail.followers", "create", vals_list=[{"res_model": "res.partner", "res_id": partner, "partner_id": partner}])
+        try:
+            self.seen("mail.followers has 1 records")
+        finally:
+            self.odoo.call("mail.followers", "unlink", ids=ident)
+
+    def test_what_is_wrong_with_campaigns_lists_and_opt_outs_is_named(self):
+        campaign = self.find("x_pipz_campaign", "Natal", "x_name")
+        for field, value in [("x_sent", 1), ("x_open_rate", 1.5), ("x_body", "other"), ("x_list_ids", [[5]]), ("x_status", "draft"), ("x_sent_at", "2020-01-01 00:00:00")]:
+            with self.subTest(field):
+                self.written("x_pipz_campaign", campaign, field, value, f": {field} should be ")
+        out = self.odoo.call("mailing.subscription", "search", domain=[["opt_out", "=", True]])[:1]
+        self.written("mailing.subscription", out[0], "opt_out", False, ": subscription_ids should be ")
+        black = self.odoo.call("mail.blacklist", "search_read", domain=[], fields=["email"])[0]
+        self.written("mail.blacklist", black["id"], "email", "other@correio.example", f"opt outs: lost '{black['email']}'")
+        rule = self.odoo.call("ir.model.access", "search", domain=[["model_id.model", "=", "x_pipz_campaign"], ["perm_write", "=", False]])
+        self.written("ir.model.access", rule[0], "perm_write", True, "campaigns: the rights of base.group_user should be ")
 
     def test_a_twin_is_seen(self):
         name = self.odoo.call("crm.lead", "read", ids=[self.find("crm.lead", "Proposta%")], fields=["name"])[0]["name"]

@@ -77,7 +77,83 @@ fn the_entry_loads_what_others_need_first_and_grades_itself() {
     ] {
         assert!(place(later) > place(earlier), "{later} after {earlier}");
     }
-    assert_eq!((compiled.compatibility, compiled.grade), ((5, 8), Some('B')));
+    assert_eq!((compiled.compatibility, compiled.grade), ((7, 12), Some('B')));
+}
+
+#[test]
+fn without_the_app_for_mailings_campaigns_and_lists_are_handed_over_in_writing_and_opt_outs_kept() {
+    let spec = MappingSpecSpec {
+        extends: Some("pipz-to-odoo".into()),
+        ..MappingSpecSpec::default()
+    };
+    let merged = merge::resolve(&spec).unwrap();
+    let names = |models: &models::Models| {
+        let world = World {
+            models,
+            odoo_known: true,
+            source: None,
+        };
+        let compiled = compile(&merged, world);
+        let mapping = compiled.mapping.unwrap_or_else(|| panic!("{:#?}", compiled.findings));
+        let names = mapping.objects.iter().map(|object| object.name.clone());
+        names.collect::<Vec<String>>()
+    };
+    let with = names(models::bundled());
+    let mut bare = models::bundled().clone();
+    bare.modules.retain(|module| module != "mass_mailing");
+    bare.models.retain(|model, _| !model.starts_with("mailing."));
+    let without = names(&bare);
+    for name in ["campaigns", "lists", "listContacts"] {
+        let written = format!("{name}InWriting");
+        assert!(with.iter().any(|object| object == name), "{with:?}");
+        assert!(!with.contains(&written), "{with:?}");
+        assert!(without.contains(&written), "{without:?}");
+        assert!(!without.iter().any(|object| object == name), "{without:?}");
+    }
+    assert!(without.iter().any(|object| object == "optOuts"), "{without:?}");
+}
+
+#[test]
+fn a_message_says_when_what_and_who_and_names_no_one_falsely() {
+    let events = pipz("events");
+    let said = |source: Value| {
+        let message = mapped(&events, source, KNOWN);
+        json!(
+            ["date", "message_type", "subtype_id", "author_id", "email_from", "body"]
+                .map(|field| wire(&message, field))
+        )
+    };
+    let base = json!({"id": 1, "contact_id": 7, "occurred_at": "2025-03-01T09:00:00", "type": "Chat_Message", "message": "a < b", "url": "https://x.example"});
+    let with = |more: Value| {
+        let mut source = base.clone();
+        for (name, value) in more.as_object().unwrap() {
+            source[name] = value.clone();
+        }
+        said(source)
+    };
+    let body = "<p>a &lt; b<br/>https://x.example</p>";
+    let at = "2025-03-01 12:00:00";
+    assert_eq!(with(json!({})), json!([at, "comment", 61, 70, false, body]));
+    assert_eq!(with(json!({"agent_id": "5"}))[3], json!(500), "the agent's partner");
+    let unknown = with(json!({"agent_id": "99", "agent_email": "robo@fora.example"}));
+    assert_eq!(
+        unknown,
+        json!([at, "comment", 61, false, "robo@fora.example", body]),
+        "an agent whom nobody knows is not the contact"
+    );
+    assert_eq!(with(json!({"type": null}))[2], json!(62), "a note");
+    assert_eq!(with(json!({"type": "nps"}))[1], json!("notification"));
+    for (more, field) in [
+        (json!({"contact_id": "404"}), "res_id"),
+        (json!({"contact_id": null}), "res_id/email"),
+        (json!({"occurred_at": null}), "date"),
+    ] {
+        let mut source = base.clone();
+        for (name, value) in more.as_object().unwrap() {
+            source[name] = value.clone();
+        }
+        assert_eq!(rejected(&events, source, KNOWN).field, field);
+    }
 }
 
 /// Records that a Pipz export and an Odoo have, by object or model.
@@ -97,6 +173,10 @@ const KNOWN: &[(&str, &str, i64)] = &[
     ("dealTags", "vip", 1),
     ("dealTags", "novo", 2),
     ("lostReasons", "Pre_C3_A7o", 8),
+    ("eventKinds", "chat_5Fmessage", 61),
+    ("eventKinds", "nps", 63),
+    ("mail.message.subtype", "mail.mt_note", 62),
+    ("users with partner_id", "5", 500),
 ];
 
 #[test]
@@ -237,12 +317,12 @@ fn a_segment_is_told_whole_and_given_as_a_filter_where_odoo_can_say_it() {
     let unsaid = row(
         "segments",
         json!({"id": 1, "regras": {"operador": "ou", "regras": [
-            {"campo": "opens", "comparador": "gt", "valor": 1}, {"campo": "language", "comparador": "igual", "valor": "pt"}]}}),
+            {"campo": "bounces", "comparador": "gt", "valor": 1}, {"campo": "language", "comparador": "igual", "valor": "pt"}]}}),
     );
     assert_eq!(unsaid["odooDomain"], json!(false));
     assert_eq!(
         unsaid["notExpressible"],
-        json!("opens gt 1: no field is mapped from opens\nlanguage igual pt: in lang other values became the same")
+        json!("bounces gt 1: no field is mapped from bounces\nlanguage igual pt: in lang other values became the same")
     );
     assert_eq!(row("segments", json!({"id": 1}))["definition"], json!(false));
 }
