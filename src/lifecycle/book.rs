@@ -238,13 +238,41 @@ pub fn judge_for_cutover(object: &ObjectStatus, accept: &Accept, owners: Owners)
     fault(FailureReason::Acceptance, object, text)
 }
 
+fn orphans_text(seen: &Verification) -> String {
+    format!(
+        "{} records without an external id that cannot be explained; the log of the worker names their ids",
+        seen.orphans
+    )
+}
+
+fn read_back_text(book: &Book, seen: &Verification) -> String {
+    format!(
+        "read back: {} differ, {} missing, {} too many, {} changed meanwhile, {} of {} equal",
+        seen.mismatched,
+        seen.missing_in_destination,
+        seen.extra_in_destination,
+        seen.in_flight,
+        seen.matching,
+        loaded(book)
+    )
+}
+
+/// What is wrong with the read-back of an object, in the words of [`judge`], for the cutover, which lets no difference pass.
+#[must_use]
+pub fn unsound(name: &str, book: &Book, seen: Option<&Verification>) -> Option<Fault> {
+    let (reason, text) = match seen {
+        Some(seen) if seen.orphans != 0 => (FailureReason::Orphans, orphans_text(seen)),
+        Some(seen) if adds_up(book) && seen.verified => return None,
+        Some(seen) => (FailureReason::Verification, read_back_text(book, seen)),
+        None => (FailureReason::Verification, "was not read back".to_owned()),
+    };
+    let message = format!("{name}: {text}");
+    Some(Fault { reason, message })
+}
+
 fn judge_verification(object: &ObjectStatus, seen: &Verification, accept: &Accept) -> Result<(), Fault> {
     if seen.orphans != 0 {
-        let text = format!(
-            "{} records without an external id that cannot be explained",
-            seen.orphans
-        );
-        return fault(FailureReason::Orphans, object, text);
+        return fault(FailureReason::Orphans, object, orphans_text(seen));
     }
     let read_back = total([seen.matching, seen.mismatched, seen.edited_by_user]);
     let clean = seen.missing_in_destination == 0 && seen.extra_in_destination == 0 && seen.in_flight == 0;
@@ -259,15 +287,7 @@ fn judge_verification(object: &ObjectStatus, seen: &Verification, accept: &Accep
     if clean && (seen.verified || only_accepted_differences) {
         return Ok(());
     }
-    let text = format!(
-        "read back: {} differ, {} missing, {} too many, {} changed meanwhile, {} of {} equal",
-        seen.mismatched,
-        seen.missing_in_destination,
-        seen.extra_in_destination,
-        seen.in_flight,
-        seen.matching,
-        loaded(&object.book)
-    );
+    let text = read_back_text(&object.book, seen);
     let reason = if clean && seen.mismatched > 0 {
         FailureReason::Acceptance
     } else {

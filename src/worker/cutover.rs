@@ -7,7 +7,7 @@ use kube::ResourceExt;
 use super::{
     Job,
     delta::{all_objects, quiet},
-    error::StepError,
+    error::{StepError, bounded},
     extract,
 };
 use crate::{
@@ -92,10 +92,10 @@ fn sound(job: &Job) -> Result<(), StepError> {
             .iter()
             .filter(|object| book::in_the_way(object.book.held, object.waiting, owners) > 0);
         held = waits.map(|object| object.name.clone()).collect();
-        let broken = status.objects.iter().filter(|object| {
-            !book::adds_up(&object.book) || !object.verification.is_some_and(|verification| verification.verified)
-        });
-        unsound = broken.map(|object| object.name.clone()).collect();
+        let faults = status.objects.iter();
+        unsound = faults
+            .filter_map(|object| book::unsound(&object.name, &object.book, object.verification.as_ref()))
+            .collect();
         let accept = &job.migration.spec.accept;
         let conflicts = status.objects.iter().filter(|object| {
             let found = object.verification.map_or(0, |verification| verification.conflicts);
@@ -116,14 +116,9 @@ fn sound(job: &Job) -> Result<(), StepError> {
             held.join(", ")
         )));
     }
-    if unsound.is_empty() {
-        return Ok(());
-    }
-    let message = format!(
-        "the books or the read-back of {} are not right: see the report",
-        unsound.join(", ")
-    );
-    Err(StepError::permanent(FailureReason::Verification, message))
+    let Some(first) = unsound.first() else { return Ok(()) };
+    let all: Vec<&str> = unsound.iter().map(|fault| fault.message.as_str()).collect();
+    Err(StepError::permanent(first.reason, bounded(&all.join("; "), 1_000)))
 }
 
 /// The gate is read once more just before the step that is not undone.

@@ -430,6 +430,11 @@ impl Loader<'_> {
             },
             None => match matches::match_record(&mut self.index, &self.object, &values)? {
                 Matched::One(id) => Todo::Adopt(id),
+                Matched::Nothing { .. } if entry.as_ref().is_some_and(|entry| entry.id.is_some()) => {
+                    let note = Rejection::new("Remade", "", "somebody took it out of Odoo: it is made again");
+                    self.note(&key, &note).await?;
+                    Todo::Create
+                }
                 Matched::Nothing { ambiguous } => {
                     for entry in ambiguous {
                         let note =
@@ -539,12 +544,19 @@ impl Loader<'_> {
             checks,
             theirs,
         };
-        self.index.put(
-            Kind::Wanted,
-            &self.object.name,
-            &id.to_be_bytes(),
-            encode(Kind::Wanted, &wanted)?,
-        )?;
+        // people may have made two records of ours one: each is to be found
+        let place = verify::place_of(id, key);
+        self.index
+            .put(Kind::Wanted, &self.object.name, &place, encode(Kind::Wanted, &wanted)?)?;
+        let arrived = verify::arrived(&self.object);
+        if !self
+            .index
+            .put_first(Kind::Done, &arrived, &id.to_be_bytes(), key.0.clone().into_bytes())?
+            && self.index.get(Kind::Done, &arrived, &id.to_be_bytes())?.as_deref() != Some(key.0.as_bytes())
+        {
+            let shared = verify::shared(&self.object);
+            self.index.put(Kind::Done, &shared, &id.to_be_bytes(), Vec::new())?;
+        }
         Ok(())
     }
 

@@ -76,6 +76,17 @@ impl Verified {
         }
     }
 
+    /// People made it one with the record of another key, whose values it has.
+    fn merged(&mut self, key: &SourceKey) {
+        self.counts.edited_by_user += 1;
+        let note = Rejection::new(
+            "Merged",
+            "",
+            "people made it one with another record in Odoo, and it has that one's values",
+        );
+        self.tell(ReasonKind::Noted, note, key);
+    }
+
     fn tell(&mut self, kind: ReasonKind, rejection: Rejection, key: &SourceKey) {
         self.tally.reason(kind, &rejection, Some(key));
         self.told.push((key.clone(), rejection));
@@ -125,11 +136,13 @@ pub async fn object(
         let Some(last) = page.last() else { break };
         after = Some(last.0.clone());
         done += i64::try_from(page.len()).unwrap_or(0);
-        let wanted: BTreeMap<i64, Wanted> = page
-            .iter()
-            .map(|(id, bytes)| wanted(id, bytes))
-            .collect::<Result<_, _>>()?;
-        compare_page(there, &wanted, &mut verified).await?;
+        let mut wanted_here = Vec::with_capacity(page.len());
+        for (place, bytes) in &page {
+            let (id, record) = wanted(place, bytes)?;
+            let is_shared = index.has(Kind::Done, &shared(&object), &id.to_be_bytes())?;
+            wanted_here.push((id, record, is_shared));
+        }
+        compare_page(there, &wanted_here, &mut verified).await?;
         for (key, told) in verified.told.drain(..) {
             results.note(&key, &told).await?;
         }
@@ -147,9 +160,27 @@ pub async fn object(
     Ok(verified)
 }
 
-fn wanted(id: &[u8], bytes: &[u8]) -> Result<(i64, Wanted), IndexError> {
-    let id = id.try_into().map_err(|_| IndexError::Entry(Kind::Wanted, "read"))?;
-    Ok((i64::from_be_bytes(id), decode(Kind::Wanted, bytes)?))
+/// Where the index keeps what is wanted of a record: by its id in Odoo, then by its key.
+#[must_use]
+pub fn place_of(id: i64, key: &SourceKey) -> Vec<u8> {
+    [&id.to_be_bytes()[..], key.0.as_bytes()].concat()
+}
+
+/// Scope of the ids that are wanted.
+#[must_use]
+pub fn arrived(object: &Object) -> String {
+    format!("{}|arrived", object.name)
+}
+
+/// Scope of the ids that are wanted by several keys.
+#[must_use]
+pub fn shared(object: &Object) -> String {
+    format!("{}|shared", object.name)
+}
+
+fn wanted(place: &[u8], bytes: &[u8]) -> Result<(i64, Wanted), IndexError> {
+    let id = place.first_chunk().ok_or(IndexError::Entry(Kind::Wanted, "read"))?;
+    Ok((i64::from_be_bytes(*id), decode(Kind::Wanted, bytes)?))
 }
 
 /// The proof holds only if each record that was to be read back is in exactly one count.
@@ -226,15 +257,15 @@ impl Look<'_> {
     }
 }
 
-async fn compare_page(
-    look: Look<'_>,
-    wanted: &BTreeMap<i64, Wanted>,
-    verified: &mut Verified,
-) -> Result<(), StepError> {
-    let ids: Vec<i64> = wanted.keys().copied().collect();
+/// A record by its id, what it must hold, and whether several keys lead to it.
+type Sought = (i64, Wanted, bool);
+
+async fn compare_page(look: Look<'_>, wanted: &[Sought], verified: &mut Verified) -> Result<(), StepError> {
+    let mut ids: Vec<i64> = wanted.iter().map(|(id, ..)| *id).collect();
+    ids.dedup();
     let found = look.read(&ids).await?;
     let mut doubtful = Vec::new();
-    for (id, wanted) in wanted {
+    for sought @ (id, wanted, is_shared) in wanted {
         let mut notes = Vec::new();
         let judged = look.judge(*id, wanted, &found, &mut notes);
         for note in notes {
@@ -244,11 +275,12 @@ async fn compare_page(
             None => verified.miss(&wanted.key),
             Some(Judged::Matching) => verified.counts.matching += 1,
             Some(Judged::Edited(fields)) => verified.edited(&look.object, &wanted.key, fields),
-            Some(Judged::Mismatched(_)) => doubtful.push(*id),
+            Some(Judged::Mismatched(_)) if *is_shared => verified.merged(&wanted.key),
+            Some(Judged::Mismatched(_)) => doubtful.push(sought),
         }
     }
     if !doubtful.is_empty() {
-        look_twice(look, wanted, &found, &doubtful, verified).await?;
+        look_twice(look, &found, &doubtful, verified).await?;
     }
     Ok(())
 }
@@ -256,14 +288,13 @@ async fn compare_page(
 /// A record that differs is read once more: one that changed in between was in flight.
 async fn look_twice(
     look: Look<'_>,
-    wanted: &BTreeMap<i64, Wanted>,
     first: &Found,
-    doubtful: &[i64],
+    doubtful: &[&Sought],
     verified: &mut Verified,
 ) -> Result<(), StepError> {
-    let second = look.read(doubtful).await?;
-    for id in doubtful {
-        let Some(wanted) = wanted.get(id) else { continue };
+    let ids: Vec<i64> = doubtful.iter().map(|(id, ..)| *id).collect();
+    let second = look.read(&ids).await?;
+    for (id, wanted, _) in doubtful {
         // what is explained was counted at the first look
         let Some(judged) = look.judge(*id, wanted, &second, &mut Vec::new()) else {
             verified.miss(&wanted.key);
@@ -463,7 +494,7 @@ async fn sweep_orphans(
     tracing::warn!(
         model,
         removed = swept.removed.len(),
-        left = swept.left.len(),
+        left = ?swept.left.iter().take(20).collect::<Vec<_>>(),
         "records without an external id"
     );
     verified.counts.orphans = i64::try_from(swept.left.len()).unwrap_or(i64::MAX);
@@ -483,7 +514,7 @@ mod tests {
             theirs: Vec::new(),
         };
         let bytes = serde_json::to_vec(&good).unwrap();
-        assert_eq!(wanted(&9_i64.to_be_bytes(), &bytes).unwrap(), (9, good));
+        assert_eq!(wanted(&place_of(9, &good.key), &bytes).unwrap(), (9, good));
         assert!(wanted(&9_i64.to_be_bytes(), &bytes[1..]).is_err());
         assert!(wanted(&9_i64.to_be_bytes(), b"").is_err());
         assert!(wanted(b"9", &bytes).is_err());
