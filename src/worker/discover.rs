@@ -16,7 +16,7 @@ use super::{
 use crate::{
     api::{
         mapping_spec::{Finding, Lookup, MappingSpecSpec, Object, Severity},
-        phase_run::{FailureReason, PlanReport, PlannedObject},
+        phase_run::{FailureReason, File, PlanReport, PlannedObject},
     },
     lifecycle::{size, verbs::Command},
     mapping::{
@@ -124,16 +124,7 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         reading_seconds: source.values().map(Seen::seconds).sum(),
         estimate_seconds: seconds,
     };
-    let mut files = vec![
-        job.workspace
-            .put_file("results/scope.md", scope::markdown(&scope).into_bytes())
-            .await?,
-    ];
-    files.push(
-        job.workspace
-            .put_file("results/scope.json", scope::json(&scope).into_bytes())
-            .await?,
-    );
+    let files = write_scope(job, &scope).await?;
     let errors: Vec<&Finding> = findings
         .iter()
         .filter(|finding| finding.severity == Severity::Error)
@@ -153,6 +144,17 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         });
     });
     refusal.map_or(Ok(()), Err)
+}
+
+async fn write_scope(job: &Job, scope: &scope::Scope) -> Result<Vec<File>, StepError> {
+    let mut files = Vec::new();
+    for (path, text) in [
+        ("results/scope.md", scope::markdown(scope)),
+        ("results/scope.json", scope::json(scope)),
+    ] {
+        files.push(job.workspace.put_file(path, text.into_bytes()).await?);
+    }
+    Ok(files)
 }
 
 fn refused(errors: &[&Finding]) -> StepError {
