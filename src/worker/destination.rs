@@ -61,6 +61,8 @@ pub struct Destination {
     pub uid: i64,
     /// Writers at once.
     pub connections: usize,
+    /// The limit of calls that is kept to.
+    pub calls_per_minute: Option<u32>,
 }
 
 /// Time between two beats of the lock; it ages out in ten minutes.
@@ -169,7 +171,7 @@ impl Destination {
             },
             Door::Server { .. } => limits,
         };
-        let connections = settings.connections;
+        let (connections, calls_per_minute) = (settings.connections, settings.calls_per_minute);
         let watched = Arc::new(Watched {
             limited: Limited::new(wire, settings),
             trouble: Mutex::new(None),
@@ -186,6 +188,7 @@ impl Destination {
             spoken: spoken.to_owned(),
             uid,
             connections,
+            calls_per_minute,
         })
     }
 

@@ -26,10 +26,7 @@ use crate::{
         read::Formats,
     },
     model::{DeclaredField, Digest, Record},
-    odoo::{
-        limits::LimitSettings,
-        models::{self, Models},
-    },
+    odoo::models::{self, Models},
     report::scope,
     source::{Lacking, Preflight, Sample, Source, SourceError, SourceObject},
     workspace::Marker,
@@ -102,8 +99,7 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         spec: spec.unwrap_or_else(|| merged.spec.clone()),
     };
     let counts = source.iter().map(|(name, seen)| (name.clone(), seen.records)).collect();
-    let limits = LimitSettings::of(&job.migration.spec.destination.odoo.limits);
-    let seconds = estimate::loading(mapping.as_ref(), &counts, limits.calls_per_minute, met.pace);
+    let seconds = estimate::loading(mapping.as_ref(), &counts, destination.calls_per_minute, met.pace);
     let scope = scope::Scope {
         migration: job.migration_name().to_owned(),
         platform: plan.platform,

@@ -76,13 +76,13 @@ impl Verified {
         }
     }
 
-    /// People made it one with the record of another key, whose values it has.
+    /// People made it one with the record of another key: what it has is theirs.
     fn merged(&mut self, key: &SourceKey) {
         self.counts.edited_by_user += 1;
         let note = Rejection::new(
             "Merged",
             "",
-            "people made it one with another record in Odoo, and it has that one's values",
+            "people made it one with another record in Odoo: its values are theirs now",
         );
         self.tell(ReasonKind::Noted, note, key);
     }
@@ -274,6 +274,7 @@ async fn compare_page(look: Look<'_>, wanted: &[Sought], verified: &mut Verified
         match judged {
             None => verified.miss(&wanted.key),
             Some(Judged::Matching) => verified.counts.matching += 1,
+            Some(Judged::Edited(_)) if *is_shared => verified.merged(&wanted.key),
             Some(Judged::Edited(fields)) => verified.edited(&look.object, &wanted.key, fields),
             Some(Judged::Mismatched(_)) if *is_shared => verified.merged(&wanted.key),
             Some(Judged::Mismatched(_)) => doubtful.push(sought),
