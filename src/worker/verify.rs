@@ -274,9 +274,8 @@ async fn compare_page(look: Look<'_>, wanted: &[Sought], verified: &mut Verified
         match judged {
             None => verified.miss(&wanted.key),
             Some(Judged::Matching) => verified.counts.matching += 1,
-            Some(Judged::Edited(_)) if *is_shared => verified.merged(&wanted.key),
+            Some(Judged::Edited(_) | Judged::Mismatched(_)) if *is_shared => verified.merged(&wanted.key),
             Some(Judged::Edited(fields)) => verified.edited(&look.object, &wanted.key, fields),
-            Some(Judged::Mismatched(_)) if *is_shared => verified.merged(&wanted.key),
             Some(Judged::Mismatched(_)) => doubtful.push(sought),
         }
     }
