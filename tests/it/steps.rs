@@ -385,8 +385,8 @@ async fn records_that_people_made_one_are_both_looked_for_and_the_one_that_is_no
     let bia = rpc.call("res.partner", "search", named("Bia")).await.unwrap()[0].clone();
     // as Odoo's wizard does: the external id goes over to the record that stays
     let of_bia = crmferry::args!({"domain": [["model", "=", "res.partner"], ["res_id", "=", bia]]});
-    let names = rpc.call("ir.model.data", "search", of_bia).await.unwrap();
-    let over = crmferry::args!({"ids": names, "vals": {"res_id": ana}});
+    let identities = rpc.call("ir.model.data", "search", of_bia).await.unwrap();
+    let over = crmferry::args!({"ids": identities, "vals": {"res_id": ana}});
     rpc.call("ir.model.data", "write", over).await.unwrap();
     rpc.call("res.partner", "unlink", crmferry::args!({"ids": [bia]}))
         .await
