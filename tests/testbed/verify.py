@@ -245,11 +245,21 @@ class Expected:
                     "x_pipz_plan": row["plan"], "x_pipz_monthly_spend": or_empty(number, row["monthly_spend"]), "x_pipz_created": stamp(row["creation_date"]),
                     "x_pipz_cnpj": row["company_custom_cnpj"]}
         self.each("companies", "company", lambda r: r["id"], make)
+        # companies of one website are one: the first; what refers to the others leads to it
+        first_of, kept, self.called = {}, [], {}
+        for ident, record in zip(list(self.key["companies"]), self.records["companies"], strict=True):
+            site = record["website"].strip().lower()
+            holder = first_of.setdefault(site, record) if site else record
+            if holder is record:
+                kept.append(record)
+            self.key["companies"][ident] = self.called[record["name"]] = holder["name"]
+        self.records["companies"] = kept
 
     def named_companies(self):
         """Companies that contacts only name; one that is known already is taken."""
-        known = collections.Counter(n.lower() for n in self.key["companies"].values())
-        spelled = {n.lower(): n for n in self.key["companies"].values()}
+        names = [record["name"] for record in self.records["companies"]]
+        known = collections.Counter(n.lower() for n in names)
+        spelled = {n.lower(): n for n in names}
         for row in filter(None, self.rows["contact"]):
             if row["company"] and row["company_id"] is None:
                 name = row["company"].strip().lower()
@@ -383,7 +393,7 @@ class Expected:
         return (name, frozenset([team] if team else []))
 
     def company_called(self, name):
-        return name if name in self.key["companies"].values() else None
+        return self.called.get(name)
 
 
 # ---- what is in Odoo ---------------------------------------------------------------------------------------------------
