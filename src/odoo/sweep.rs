@@ -75,6 +75,25 @@ pub async fn orphans(rpc: &dyn Rpc, model: &str, above: i64, migration_uid: i64)
     }
 }
 
+/// Those of the records left that Odoo itself wrote: what it tracks of changed fields is a message without a body.
+///
+/// # Errors
+/// When Odoo does not answer.
+pub async fn odoos_own(rpc: &dyn Rpc, model: &str, left: &[i64]) -> Result<HashSet<i64>, RpcError> {
+    if model != "mail.message" || left.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let domain = json!([
+        ["id", "in", left],
+        ["message_type", "=", "notification"],
+        ["body", "=", false]
+    ]);
+    Ok(search(rpc, model, domain, "id", left.len())
+        .await?
+        .into_iter()
+        .collect())
+}
+
 async fn search(rpc: &dyn Rpc, model: &str, domain: Json, order: &str, limit: usize) -> Result<Vec<i64>, RpcError> {
     let args = args!({"domain": domain, "order": order, "limit": limit, "context": {"active_test": false}});
     patience::ids(&patience::call(rpc, model, "search", args).await?, "search")

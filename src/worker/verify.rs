@@ -491,13 +491,15 @@ async fn sweep_orphans(
         destination.uid,
     )
     .await?;
+    let own = sweep::odoos_own(&*destination.rpc, model, &swept.left).await?;
+    let left: Vec<i64> = swept.left.into_iter().filter(|id| !own.contains(id)).collect();
     tracing::warn!(
         model,
         removed = swept.removed.len(),
-        left = ?swept.left.iter().take(20).collect::<Vec<_>>(),
+        left = ?left.iter().take(20).collect::<Vec<_>>(),
         "records without an external id"
     );
-    verified.counts.orphans = i64::try_from(swept.left.len()).unwrap_or(i64::MAX);
+    verified.counts.orphans = i64::try_from(left.len()).unwrap_or(i64::MAX);
     Ok(())
 }
 
