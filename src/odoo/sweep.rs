@@ -86,7 +86,7 @@ pub async fn odoos_own(rpc: &dyn Rpc, model: &str, left: &[i64]) -> Result<HashS
     let domain = json!([
         ["id", "in", left],
         ["message_type", "=", "notification"],
-        ["body", "=", false]
+        ["body", "in", [false, ""]]
     ]);
     Ok(search(rpc, model, domain, "id", left.len())
         .await?
@@ -227,6 +227,31 @@ mod tests {
         }
         let me = whoami(&odoo).await.unwrap();
         assert_eq!(orphans(&odoo, "res.partner", above, me).await, Ok(vec![orphan]));
+    }
+
+    #[tokio::test]
+    async fn what_odoo_tracks_of_changed_fields_is_its_own_word() {
+        let odoo = crate::odoo::memory::Memory::new();
+        let said =
+            |body: &str, kind: &str| json!({"model": "res.partner", "res_id": 1, "body": body, "message_type": kind});
+        let all = [
+            said("", "notification"),
+            said("<p>x</p>", "notification"),
+            said("", "comment"),
+        ];
+        let made = odoo
+            .call("mail.message", "create", args!({"vals_list": all}))
+            .await
+            .unwrap();
+        let ids: Vec<i64> = made.as_array().unwrap().iter().filter_map(Json::as_i64).collect();
+        let own = odoos_own(&odoo, "mail.message", &ids).await.unwrap();
+        let rows = odoo.call(
+            "mail.message",
+            "search_read",
+            args!({"domain": [["id", "in", ids]], "fields": ["body", "message_type"]}),
+        );
+        assert_eq!(own, HashSet::from([ids[0]]), "{:?}", rows.await);
+        assert!(odoos_own(&odoo, "crm.lead", &ids).await.unwrap().is_empty());
     }
 
     #[tokio::test]

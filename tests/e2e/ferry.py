@@ -141,7 +141,7 @@ class Ferry:
     def condition(self, kind, name="acme"):
         return next((c for c in self.status(name).get("conditions", []) if c["type"] == kind), {"status": "Unknown", "reason": ""})
 
-    def until_phase(self, *phases, name="acme", seconds=180, run_number=None):
+    def until_phase(self, *phases, name="acme", seconds=300, run_number=None):
         """Waits for a phase; a stall on the way there is the end of the wait."""
         def look():
             status = self.status(name)
@@ -151,7 +151,7 @@ class Ferry:
             return status["phase"] if status["phase"] in phases and run_number in (None, status.get("run")) else None
         return until(look, seconds, lambda: f"{'/'.join(phases)}; it is at {self.status(name)['phase']}, {self.waits(name)}")
 
-    def until_gate(self, gate, state="Waiting", name="acme", seconds=180):
+    def until_gate(self, gate, state="Waiting", name="acme", seconds=480):
         def look():
             self.until_phase(*PHASES, name=name)
             return self.gate(gate, name)["state"] == state
@@ -167,7 +167,7 @@ class Ferry:
             return all(word in shown[0] for word in words)
         until(look, seconds, lambda: f"{words} on the screen:\n{shown[0]}")
 
-    def complete(self, name="acme", seconds=300, run_number=None, approvals=APPROVERS):
+    def complete(self, name="acme", seconds=600, run_number=None, approvals=APPROVERS):
         """Approves what waits, as often as evidence is sealed, until the run has ended."""
         end = time.monotonic() + seconds
         while self.until_phase(*PHASES, name=name) != "Completed" or run_number not in (None, self.status(name).get("run")):
