@@ -430,11 +430,6 @@ impl Loader<'_> {
             },
             None => match matches::match_record(&mut self.index, &self.object, &values)? {
                 Matched::One(id) => Todo::Adopt(id),
-                Matched::Nothing { .. } if entry.as_ref().is_some_and(|entry| entry.id.is_some()) => {
-                    let note = Rejection::new("Remade", "", "somebody took it out of Odoo: it is made again");
-                    self.note(&key, &note).await?;
-                    Todo::Create
-                }
                 Matched::Nothing { ambiguous } => {
                     for entry in ambiguous {
                         let note =
@@ -454,6 +449,10 @@ impl Loader<'_> {
                             "nothing in Odoo matches, and onNew is Reject",
                         );
                         return self.reject(Some(&key), &rejection).await;
+                    }
+                    if entry.as_ref().is_some_and(|entry| entry.id.is_some()) {
+                        let note = Rejection::new("Remade", "", "somebody took it out of Odoo: it is made again");
+                        self.note(&key, &note).await?;
                     }
                     Todo::Create
                 }

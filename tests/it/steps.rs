@@ -404,6 +404,35 @@ async fn records_that_people_made_one_are_both_looked_for_and_the_one_that_is_no
     assert!(noted.contains("Merged"), "{noted}");
 }
 
+#[tokio::test]
+async fn what_is_never_made_is_not_made_again_either_where_somebody_took_it_out_of_odoo() {
+    for policy in ["Hold", "Reject"] {
+        let mut bench = Bench::new(json!({
+            "source": {"platform": "Pipz"},
+            "objects": [{"name": "contacts", "source": {"object": "contact"}, "key": ["id"], "match": ["email"], "onNew": policy,
+                         "destination": {"model": "res.partner"},
+                         "fields": [{"to": "name", "from": "name"}, {"to": "email", "from": "email"}]}]
+        }));
+        bench.export("contact.csv", "id,name,email\n1,Ana,ana@example.com\n");
+        let rpc: Arc<dyn crmferry::odoo::rpc::Rpc> = bench.memory.clone();
+        let ana = crmferry::args!({"vals_list": [{"name": "Ana", "email": "ana@example.com"}]});
+        let ana = rpc.call("res.partner", "create", ana).await.unwrap();
+        let first = bench.all().await;
+        assert_eq!(first[0].book.adopted, 1, "{policy}: {first:#?}");
+        rpc.call("res.partner", "unlink", crmferry::args!({"ids": ana}))
+            .await
+            .unwrap();
+        bench.run = 2;
+        let second = bench.all().await;
+        let book = second[0].book;
+        assert_eq!(
+            (book.created, book.held + book.rejected),
+            (0, 1),
+            "{policy}: {second:#?}"
+        );
+    }
+}
+
 const PAPER: &str = r#"{
     "source": {"platform": "Pipz"},
     "objects": [
