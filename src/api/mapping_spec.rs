@@ -706,7 +706,7 @@ pub enum FieldType {
     Many2one,
     /// Links to records of the model `relation`.
     Many2many,
-    /// Content, in base64.
+    /// Content.
     Binary,
 }
 

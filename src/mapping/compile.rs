@@ -8,7 +8,9 @@ use std::{
 use super::{
     Compiled, Mapping, Merged, World,
     cel::{Environment, Expression},
-    check, created, discover, fields,
+    check,
+    created::{self, Created},
+    discover, fields,
     findings::{Findings, hint},
     graph::{Graph, Need},
     join, names,
@@ -162,6 +164,8 @@ pub(super) struct Compiler<'a> {
     pub env: Arc<Environment>,
     pub formats: Arc<Formats>,
     pub findings: Findings,
+    /// Custom fields that the mapping makes.
+    pub created: Arc<Created>,
     /// Objects by name; false: stands down.
     pub standing: BTreeMap<&'a str, bool>,
     pub graph: Graph,
@@ -182,6 +186,7 @@ impl<'a> Compiler<'a> {
             env: Arc::new(Environment::new(params, formats.clone(), installed)),
             formats: Arc::new(formats),
             findings,
+            created: Arc::default(),
             standing: BTreeMap::new(),
             graph: Graph::new(spec.objects.as_ref().map_or(0, Vec::len)),
             used_params: BTreeSet::new(),
@@ -225,10 +230,10 @@ impl<'a> Compiler<'a> {
             .iter()
             .filter(|object| self.standing[object.name.as_str()])
             .collect();
-        let created = created::collect(&active, self.world.models, &mut self.findings);
+        self.created = Arc::new(created::collect(&active, self.world.models, &mut self.findings));
         let mut drafts: Vec<Draft<'a>> = Vec::with_capacity(active.len());
         for object in &active {
-            let draft = self.object(object, &active, &created);
+            let draft = self.object(object, &active);
             drafts.push(draft);
         }
         drafts
@@ -312,7 +317,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn object(&mut self, spec: &'a api::Object, active: &[&api::Object], created: &created::Created) -> Draft<'a> {
+    fn object(&mut self, spec: &'a api::Object, active: &[&api::Object]) -> Draft<'a> {
         let path = format!("objects[{}]", spec.name);
         let source = spec.source.as_ref();
         let destination = spec.destination.as_ref();
@@ -347,7 +352,7 @@ impl<'a> Compiler<'a> {
         self.reading(&mut draft, &mut plan);
         self.key(&mut draft, &mut plan);
         self.after(&draft);
-        let fields = fields::compile(self, &mut draft, created);
+        let fields = fields::compile(self, &mut draft);
         plan.targets = fields.plans;
         draft.object = Some(Object {
             name: spec.name.clone(),

@@ -1,6 +1,9 @@
 //! Compiles the fields of an object: what each entry reads, what the field of the model takes, what is looked up where.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
     CustomField, LineFields, LookupSpec, LookupTarget, TargetField,
@@ -17,7 +20,7 @@ use super::{
 use crate::{
     api::mapping_spec::{self as api, OnEmpty, OnMissing, OnNew},
     model::{OdooModel, Value, record::is_empty},
-    odoo::models::{Field, made_by_load},
+    odoo::models::Field,
 };
 
 /// Types of fields that can be written.
@@ -78,22 +81,28 @@ pub(super) struct Shape {
 }
 
 /// Compiles every entry of the object.
-pub(super) fn compile<'a>(compiler: &mut Compiler<'a>, draft: &mut Draft<'a>, created: &Created) -> Fields {
+pub(super) fn compile<'a>(compiler: &mut Compiler<'a>, draft: &mut Draft<'a>) -> Fields {
     let mut fields = Fields::default();
     let model_known = compiler.world.models.models.contains_key(draft.model);
     if !model_known && !draft.model.is_empty() {
         let near = hint(draft.model, compiler.world.models.models.keys().map(String::as_str));
         let path = format!("{}.destination.model", draft.path);
-        compiler.findings.error(
-            "UnknownModel",
-            &path,
-            format!("Odoo has no model {}{near}", draft.model),
-        );
+        if draft.spec.when.is_some() && !compiler.world.odoo_known {
+            // it may stand down: which apps there are is known once somebody has looked
+            let message = format!(
+                "{} is not in Odoo Community: looked at once Odoo is known{near}",
+                draft.model
+            );
+            compiler.findings.warning("UnknownModel", &path, message);
+        } else {
+            let message = format!("Odoo has no model {}{near}", draft.model);
+            compiler.findings.error("UnknownModel", &path, message);
+        }
     }
     let path = draft.path.clone();
     let said: Vec<&api::Field> = draft.spec.fields.iter().flatten().collect();
-    entries(compiler, draft, draft.model, &said, created, &mut fields, &path);
-    fields.custom = custom(draft, created);
+    entries(compiler, draft, draft.model, &said, &mut fields, &path);
+    fields.custom = custom(draft, &compiler.created);
     // only what is created must have all that Odoo requires
     if model_known && draft.spec.on_new.unwrap_or_default() == OnNew::Create {
         required(compiler, draft.model, None, &said, &fields.targets, &path);
@@ -107,7 +116,6 @@ fn entries<'a>(
     draft: &mut Draft<'a>,
     model: &str,
     said: &[&api::Field],
-    created: &Created,
     fields: &mut Fields,
     path: &str,
 ) {
@@ -116,12 +124,12 @@ fn entries<'a>(
         let shape = if draft.document.is_some() {
             Some(column(compiler, entry, &path))
         } else {
-            shape(compiler, model, entry, created, &path)
+            shape(compiler, model, entry, &path)
         };
         let Some(shape) = shape else { continue };
         let of_lines = entry.each.is_some() || entry.key.is_some() || entry.fields.is_some();
         let part = if shape.ttype == "one2many" || of_lines {
-            lines(compiler, draft, entry, &shape, created, fields, &path)
+            lines(compiler, draft, entry, &shape, fields, &path)
         } else {
             part(compiler, draft, entry, &shape, &mut fields.lookups, &path)
         };
@@ -168,7 +176,6 @@ fn lines<'a>(
     draft: &mut Draft<'a>,
     entry: &api::Field,
     shape: &Shape,
-    created: &Created,
     fields: &mut Fields,
     path: &str,
 ) -> Option<Part> {
@@ -193,7 +200,7 @@ fn lines<'a>(
         lookups: std::mem::take(&mut fields.lookups),
         ..Fields::default()
     };
-    entries(compiler, draft, &model, &said, created, &mut inner, path);
+    entries(compiler, draft, &model, &said, &mut inner, path);
     draft.in_line = false;
     fields.lookups = inner.lookups;
     for part in inner.plans.iter_mut().flat_map(|target| &mut target.parts) {
@@ -263,9 +270,6 @@ fn line_model(
         )
     } else if relation == draft.model {
         let message = format!("the lines of {to} are records of {relation} too: make them by an object of their own");
-        ("TypeMismatch", message)
-    } else if made_by_load(draft.model) {
-        let message = format!("{} takes no lines: make them by an object of their own", draft.model);
         ("TypeMismatch", message)
     } else if !compiler.world.models.models.contains_key(&relation) {
         (
@@ -405,8 +409,9 @@ fn column(compiler: &mut Compiler<'_>, entry: &api::Field, path: &str) -> Shape 
 }
 
 /// What the field takes; `None`, and a finding, where it cannot be written.
-fn shape(compiler: &mut Compiler<'_>, model: &str, entry: &api::Field, created: &Created, path: &str) -> Option<Shape> {
+fn shape(compiler: &mut Compiler<'_>, model: &str, entry: &api::Field, path: &str) -> Option<Shape> {
     let known = compiler.world.models.models.get(model)?;
+    let created = Arc::clone(&compiler.created);
     let made = created.get(&(model.to_owned(), entry.to.clone()));
     let problem = match (known.fields.get(&entry.to), made) {
         (Some(field), made) => match unwritable(model, entry, field) {
@@ -744,10 +749,13 @@ fn required(
     };
     for (name, field) in &known.fields {
         let filled = field.has_default || field.readonly || field.ttype == "boolean" || inverse == Some(name);
-        let written = |entry: &&&api::Field| entry.check != Some(true);
-        let mapped = said.iter().filter(written).any(|entry| entry.to == *name)
-            || targets.iter().any(|target| target.name == *name);
-        if field.required && !filled && !mapped {
+        let mapped = |name: &str| {
+            let written = |entry: &&&api::Field| entry.check != Some(true);
+            said.iter().filter(written).any(|entry| entry.to == *name)
+                || targets.iter().any(|target| target.name == *name)
+        };
+        let has_it = field.through.as_deref().is_some_and(mapped);
+        if field.required && !filled && !has_it && !mapped(name) {
             let message = format!("Odoo requires {name} of {model} and gives no default: map it");
             compiler
                 .findings

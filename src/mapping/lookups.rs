@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     LookupSpec, LookupTarget, Take,
     compile::{Compiler, Draft, Sees},
+    created::Created,
     fields::Shape,
     findings::hint,
     graph::Need,
@@ -294,7 +295,7 @@ fn model_lookup(
     let walked = std::iter::once(&by).filter(|by| *by != "id").chain(&within);
     let mut good = true;
     for field in walked {
-        if let Err(message) = walk(models, model, field) {
+        if let Err(message) = walk(models, &compiler.created, model, field) {
             compiler.findings.error("UnknownField", path, message);
             good = false;
         }
@@ -308,7 +309,7 @@ fn model_lookup(
 }
 
 /// Follows a dotted field through the models.
-fn walk(models: &Models, model: &str, dotted: &str) -> Result<(), String> {
+fn walk(models: &Models, created: &Created, model: &str, dotted: &str) -> Result<(), String> {
     let mut at = model;
     let steps: Vec<&str> = dotted.split('.').collect();
     for (place, name) in steps.iter().enumerate() {
@@ -317,6 +318,9 @@ fn walk(models: &Models, model: &str, dotted: &str) -> Result<(), String> {
             return Ok(());
         };
         let Some(field) = known.fields.get(*name) else {
+            if place + 1 == steps.len() && created.contains_key(&(at.to_owned(), (*name).to_owned())) {
+                return Ok(());
+            }
             let near = hint(name, known.fields.keys().map(String::as_str));
             return Err(format!("{at} has no field {name}{near}"));
         };

@@ -4,6 +4,7 @@
 mod number;
 mod time;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use super::{compare::canonical_float, nearest::nearest};
@@ -99,7 +100,7 @@ pub fn read(
     }
     match ttype {
         "char" | "text" | "html" => text(value).map(Into::into),
-        "binary" => base64(value).map(Into::into),
+        "binary" => content(value).map(Into::into),
         "integer" => integer(formats, value).map(Into::into),
         "float" | "monetary" => number(formats, value).map(|number| ReadValue {
             value: OdooValue::Float(number.value),
@@ -245,20 +246,21 @@ fn text(value: &Value) -> Result<OdooValue, Unreadable> {
     Ok(OdooValue::Text(text))
 }
 
-/// Content in base64. Odoo takes what is none in silence; line ends, which carry nothing, are left out as Odoo does.
-fn base64(value: &Value) -> Result<OdooValue, Unreadable> {
-    let mut content = canonical_text(value);
-    content.retain(|c| !c.is_ascii_whitespace());
-    let padding = content.len() - content.trim_end_matches('=').len();
-    let body = &content.as_bytes()[..content.len() - padding];
-    let alphabet = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
-    if padding > 2 || !content.len().is_multiple_of(4) || !body.iter().all(alphabet) {
+/// Text is content as it is, in UTF-8; content that a text can only carry in base64 says so, as `data:image/png;base64,…`.
+/// Odoo takes what is no base64 in silence; line ends, which carry nothing, are left out as Odoo does.
+fn content(value: &Value) -> Result<OdooValue, Unreadable> {
+    let text = canonical_text(value);
+    let Some((_, body)) = text.strip_prefix("data:").and_then(|url| url.split_once(";base64,")) else {
+        return Ok(OdooValue::Text(STANDARD.encode(text)));
+    };
+    let body: String = body.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+    if STANDARD.decode(&body).is_err() {
         return Err(Unreadable {
             code: "Unreadable",
             message: "the content is not base64".to_owned(),
         });
     }
-    Ok(OdooValue::Text(content))
+    Ok(OdooValue::Text(body))
 }
 
 fn integer(formats: &Formats, value: &Value) -> Result<OdooValue, Unreadable> {

@@ -64,6 +64,9 @@ pub struct Field {
     /// Differs by language.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub translate: bool,
+    /// The many2one to the record that it is kept in (`related`), where it is not the record's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<String>,
     /// Longest text (`size`), where there is a bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<i64>,
@@ -78,7 +81,7 @@ impl Models {
 }
 
 /// Required, but made by Odoo itself at `create`: records that another one is built on, and what goes with them.
-pub(super) const MADE_BY_ODOO: [(&str, &str); 11] = [
+pub(super) const MADE_BY_ODOO: [(&str, &str); 12] = [
     ("crm.team", "alias_id"),
     ("crm.team", "alias_model_id"),
     ("hr.employee", "resource_id"),
@@ -90,6 +93,8 @@ pub(super) const MADE_BY_ODOO: [(&str, &str); 11] = [
     ("project.project", "alias_model_id"),
     ("res.company", "partner_id"),
     ("res.users", "partner_id"),
+    // computed, of nothing that `depends` could tell
+    ("sale.order.line", "customer_lead"),
 ];
 
 /// Whether a model is a custom one, which a mapping may have to make first.
@@ -98,7 +103,7 @@ pub fn is_custom(model: &str) -> bool {
     model.starts_with("x_")
 }
 
-/// Models whose `create` makes no external id, without a word: they are made by `load`, which takes no lines.
+/// Models whose `create` makes no external id, without a word: they are made by `load`.
 #[must_use]
 pub fn made_by_load(model: &str) -> bool {
     matches!(model, "crm.team" | "project.project")
@@ -108,7 +113,11 @@ pub fn made_by_load(model: &str) -> bool {
 const REQUIRED_THOUGH_COMPUTED: [(&str, &str); 2] = [("crm.lead", "name"), ("hr.employee", "name")];
 
 /// Computed and shown as read-only, but kept as sent (measured).
-const KEPT_THOUGH_COMPUTED: [(&str, &str); 2] = [("crm.lead", "date_open"), ("crm.lead", "date_last_stage_update")];
+const KEPT_THOUGH_COMPUTED: [(&str, &str); 3] = [
+    ("crm.lead", "date_open"),
+    ("crm.lead", "date_last_stage_update"),
+    ("mail.activity", "date_done"),
+];
 
 /// Kept by Odoo: accepted in silence and ignored.
 pub(super) const KEPT_BY_ODOO: [&str; 6] = [
@@ -276,7 +285,7 @@ impl Field {
         Self {
             label: text("string").unwrap_or_default(),
             required: is("required") && refused_without(name, raw),
-            readonly: is("readonly") && !writable(name, raw, &ttype),
+            readonly: is("readonly") && !writable(name, raw),
             store: is("store"),
             // Odoo's `false` is an empty value everywhere but in a boolean.
             has_default: default
@@ -290,6 +299,7 @@ impl Field {
                 .filter_map(option)
                 .collect(),
             translate: !matches!(raw["translate"], Value::Null | Value::Bool(false)),
+            through: text("related").and_then(|path| Some(path.split_once('.')?.0.to_owned())),
             size: raw["size"].as_i64(),
             ttype,
         }
@@ -299,12 +309,15 @@ impl Field {
 /// Whether Odoo refuses a record without a field it calls required.
 fn refused_without(name: (&str, &str), raw: &Value) -> bool {
     let computes = is_set(&raw["depends"]) && !is_set(&raw["related"]);
-    !MADE_BY_ODOO.contains(&name) && (!computes || REQUIRED_THOUGH_COMPUTED.contains(&name))
+    // lines are records of their own: Odoo asks for none, whatever it says
+    raw["type"] != "one2many"
+        && !MADE_BY_ODOO.contains(&name)
+        && (!computes || REQUIRED_THOUGH_COMPUTED.contains(&name))
 }
 
 /// Whether Odoo keeps what is sent for a field it calls read-only: for plain columns that is a hint to its forms alone.
-fn writable(name: (&str, &str), raw: &Value, ttype: &str) -> bool {
-    let plain = raw["store"].as_bool().unwrap_or(false) && !is_set(&raw["depends"]) && ttype != "one2many";
+fn writable(name: (&str, &str), raw: &Value) -> bool {
+    let plain = raw["store"].as_bool().unwrap_or(false) && !is_set(&raw["depends"]);
     (plain && !KEPT_BY_ODOO.contains(&name.1)) || KEPT_THOUGH_COMPUTED.contains(&name)
 }
 

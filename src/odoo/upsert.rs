@@ -258,7 +258,7 @@ impl Writer {
         } = Sorted::of(batch, &found, &self.model, way);
         session.done.extend(done);
         let groups = if way == Way::Load {
-            create.sort_by(|a, b| a.values.keys().cmp(b.values.keys()));
+            create.sort_by_cached_key(|row| wire::columns(&row.values));
             same_fields(&create)
         } else {
             whole(&create)

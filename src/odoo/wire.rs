@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     args,
-    model::{Content, OdooValue, Reference, Rejection},
+    model::{Content, Line, OdooValue, Reference, Rejection},
 };
 
 /// The context of every write: nothing is sent, logged, subscribed, synchronised or re-encoded.
@@ -110,7 +110,8 @@ pub(super) fn create<'a>(rows: impl Iterator<Item = (&'a str, Map<String, Json>)
     ])
 }
 
-/// Cells of a new record for `load`, by column. Links have a column of their own, so that ids are read as ids.
+/// Cells of a new record for `load`, by column. Links have a column of their own, so that ids are read as ids; lines are
+/// a list of theirs, until [`load`] lays them under each other.
 pub(super) fn cells(values: &[(String, OdooValue)]) -> Result<Map<String, Json>, Rejection> {
     values
         .iter()
@@ -127,8 +128,8 @@ pub(super) fn cells(values: &[(String, OdooValue)]) -> Result<Map<String, Json>,
                 OdooValue::Link(link) => (format!("{field}/.id"), ids(field, std::slice::from_ref(link))?),
                 OdooValue::Links(links) if links.is_empty() => (field.clone(), String::new()),
                 OdooValue::Links(links) => (format!("{field}/.id"), ids(field, links)?),
-                OdooValue::Lines(_) => {
-                    return Err(Rejection::new("NotWritten", field, "the model's load takes no lines"));
+                OdooValue::Lines(lines) => {
+                    return Ok((field.clone(), lines_cells(field, lines)?));
                 }
             };
             Ok((column, Json::from(text)))
@@ -136,24 +137,51 @@ pub(super) fn cells(values: &[(String, OdooValue)]) -> Result<Map<String, Json>,
         .collect()
 }
 
+fn lines_cells(field: &str, lines: &[Line]) -> Result<Json, Rejection> {
+    let mut all = Vec::with_capacity(lines.len());
+    for line in lines {
+        let mut cells = cells(&line.values)?;
+        cells.insert("id".to_owned(), Json::from(line.name.as_str()));
+        all.push(cells);
+    }
+    if all.windows(2).any(|two| !two[0].keys().eq(two[1].keys())) {
+        let message = "lines that fill different fields cannot be imported together: say onEmpty: Clear";
+        return Err(Rejection::new("NotWritten", field, message));
+    }
+    Ok(all.into_iter().map(Json::Object).collect())
+}
+
 fn ids(field: &str, links: &[Reference]) -> Result<String, Rejection> {
     let ids: Option<Vec<String>> = links.iter().map(|link| link.id().map(|id| id.to_string())).collect();
     Ok(ids.ok_or_else(|| pending(field))?.join(","))
 }
 
-/// Arguments of `load`; all rows have the columns of the first.
-pub(super) fn load<'a>(rows: impl Iterator<Item = (&'a str, Map<String, Json>)>, module: &str) -> Args {
-    let (mut fields, mut data): (Vec<String>, Vec<Json>) = (Vec::new(), Vec::new());
-    for (name, cells) in rows {
-        if fields.is_empty() {
-            fields = std::iter::once("id".to_owned()).chain(cells.keys().cloned()).collect();
+/// Arguments of `load`; all records have the [`columns`] of the first. The first line of each one2many stands in the row of its
+/// record, the others in rows below it that say nothing else.
+pub(super) fn load<'a>(records: impl Iterator<Item = (&'a str, Map<String, Json>)>, module: &str) -> Args {
+    let (mut places, mut data) = (Vec::new(), Vec::new());
+    for (name, cells) in records {
+        if places.is_empty() {
+            places = columns(&cells);
+            places.insert(0, ("id".to_owned(), None));
         }
-        data.push(Json::Array(
-            std::iter::once(Json::from(name))
-                .chain(cells.into_iter().map(|(_, cell)| cell))
-                .collect(),
-        ));
+        let lines = |cell: &Json| cell.as_array().map_or(0, Vec::len);
+        let rows = cells.values().map(lines).fold(1, usize::max);
+        for row in 0..rows {
+            let cell = |(field, column): &(String, Option<String>)| match column {
+                None if row > 0 => None,
+                None if field == "id" => Some(Json::from(name)),
+                None => cells.get(field).cloned(),
+                Some(column) => cells.get(field)?.get(row)?.get(column).cloned(),
+            };
+            let cells = places.iter().map(|place| cell(place).unwrap_or_else(|| Json::from("")));
+            data.push(Json::Array(cells.collect()));
+        }
     }
+    let fields: Vec<String> = places
+        .into_iter()
+        .map(|(field, column)| column.map_or_else(|| field.clone(), |column| format!("{field}/{column}")))
+        .collect();
     let mut context = quiet();
     context.insert("module".to_owned(), Json::from(module));
     // `load` reads times in the user's zone otherwise
@@ -163,6 +191,21 @@ pub(super) fn load<'a>(rows: impl Iterator<Item = (&'a str, Map<String, Json>)>,
         ("data".to_owned(), Json::Array(data)),
         ("context".to_owned(), Json::Object(context)),
     ])
+}
+
+/// What a record fills: fields, and the columns of its lines. Those of one call must be the same: an empty cell empties.
+pub(super) fn columns(cells: &Map<String, Json>) -> Vec<(String, Option<String>)> {
+    let mut columns = Vec::new();
+    for (field, cell) in cells {
+        match cell.as_array() {
+            None => columns.push((field.clone(), None)),
+            Some(lines) => {
+                let names = lines.first().and_then(Json::as_object).into_iter().flat_map(Map::keys);
+                columns.extend(names.map(|name| (field.clone(), Some(name.clone()))));
+            }
+        }
+    }
+    columns
 }
 
 /// What `load` says: the records, or why it took none. It answers 200 either way.
@@ -251,6 +294,45 @@ mod tests {
         );
         assert_eq!(args["data"], json!([["teams_1", "1", "2,3", "Vendas", "", "2"]]));
         assert_eq!(args["context"]["module"], "m");
+    }
+
+    #[test]
+    fn lines_of_load_stand_in_the_rows_of_their_record_and_below() {
+        let line = |name: &str, values: Vec<(String, OdooValue)>| Line {
+            name: name.to_owned(),
+            values,
+            checks: Vec::new(),
+        };
+        let user = |id| vec![field("user_id", OdooValue::Link(Reference::Id(id)))];
+        let team = |name: &str, lines: Vec<Line>| {
+            cells(&[
+                field("name", OdooValue::Text(name.to_owned())),
+                field("crm_team_member_ids", OdooValue::Lines(lines)),
+            ])
+        };
+        let two = team("Vendas", vec![line("t1_a", user(7)), line("t1_b", user(8))]).unwrap();
+        let one = team("Lojas", vec![line("t2_a", user(9))]).unwrap();
+        assert_eq!(columns(&two), columns(&one));
+        assert_ne!(columns(&two), columns(&team("Nova", vec![]).unwrap()));
+        let args = load([("t1", two), ("t2", one)].into_iter(), "m");
+        assert_eq!(
+            (&args["fields"], &args["data"]),
+            (
+                &json!([
+                    "id",
+                    "crm_team_member_ids/id",
+                    "crm_team_member_ids/user_id/.id",
+                    "name"
+                ]),
+                &json!([
+                    ["t1", "t1_a", "7", "Vendas"],
+                    ["", "t1_b", "8", ""],
+                    ["t2", "t2_a", "9", "Lojas"]
+                ])
+            )
+        );
+        let refused = team("Vendas", vec![line("a", user(7)), line("b", vec![])]).unwrap_err();
+        assert_eq!(refused.field, "crm_team_member_ids");
     }
 
     #[test]

@@ -438,10 +438,16 @@ async fn load_model(
     by: &str,
     within: &[String],
 ) -> Result<(), StepError> {
+    let Some(ttype) = type_of(rpc, models, model, by).await? else {
+        return Ok(());
+    };
     let scope = model_scope(model, by, within);
     let mut narrowings = Vec::new();
     for field in within {
-        narrowings.push(narrowing(rpc, models, model, field).await?);
+        let Some(narrowing) = narrowing(rpc, models, model, field).await? else {
+            return Ok(());
+        };
+        narrowings.push(narrowing);
     }
     let has_active = models.field(model, "active").is_some();
     let mut fields: Vec<&str> = vec![by];
@@ -470,7 +476,7 @@ async fn load_model(
                 };
                 after = last;
                 for row in &rows {
-                    texts.extend(row_texts(models, model, by, &narrowings, row));
+                    texts.extend(row_texts((by, &ttype), &narrowings, row));
                 }
             }
         }
@@ -500,70 +506,98 @@ pub async fn rows(rpc: &dyn Rpc, model: &str, args: Args) -> Result<Vec<Value>, 
     }
 }
 
+/// The type of a field; `None` while it is still to be made. What the run makes is not in the plan's description.
+async fn type_of(rpc: &dyn Rpc, models: &Models, model: &str, field: &str) -> Result<Option<String>, StepError> {
+    if let Some(known) = models.field(model, field) {
+        return Ok(Some(known.ttype.clone()));
+    }
+    if !is_custom(field) || !models.models.contains_key(model) {
+        return Ok(Some("char".to_owned()));
+    }
+    let said = rpc
+        .call(
+            model,
+            "fields_get",
+            args!({"allfields": [field], "attributes": ["type"]}),
+        )
+        .await?;
+    Ok(said[field]["type"].as_str().map(str::to_owned))
+}
+
 /// A field that narrows a lookup, and the texts its ids stand for where it is dotted.
 struct Narrowing {
     field: String,
+    ttype: String,
     texts: Option<BTreeMap<i64, String>>,
     dotted: String,
 }
 
-async fn narrowing(rpc: &dyn Rpc, models: &Models, model: &str, path: &str) -> Result<Narrowing, StepError> {
-    let Some((field, rest)) = path.split_once('.') else {
-        return Ok(Narrowing {
-            field: path.to_owned(),
-            texts: None,
-            dotted: path.to_owned(),
-        });
+/// `None` while one of its fields is still to be made.
+async fn narrowing(rpc: &dyn Rpc, models: &Models, model: &str, path: &str) -> Result<Option<Narrowing>, StepError> {
+    let (field, rest) = path
+        .split_once('.')
+        .map_or((path, None), |(field, rest)| (field, Some(rest)));
+    let Some(ttype) = type_of(rpc, models, model, field).await? else {
+        return Ok(None);
     };
-    let relation = models
-        .field(model, field)
-        .and_then(|field| field.relation.clone())
-        .unwrap_or_default();
-    let mut texts = BTreeMap::new();
-    let mut after = 0;
+    let texts = match rest {
+        None => None,
+        Some(rest) => {
+            let relation = models.field(model, field).and_then(|field| field.relation.as_deref());
+            let Some(texts) = texts_of(rpc, models, relation.unwrap_or_default(), rest).await? else {
+                return Ok(None);
+            };
+            Some(texts)
+        }
+    };
+    Ok(Some(Narrowing {
+        field: field.to_owned(),
+        ttype,
+        texts,
+        dotted: path.to_owned(),
+    }))
+}
+
+/// What the records of a model have in a field, as text; `None` while the field is still to be made.
+async fn texts_of(
+    rpc: &dyn Rpc,
+    models: &Models,
+    model: &str,
+    field: &str,
+) -> Result<Option<BTreeMap<i64, String>>, StepError> {
+    let Some(ttype) = type_of(rpc, models, model, field).await? else {
+        return Ok(None);
+    };
+    let (mut texts, mut after) = (BTreeMap::new(), 0);
     loop {
-        let answer = rpc
-            .call(
-                &relation,
-                "search_read",
-                args!({"domain": [["id", ">", after]], "fields": [rest], "limit": PAGE, "order": "id",
-                       "context": {"active_test": false}}),
-            )
-            .await?;
+        let args = args!({"domain": [["id", ">", after]], "fields": [field], "limit": PAGE, "order": "id",
+                          "context": {"active_test": false}});
+        let answer = rpc.call(model, "search_read", args).await?;
         let rows = answer.as_array().cloned().unwrap_or_default();
         let Some(last) = rows.last().and_then(|row| row["id"].as_i64()) else {
-            break;
+            return Ok(Some(texts));
         };
         after = last;
-        let ttype = models
-            .field(&relation, rest)
-            .map_or("char", |field| field.ttype.as_str());
         for row in &rows {
-            let text = compare::normal(ttype, rest, &verify::decode(ttype, &row[rest]));
+            let text = compare::normal(&ttype, field, &verify::decode(&ttype, &row[field]));
             if let (Some(id), Some(text)) = (row["id"].as_i64(), text) {
                 texts.insert(id, text);
             }
         }
     }
-    Ok(Narrowing {
-        field: field.to_owned(),
-        texts: Some(texts),
-        dotted: path.to_owned(),
-    })
 }
 
 /// Every text under which a row is found: one, or several where a narrowing field holds several records.
-fn row_texts(models: &Models, model: &str, by: &str, narrowings: &[Narrowing], row: &Value) -> Vec<(String, i64)> {
-    let ttype = |field: &str| models.field(model, field).map_or("char", |field| field.ttype.as_str());
+fn row_texts((by, ttype): (&str, &str), narrowings: &[Narrowing], row: &Value) -> Vec<(String, i64)> {
     let (Some(id), Some(text)) = (
         row["id"].as_i64(),
-        compare::normal(ttype(by), by, &verify::decode(ttype(by), &row[by])),
+        compare::normal(ttype, by, &verify::decode(ttype, &row[by])),
     ) else {
         return Vec::new();
     };
     let mut texts = vec![text];
     for narrowing in narrowings {
-        let value = verify::decode(ttype(&narrowing.field), &row[&narrowing.field]);
+        let value = verify::decode(&narrowing.ttype, &row[&narrowing.field]);
         let options: Vec<String> = match (&narrowing.texts, value) {
             (Some(known), OdooValue::Link(Reference::Id(id))) => known.get(&id).cloned().into_iter().collect(),
             (Some(known), OdooValue::Links(ids)) => ids
@@ -571,7 +605,7 @@ fn row_texts(models: &Models, model: &str, by: &str, narrowings: &[Narrowing], r
                 .filter_map(Reference::id)
                 .filter_map(|id| known.get(&id).cloned())
                 .collect(),
-            (_, value) => compare::normal(ttype(&narrowing.field), &narrowing.dotted, &value)
+            (_, value) => compare::normal(&narrowing.ttype, &narrowing.dotted, &value)
                 .into_iter()
                 .collect(),
         };

@@ -199,6 +199,40 @@ async fn more_rows_than_a_record_may_have_and_broken_rows_are_rejected() {
     assert_eq!((book.created, book.rejected, book.read), (1, 2, 3));
 }
 
+#[tokio::test]
+async fn a_lookup_goes_by_a_field_that_the_mapping_makes_before_and_after_it_is_made() {
+    let mut bench = Bench::new(json!({
+        "source": {"platform": "Pipz"},
+        "objects": [
+          {"name": "companies", "source": {"object": "company"}, "key": ["id"], "destination": {"model": "res.partner"},
+           "fields": [{"to": "name", "from": "name"}, {"to": "is_company", "constant": "true"},
+                      {"to": "x_code", "from": "code", "create": {"type": "Integer"}}]},
+          {"name": "deals", "source": {"object": "deal"}, "key": ["id"], "destination": {"model": "crm.lead"}, "after": ["companies"],
+           "fields": [{"to": "name", "from": "name"},
+                      {"to": "partner_id", "from": "company_code", "lookup": {"model": "res.partner", "by": "x_code"}}]},
+          {"name": "contacts", "source": {"object": "contact"}, "key": ["id"], "destination": {"model": "res.partner"},
+           "fields": [{"to": "name", "from": "name"}, {"to": "parent_id", "from": "company", "lookup": {"object": "companies"}}]},
+          {"name": "talks", "source": {"object": "talk"}, "key": ["id"], "destination": {"model": "crm.lead"}, "after": ["contacts", "deals"],
+           "fields": [{"to": "name", "from": "name"},
+                      {"to": "partner_id", "from": "with", "lookup": {"model": "res.partner", "by": "name",
+                                                                      "within": {"parent_id.x_code": "company_code"}}}]}]
+    }));
+    bench.export("company.csv", "id,name,code\n1,Acme,700\n2,Bom,800\n");
+    bench.export("deal.csv", "id,name,company_code\n1,Proposal,800\n2,Lost,900\n");
+    bench.export("contact.csv", "id,name,company\n1,Ana,1\n2,Ana,2\n");
+    bench.export("talk.csv", "id,name,with,company_code\n1,Talk,Ana,700\n");
+    let all = bench.all().await;
+    sound(&all);
+    let deals = &report(&all, "deals").book;
+    assert_eq!((deals.created, deals.rejected), (1, 1));
+    let bom = id_of(&bench, "companies_2").await.unwrap();
+    let found = read(&bench, "crm.lead", json!([["name", "=", "Proposal"]]), &["partner_id"]).await;
+    assert_eq!(found[0]["partner_id"][0], json!(bom));
+    let ana = id_of(&bench, "contacts_1").await.unwrap();
+    let found = read(&bench, "crm.lead", json!([["name", "=", "Talk"]]), &["partner_id"]).await;
+    assert_eq!(found[0]["partner_id"][0], json!(ana));
+}
+
 const CAMPAIGNS: &str = r#"{
     "source": {"platform": "Pipz"},
     "objects": [
@@ -220,7 +254,7 @@ async fn a_custom_model_is_made_with_its_rights_menu_and_relations_and_filled() 
     bench.export("list.csv", "id,name\n1,News\n2,Offers\n");
     bench.export(
         "campaign.csv",
-        "id,name,lists,file\n5,Launch,\"1,2\",aGVsbG8=\n6,Sale,2,\n",
+        "id,name,lists,file\n5,Launch,\"1,2\",hello\n6,Sale,2,\n",
     );
     let first = bench.all().await;
     sound(&first);

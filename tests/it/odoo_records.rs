@@ -703,6 +703,79 @@ async fn lines_of_a_record(rpc: Arc<dyn Rpc>) {
 }
 
 #[tokio::test]
+async fn records_that_an_import_makes_take_their_lines_along() {
+    for rpc in odoos() {
+        teams_with_members(rpc).await;
+    }
+}
+
+async fn teams_with_members(rpc: Arc<dyn Rpc>) {
+    let corner = Corner::new(rpc);
+    let mut users = Vec::new();
+    for name in ["ana", "rui", "eva"] {
+        let login = unique(name);
+        let fields = [("name", text(name)), ("login", text(&login))];
+        users.push(corner.create(name, "res.users", &fields).await);
+    }
+    let member = |team: &str, user: usize| Line {
+        name: format!("teams_{team}_crm_team_member_ids__{user}"),
+        values: values(&[("user_id", OdooValue::Link(Reference::Id(users[user])))]),
+        checks: Vec::new(),
+    };
+    let team = |name: &str, members: Vec<Line>| {
+        Op::Create(values(&[
+            ("name", text(name)),
+            ("crm_team_member_ids", OdooValue::Lines(members)),
+        ]))
+    };
+    let batch = vec![
+        ("1", team("Vendas", vec![member("1", 0), member("1", 1)])),
+        ("2", team("Nova", Vec::new())),
+        ("3", team("Lojas", vec![member("3", 2)])),
+    ];
+    let done = corner.write("teams", "crm.team", batch).await;
+    let made: BTreeMap<String, i64> = done
+        .iter()
+        .map(|(key, written)| match written {
+            Written::Created(id) => (key.0.clone(), *id),
+            other => panic!("{key:?}: {other:?}"),
+        })
+        .collect();
+    let args = args!({"domain": [["crm_team_id", "in", made.values().collect::<Vec<_>>()]], "fields": ["crm_team_id", "user_id"],
+                      "order": "id"});
+    let rows = corner.call("crm.team.member", "search_read", args).await;
+    let found: BTreeSet<(i64, i64)> = rows
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| {
+            (
+                row["crm_team_id"][0].as_i64().unwrap(),
+                row["user_id"][0].as_i64().unwrap(),
+            )
+        })
+        .collect();
+    let wanted = [(made["1"], users[0]), (made["1"], users[1]), (made["3"], users[2])];
+    assert_eq!(found, BTreeSet::from(wanted));
+    let of = LineFields {
+        field: "crm_team_member_ids".into(),
+        model: OdooModel("crm.team.member".into()),
+        targets: fields(&[("user_id", "many2one")]),
+        checks: Vec::new(),
+    };
+    let types = fields(&[("crm_team_member_ids", "one2many")]);
+    let records = verify::read_back(&*corner.rpc, "crm.team", &types, &[made["1"]])
+        .await
+        .unwrap();
+    let lines = lines::read(&*corner.rpc, &corner.module, &of, &records).await.unwrap();
+    let names: BTreeSet<Option<String>> = lines[&made["1"]].iter().map(|line| line.name.clone()).collect();
+    assert_eq!(names, BTreeSet::from([0, 1].map(|user| Some(member("1", user).name))));
+    let ids: Vec<&Json> = rows.as_array().unwrap().iter().map(|row| &row["id"]).collect();
+    corner.call("crm.team.member", "unlink", args!({"ids": ids})).await;
+    corner.leave().await;
+}
+
+#[tokio::test]
 async fn a_custom_model_is_made_once_and_holds_relations_of_its_own() {
     for rpc in odoos() {
         custom_model(rpc).await;

@@ -51,6 +51,41 @@ fn every_entry_compiles_without_an_error() {
     }
 }
 
+#[test]
+fn entries_of_other_platforms_can_be_said() {
+    for (platform, text) in [
+        (
+            "Altcraft",
+            include_str!("../../../tests/fixtures/entries/altcraft-to-odoo.yaml"),
+        ),
+        (
+            "Pega",
+            include_str!("../../../tests/fixtures/entries/pega-to-odoo.yaml"),
+        ),
+    ] {
+        let ours = text.replace(&format!("platform: {platform}"), "platform: Pipz");
+        let parsed = document::parse(&ours, platform).unwrap_or_else(|findings| panic!("{findings:#?}"));
+        let [Document::MappingSpec(spec)] = &parsed[..] else {
+            panic!("{platform} has one MappingSpec");
+        };
+        let compiled = compile(
+            &merge::resolve(&spec.spec).unwrap(),
+            World {
+                models: models::bundled(),
+                odoo_known: false,
+                source: None,
+            },
+        );
+        let errors: Vec<_> = compiled
+            .findings
+            .iter()
+            .filter(|finding| finding.severity == Severity::Error)
+            .collect();
+        assert!(errors.is_empty(), "{platform}: {errors:#?}");
+        assert!(compiled.mapping.is_some());
+    }
+}
+
 fn pipz(object: &str) -> Object {
     compiled("pipz-to-odoo")
         .mapping

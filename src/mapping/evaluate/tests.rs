@@ -471,17 +471,21 @@ fn take_goes_on_from_the_record_found() {
 }
 
 #[test]
-fn content_is_base64_or_unreadable() {
+fn text_is_content_as_it_is_and_base64_says_so() {
     let object = object(&fields(&[
         "{to: x_file, from: file, create: {type: Binary}, onMissing: Empty}",
         "{to: state, from: none, onEmpty: Skip}",
     ]));
     for (file, wanted, note) in [
-        ("aGk=", json!("aGk="), None),
-        ("aG\nk=\n", json!("aGk="), None),
-        ("aGk", json!(false), Some("Unreadable")),
-        ("a%k=", json!(false), Some("Unreadable")),
-        ("a===", json!(false), Some("Unreadable")),
+        (json!("hi"), json!("aGk="), None),
+        (json!("aGk="), json!("YUdrPQ=="), None),
+        (json!({"a": [1, null]}), json!("eyJhIjpbMSxudWxsXX0="), None),
+        (json!("data:;base64,aGk="), json!("aGk="), None),
+        (json!("data:image/png;base64,aG\nk=\n"), json!("aGk="), None),
+        (json!("data: aGk="), json!("ZGF0YTogYUdrPQ=="), None),
+        (json!("data:;base64,aGk"), json!(false), Some("Unreadable")),
+        (json!("data:;base64,a%k="), json!(false), Some("Unreadable")),
+        (json!("data:;base64,a==="), json!(false), Some("Unreadable")),
     ] {
         let mapped = mapped(&object, json!({"id": 1, "name": "N", "file": file}), NONE);
         assert_eq!(wire(&mapped, "x_file"), wanted, "{file}");

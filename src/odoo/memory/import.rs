@@ -21,6 +21,8 @@ enum Column {
     ExternalId,
     DatabaseId,
     Field(String, By),
+    /// A column of the records of a one2many.
+    Line(String, Box<Self>),
 }
 
 /// How a column names the other side of a relation.
@@ -44,10 +46,16 @@ pub(super) fn load(store: &mut Store, call: &Call, model: &str, fields: &[String
         .iter()
         .map(|field| parse(store, model, field))
         .collect::<Outcome<Vec<_>>>()?;
+    let columns: Vec<&Column> = columns.iter().collect();
     let (mut ids, mut messages) = (Vec::new(), Vec::new());
-    for (number, row) in data.as_array().into_iter().flatten().enumerate() {
-        let cells = cells(row)?;
-        let converted = convert(store, call, model, &columns, &cells);
+    let rows: Vec<Vec<String>> = data
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(cells)
+        .collect::<Outcome<_>>()?;
+    for (number, rows) in rows.chunk_by(|_, next| goes_on(&columns, next)).enumerate() {
+        let converted = convert(store, call, model, &columns, rows);
         let done = converted.and_then(|record| {
             if messages.is_empty() {
                 record.write(store, call, model)
@@ -76,12 +84,28 @@ fn parse(store: &Store, model: &str, text: &str) -> Outcome<Column> {
         None if text == "id" => return Ok(Column::ExternalId),
         None if text == ".id" => return Ok(Column::DatabaseId),
         None => (text, By::Text),
-        Some((name, "id")) => (name, By::ExternalId),
-        Some((name, ".id")) => (name, By::DatabaseId),
+        Some((name, "id")) if !is_lines(store, model, name) => (name, By::ExternalId),
+        Some((name, ".id")) if !is_lines(store, model, name) => (name, By::DatabaseId),
+        Some((name, rest)) if is_lines(store, model, name) => {
+            let of = store.field(model, name).map_or("", relation).to_owned();
+            return Ok(Column::Line(name.to_owned(), Box::new(parse(store, &of, rest)?)));
+        }
         Some(_) => return Err(unknown()),
     };
     store.field(model, name).ok_or_else(unknown)?;
     Ok(Column::Field(name.to_owned(), by))
+}
+
+fn is_lines(store: &Store, model: &str, name: &str) -> bool {
+    store
+        .field(model, name)
+        .is_some_and(|field| type_of(field) == "one2many")
+}
+
+/// Whether a row is of the record above it: it says nothing but lines.
+fn goes_on(columns: &[&Column], row: &[String]) -> bool {
+    let says = |(column, cell): (&&Column, &String)| !cell.is_empty() && !matches!(column, Column::Line(..));
+    !columns.iter().zip(row).any(says)
 }
 
 fn cells(row: &Value) -> Outcome<Vec<String>> {
@@ -95,7 +119,7 @@ fn cells(row: &Value) -> Outcome<Vec<String>> {
     cells.map(text).collect()
 }
 
-/// A row, understood.
+/// A record, understood: its first row, and lines of all.
 #[derive(Default)]
 struct Record {
     name: Option<String>,
@@ -103,10 +127,21 @@ struct Record {
     vals: Row,
 }
 
-fn convert(store: &Store, call: &Call, model: &str, columns: &[Column], cells: &[String]) -> Result<Record, Misfit> {
+fn convert(
+    store: &Store,
+    call: &Call,
+    model: &str,
+    columns: &[&Column],
+    rows: &[Vec<String>],
+) -> Result<Record, Misfit> {
     let mut record = Record::default();
-    for (column, cell) in columns.iter().zip(cells) {
+    for (column, cell) in columns.iter().zip(&rows[0]) {
         match column {
+            Column::Line(name, _) if record.vals.contains_key(name) => {}
+            Column::Line(name, _) => {
+                let lines = lines(store, call, model, name, columns, rows)?;
+                record.vals.insert(name.clone(), lines);
+            }
             Column::ExternalId if cell.is_empty() => {}
             Column::ExternalId if cell.contains('.') => record.name = Some(cell.clone()),
             Column::ExternalId => {
@@ -123,6 +158,44 @@ fn convert(store: &Store, call: &Call, model: &str, columns: &[Column], cells: &
         }
     }
     Ok(record)
+}
+
+/// The lines of a record, as commands; one that is named in our module already is changed.
+fn lines(
+    store: &Store,
+    call: &Call,
+    model: &str,
+    name: &str,
+    columns: &[&Column],
+    rows: &[Vec<String>],
+) -> Result<Value, Misfit> {
+    let of = store.field(model, name).map_or("", relation).to_owned();
+    let mut commands = Vec::new();
+    for row in rows {
+        let (mut inner, mut cells) = (Vec::new(), Vec::new());
+        for (column, cell) in columns.iter().zip(row) {
+            match column {
+                Column::Line(field, column) if field == name => {
+                    inner.push(&**column);
+                    cells.push(cell.clone());
+                }
+                _ => {}
+            }
+        }
+        if cells.iter().all(String::is_empty) {
+            continue;
+        }
+        let line = convert(store, call, &of, &inner, &[cells])?;
+        let known = line.name.as_deref().and_then(|name| store.named(name));
+        commands.push(if let Some((_, _, id)) = known {
+            json!([1, id, line.vals])
+        } else {
+            let mut vals = line.vals;
+            vals.extend(line.name.map(|name| ("id".to_owned(), json!(name))));
+            json!([0, 0, vals])
+        });
+    }
+    Ok(Value::Array(commands))
 }
 
 impl Record {

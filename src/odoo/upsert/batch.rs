@@ -180,10 +180,10 @@ pub(super) fn absent(found: &[Option<i64>], start: usize) -> Vec<Range<usize>> {
         .collect()
 }
 
-/// Runs of rows with the same fields: an empty cell of `load` is an empty value, not an absent one.
+/// Runs of rows with the same columns: an empty cell of `load` is an empty value, not an absent one.
 pub(super) fn same_fields(rows: &[Row]) -> Vec<Range<usize>> {
     let mut start = 0;
-    rows.chunk_by(|a, b| a.values.keys().eq(b.values.keys()))
+    rows.chunk_by(|a, b| wire::columns(&a.values) == wire::columns(&b.values))
         .map(|run| {
             let range = start..start + run.len();
             start = range.end;
