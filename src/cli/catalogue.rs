@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use super::error::{Error, Exit};
 use crate::{
-    api::mapping_spec::{Destination, Fidelity, MappingSpecSpec, Object, Row},
+    api::mapping_spec::{Destination, Fidelity, MappingSpecSpec, Object, Platform, Row},
     mapping::catalogue,
+    source::CONNECTORS,
 };
 
 /// Arguments of `crmferry catalogue`.
@@ -65,10 +66,25 @@ fn kept_by<'a>(spec: &'a MappingSpecSpec, row: &'a Row) -> impl Iterator<Item = 
         .map(move |name| (name.as_str(), find(name)))
 }
 
-/// The export file that an object reads.
-fn source(object: &Object) -> String {
+/// Where what an object reads comes from.
+fn source(platform: &str, object: &Object) -> String {
     let named = object.source.as_ref().and_then(|source| source.object.as_deref());
-    named.map_or_else(String::new, |name| format!("file {name}"))
+    let asked = |name: &str| {
+        let mut connectors = CONNECTORS.iter();
+        connectors.any(|connector| connector.name == platform && connector.objects.contains(&name))
+    };
+    match named {
+        None => String::new(),
+        Some(name) if asked(name) => format!("API or file {name}"),
+        Some(name) => format!("file {name}"),
+    }
+}
+
+fn platform(spec: &MappingSpecSpec) -> &str {
+    spec.source
+        .as_ref()
+        .and_then(|source| source.platform)
+        .map_or("", Platform::word)
 }
 
 /// The model or the document that an object becomes.
@@ -96,7 +112,7 @@ const fn words(fidelity: Fidelity) -> &'static str {
 fn markdown(spec: &MappingSpecSpec) -> String {
     let mut table = String::from("| row | becomes | arrives | from | |\n|---|---|---|---|---|\n");
     for row in spec.rows.iter().flatten() {
-        let once = |of: fn(&Object) -> String| {
+        let once = |of: &dyn Fn(&Object) -> String| {
             let mut cells: Vec<String> = Vec::new();
             for cell in kept_by(spec, row).filter_map(|(_, object)| object).map(of) {
                 if !cells.contains(&cell) {
@@ -105,14 +121,14 @@ fn markdown(spec: &MappingSpecSpec) -> String {
             }
             cells
         };
-        let becomes: Vec<String> = once(becomes).iter().map(|cell| format!("`{cell}`")).collect();
+        let becomes: Vec<String> = once(&becomes).iter().map(|cell| format!("`{cell}`")).collect();
         let _ = writeln!(
             table,
             "| {} | {} | {} | {} | {} |",
             row.name,
             becomes.join(", "),
             row.fidelity.map_or("", words),
-            once(source).join(", "),
+            once(&|object| source(platform(spec), object)).join(", "),
             row.note.as_deref().unwrap_or_default(),
         );
     }
@@ -133,7 +149,7 @@ fn entry(name: &str, spec: &MappingSpecSpec) -> String {
             table.push([
                 title.to_owned(),
                 object.to_owned(),
-                found.map(source).unwrap_or_default(),
+                found.map(|object| source(platform(spec), object)).unwrap_or_default(),
                 found.map(becomes).unwrap_or_default(),
                 fidelity.to_owned(),
             ]);

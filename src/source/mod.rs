@@ -36,6 +36,8 @@ pub const CONNECTORS: &[Connector] = &[pipz::CONNECTOR];
 pub struct Connector {
     /// Its word in the spec.
     pub name: &'static str,
+    /// Source objects that its API is asked for; discovery tells which of them an account has.
+    pub objects: &'static [&'static str],
     /// Opens it; `None` where the spec does not speak of it. Nothing is sent yet.
     pub open: fn(&Opening<'_>) -> Opened,
 }

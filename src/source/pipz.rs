@@ -42,6 +42,7 @@ use crate::{
 /// Pipz, for [`super::CONNECTORS`].
 pub const CONNECTOR: Connector = Connector {
     name: "pipz",
+    objects: &["contact", "company", "deal", "list", MEMBERS, "user"],
     open: |opening| {
         let spec = opening.spec.pipz.as_ref()?;
         Some(connect(spec, opening).map(|pipz| Arc::new(pipz) as Arc<dyn Source>))

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 pub const CONNECTOR: Connector = Connector {
     name: "fourth",
+    objects: &["person"],
     open: |opening| Some(open(opening).map(|api| Arc::new(api) as Arc<dyn Source>)),
 };
 
