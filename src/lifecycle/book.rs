@@ -172,7 +172,7 @@ pub fn judge(object: &ObjectStatus, accept: &Accept, owners: Owners) -> Result<(
     }
     // A clean verification may have been left out of a status that grew too large: the state stands for it.
     if let Some(verification) = &object.verification {
-        judge_verification(object, verification, accept)?;
+        judge_verification(&object.name, &object.book, verification, accept)?;
     } else if object.state != ObjectState::Verified {
         return fault(FailureReason::Verification, object, "nothing was read back");
     }
@@ -257,43 +257,41 @@ fn read_back_text(book: &Book, seen: &Verification) -> String {
     )
 }
 
-/// What is wrong with the read-back of an object, in the words of [`judge`], for the cutover, which lets no difference pass.
+/// What is wrong with the read-back of an object at the cutover, judged as in loading.
 #[must_use]
-pub fn unsound(name: &str, book: &Book, seen: Option<&Verification>) -> Option<Fault> {
+pub fn unsound(name: &str, book: &Book, seen: Option<&Verification>, accept: &Accept) -> Option<Fault> {
     let (reason, text) = match seen {
-        Some(seen) if seen.orphans != 0 => (FailureReason::Orphans, orphans_text(seen)),
-        Some(seen) if adds_up(book) && seen.verified => return None,
-        Some(seen) => (FailureReason::Verification, read_back_text(book, seen)),
         None => (FailureReason::Verification, "was not read back".to_owned()),
+        Some(seen) if !adds_up(book) => (FailureReason::Verification, read_back_text(book, seen)),
+        Some(seen) => return judge_verification(name, book, seen, accept).err(),
     };
     let message = format!("{name}: {text}");
     Some(Fault { reason, message })
 }
 
-fn judge_verification(object: &ObjectStatus, seen: &Verification, accept: &Accept) -> Result<(), Fault> {
+fn judge_verification(name: &str, book: &Book, seen: &Verification, accept: &Accept) -> Result<(), Fault> {
+    let fault = |reason, text: String| {
+        let message = format!("{name}: {text}");
+        Err(Fault { reason, message })
+    };
     if seen.orphans != 0 {
-        return fault(FailureReason::Orphans, object, orphans_text(seen));
+        return fault(FailureReason::Orphans, orphans_text(seen));
     }
     let read_back = total([seen.matching, seen.mismatched, seen.edited_by_user]);
     let clean = seen.missing_in_destination == 0 && seen.extra_in_destination == 0 && seen.in_flight == 0;
     // `verified` is false as soon as one record differs; differences that are accepted are for `accept` to judge.
     let only_accepted_differences = seen.mismatched > 0
-        && within(
-            seen.mismatched,
-            object.book.read,
-            bounds(accept, &object.name).mismatched,
-        )
-        && read_back >= i128::from(loaded(&object.book));
+        && within(seen.mismatched, book.read, bounds(accept, name).mismatched)
+        && read_back >= i128::from(loaded(book));
     if clean && (seen.verified || only_accepted_differences) {
         return Ok(());
     }
-    let text = read_back_text(&object.book, seen);
     let reason = if clean && seen.mismatched > 0 {
         FailureReason::Acceptance
     } else {
         FailureReason::Verification
     };
-    fault(reason, object, text)
+    fault(reason, read_back_text(book, seen))
 }
 
 fn judge_acceptance(object: &ObjectStatus, accept: &Accept) -> Result<(), Fault> {
@@ -512,11 +510,13 @@ mod tests {
         assert!(judge(&object, &accept, Owners::default()).is_err());
         accept.mismatched = Some(IntOrString::Int(2));
         assert_eq!(judge(&object, &accept, Owners::default()), Ok(()));
+        let at_cutover =
+            |object: &ObjectStatus| unsound("contacts", &object.book, object.verification.as_ref(), &accept);
+        assert_eq!(at_cutover(&object), None, "the cutover judges as loading did");
         object.verification.as_mut().unwrap().matching = 80;
-        assert_eq!(
-            judge(&object, &accept, Owners::default()).unwrap_err().reason,
-            FailureReason::Acceptance
-        );
+        let fault = judge(&object, &accept, Owners::default()).unwrap_err();
+        assert_eq!(fault.reason, FailureReason::Acceptance);
+        assert_eq!(at_cutover(&object), Some(fault));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::{
     api::{
         APPROVAL_PREFIX, Migration,
         migration::{GateState, Window},
-        phase_run::{CutoverFacts, Delta, FailureReason},
+        phase_run::{CutoverFacts, Delta, FailureReason, ObjectReport},
     },
     lifecycle::{book, gate::Kind, verbs},
 };
@@ -92,11 +92,10 @@ fn sound(job: &Job) -> Result<(), StepError> {
             .iter()
             .filter(|object| book::in_the_way(object.book.held, object.waiting, owners) > 0);
         held = waits.map(|object| object.name.clone()).collect();
-        let faults = status.objects.iter();
-        unsound = faults
-            .filter_map(|object| book::unsound(&object.name, &object.book, object.verification.as_ref()))
-            .collect();
         let accept = &job.migration.spec.accept;
+        let fault =
+            |object: &ObjectReport| book::unsound(&object.name, &object.book, object.verification.as_ref(), accept);
+        unsound = status.objects.iter().filter_map(fault).collect();
         let conflicts = status.objects.iter().filter(|object| {
             let found = object.verification.map_or(0, |verification| verification.conflicts);
             !book::within(found, object.book.read, book::bounds(accept, &object.name).conflicts)
