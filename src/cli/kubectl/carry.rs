@@ -32,8 +32,11 @@ use super::{
     transfer::{self, Manifest, Parcel, TransferError},
 };
 use crate::{
-    api::{MANAGED_BY, Migration, PUSHED},
-    lifecycle::{JobSeen, Trouble},
+    api::{MANAGED_BY, Migration, PUSHED, migration::Phase},
+    lifecycle::{
+        JobSeen, Trouble,
+        verbs::{Command, Target, command},
+    },
     operator::troubles::{Scene, troubles},
 };
 
@@ -72,7 +75,7 @@ pub(super) async fn push(
     .await?;
     bar.finish_and_clear();
     let annotations = json!({"metadata": {"annotations": {PUSHED: at.to_string()}}});
-    cluster.patch(&migration.name_any(), &annotations).await?;
+    let migration = cluster.patch(&migration.name_any(), &annotations).await?;
     println!(
         "{files} files ({}) are in {} of claim {}: {}",
         size(kept.bytes()),
@@ -80,7 +83,34 @@ pub(super) async fn push(
         migration.spec.workspace.persistent_volume_claim.claim_name,
         kept.digest()
     );
+    let phase = migration.status.as_ref().map_or(Phase::Pending, |status| status.phase);
+    let target = Target {
+        name: &migration.name_any(),
+        namespace: &migration.namespace().unwrap_or_default(),
+        laptop: false,
+    };
+    if let Some(when) = read_when(phase, target) {
+        println!("{when}");
+    }
     Ok(())
+}
+
+/// When a run that has read an export already comes to what was pushed since.
+fn read_when(phase: Phase, target: Target<'_>) -> Option<String> {
+    let anew = |verb| command(Command::Request(verb), target);
+    match phase {
+        Phase::Pending | Phase::Validating | Phase::Discovering => None,
+        Phase::Extracting | Phase::Rehearsing | Phase::AwaitingMapping | Phase::PreparingSchema | Phase::Loading => {
+            Some(format!(
+                "The run goes on with what it has read; a round before the cutover brings what differs. To begin again from these \
+             files: {}",
+                anew("retry from-extract")
+            ))
+        }
+        Phase::Synchronising => Some("A round reads them now.".to_owned()),
+        Phase::CuttingOver => Some("The cutover reads them, unless it is past that.".to_owned()),
+        Phase::Completed | Phase::Cancelled => Some(format!("The run is over. To read them: {}", anew("rerun"))),
+    }
 }
 
 /// Brings results out of the workspace.
@@ -526,6 +556,31 @@ fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_pushes_is_told_when_the_run_comes_to_it() {
+        let target = Target {
+            name: "acme",
+            namespace: "crm",
+            laptop: false,
+        };
+        for (phase, wanted) in [
+            (Phase::Discovering, None),
+            (
+                Phase::AwaitingMapping,
+                Some("kubectl crmferry retry migration/acme from-extract -n crm"),
+            ),
+            (Phase::Synchronising, Some("now.")),
+            (Phase::Completed, Some("kubectl crmferry rerun migration/acme -n crm")),
+        ] {
+            let when = read_when(phase, target);
+            assert_eq!(when.is_some(), wanted.is_some(), "{phase:?}");
+            assert!(
+                when.unwrap_or_default().ends_with(wanted.unwrap_or_default()),
+                "{phase:?}"
+            );
+        }
+    }
 
     #[test]
     fn what_arrived_is_settled_beside_what_is_there_and_replaces_nothing() {
