@@ -1,5 +1,9 @@
 //! One object on its way into Odoo: read, sifted, mapped, decided on, sent in batches, booked.
 
+mod booking;
+mod folding;
+mod lanes;
+
 use std::{
     collections::{BTreeMap, HashSet},
     sync::Arc,
@@ -7,6 +11,11 @@ use std::{
 
 use tokio::task::JoinSet;
 
+use self::{
+    booking::Sent,
+    folding::Folded,
+    lanes::{lane_of, shard_of},
+};
 use super::{
     Job,
     dedupe::{self, Place},
@@ -17,7 +26,7 @@ use super::{
     matches::{self, Matched},
     outcome::{self, Results},
     reader::{Met, Reader, Turn, postpone},
-    sender::{Done, End, Open, Prepared, Sender, Todo, stopped_by},
+    sender::{Open, Prepared, Todo},
     stock::Stock,
     tally::{Fate, Tally, totals},
     verify,
@@ -26,17 +35,11 @@ use super::{
 use crate::{
     api::{
         mapping_spec::{OnConflict, OnNew},
-        phase_run::{FailureReason, ObjectReport, ReasonKind},
+        phase_run::{ObjectReport, ReasonKind},
     },
     mapping::{Awaited, InOdoo, Item, Outcome},
     model::{ExternalId, OdooValue, Reference, Rejection, SourceKey},
-    odoo::{
-        conflict::field_digest,
-        identity,
-        lines::{self, WrittenLines},
-        rpc::Rpc,
-        upsert::{Op, Write, Writer, Written},
-    },
+    odoo::{rpc::Rpc, upsert::Writer},
     workspace::{Entry, Manifest, Outcome as Settled},
 };
 
@@ -91,13 +94,6 @@ enum Wait {
     InLane(i64),
     /// Until all before it is in Odoo.
     ForAll,
-}
-
-/// A record that is one with an earlier one.
-pub(super) struct Folded {
-    key: SourceKey,
-    first: SourceKey,
-    entry: String,
 }
 
 impl Loader<'_> {
@@ -262,119 +258,6 @@ impl Loader<'_> {
     async fn note(&mut self, key: &SourceKey, note: &Rejection) -> Result<(), StepError> {
         self.tally.reason(ReasonKind::Noted, note, Some(key));
         self.results.note(key, note).await
-    }
-
-    /// Leaves a record to be named after the one it is folded into, once that is in Odoo.
-    async fn fold(&mut self, key: &SourceKey, first: SourceKey, entry: String) -> Result<(), StepError> {
-        self.goes(key);
-        self.folded.push(Folded {
-            key: key.clone(),
-            first,
-            entry,
-        });
-        if self.folded.len() >= BATCH {
-            self.send_all().await?;
-        }
-        Ok(())
-    }
-
-    /// A record that was folded into another and is one of its own now gives that one's name up.
-    async fn part(&mut self, key: &SourceKey) -> Result<(), StepError> {
-        let name = ExternalId::of(self.module, &self.object.name, key).name;
-        if lookups::known(&self.index, &self.object.name, &name)?.is_none_or(|known| known.id.is_none()) {
-            return Ok(());
-        }
-        if !self.job.heart.may_send() {
-            return Err(StepError::stopped());
-        }
-        identity::forget(&*self.rpc, self.module, &name).await?;
-        Ok(lookups::forget(&mut self.index, &self.object.name, &name)?)
-    }
-
-    /// Gives records that are folded into others their external ids.
-    async fn name_folded(&mut self) -> Result<(), StepError> {
-        let mut writes = Vec::new();
-        let mut folded = Vec::new();
-        for fold in std::mem::take(&mut self.folded) {
-            self.under_way.remove(&fold.key);
-            let external_id = ExternalId::of(self.module, &self.object.name, &fold.key);
-            self.index
-                .put(Kind::Name, &self.object.name, external_id.name.as_bytes(), Vec::new())?;
-            let first = ExternalId::of(self.module, &self.object.name, &fold.first).name;
-            let id = lookups::known(&self.index, &self.object.name, &first)?.and_then(|known| known.id);
-            let Some(id) = id else {
-                let text = format!("the record {} that it is folded into is not in Odoo", fold.first);
-                let why = Rejection::new("NotFound", fold.entry.as_str(), text);
-                if self.index.has(Kind::Held, &self.object.name, fold.first.0.as_bytes())? {
-                    let awaited = Awaited {
-                        object: self.object.name.clone(),
-                        key: Some(fold.first),
-                        why,
-                    };
-                    self.hold(&fold.key, &[awaited], &[]).await?;
-                } else {
-                    self.reject(Some(&fold.key), &why).await?;
-                }
-                continue;
-            };
-            let known = lookups::known(&self.index, &self.object.name, &external_id.name)?;
-            if known.is_none_or(|known| known.id != Some(id)) {
-                writes.push(Write {
-                    key: fold.key.clone(),
-                    external_id: external_id.clone(),
-                    op: Op::Adopt {
-                        id,
-                        values: Vec::new(),
-                        lines: Vec::new(),
-                    },
-                });
-            }
-            folded.push((fold, external_id, id));
-        }
-        let heart = self.job.heart.clone();
-        let written = self.writer.write(writes, &move || heart.may_send()).await;
-        let written = written.map_err(|interrupted| stopped_by(&interrupted.stop))?;
-        let mut entries = Vec::new();
-        for (fold, external_id, id) in folded {
-            let failed = written.iter().find_map(|(key, written)| match written {
-                Written::Failed(why) if *key == fold.key => Some(why),
-                _ => None,
-            });
-            if let Some(why) = failed {
-                self.tally.count(Fate::Failed);
-                self.tally.reason(ReasonKind::Failed, why, Some(&fold.key));
-                self.results.failed(&fold.key, why).await?;
-                continue;
-            }
-            let known = Known {
-                id: Some(id),
-                data_id: i64::MAX,
-                noupdate: true,
-            };
-            lookups::note(&mut self.index, &self.object.name, &external_id.name, known)?;
-            self.tally.count(Fate::Deduplicated);
-            self.note(&fold.key, &dedupe::note(&fold.first, &fold.entry, false))
-                .await?;
-            self.results
-                .succeeded(&fold.key, &external_id, id, Fate::Deduplicated)
-                .await?;
-            let before = ledger_entry(&self.index, &self.object.name, &fold.key)?;
-            if before.is_some_and(|entry| entry.outcome == Settled::Deduplicated && entry.id == Some(id)) {
-                continue;
-            }
-            entries.push(Entry {
-                key: fold.key,
-                external_id: external_id.name,
-                id: Some(id),
-                outcome: Settled::Deduplicated,
-                digest: None,
-                fields: BTreeMap::new(),
-                links: BTreeMap::new(),
-                lines: BTreeMap::new(),
-                run: self.job.spec.run,
-            });
-        }
-        Ok(self.job.workspace.append_ledger(&self.object.name, &entries).await?)
     }
 
     fn map(&mut self, item: &Item, turn: Turn, last_call: bool) -> Result<Outcome, StepError> {
@@ -559,145 +442,6 @@ impl Loader<'_> {
         Ok(())
     }
 
-    async fn send_all(&mut self) -> Result<(), StepError> {
-        for shard in 0..self.shards.len() {
-            self.send(shard).await?;
-        }
-        while let Some(done) = self.in_flight.join_next().await {
-            self.settle(joined(done)?.1).await?;
-        }
-        self.busy.clear();
-        self.name_folded().await
-    }
-
-    /// Sends a shard's batch; one batch a shard is under way, so that the next is mapped meanwhile and none overtakes another.
-    async fn send(&mut self, shard: usize) -> Result<(), StepError> {
-        if self.shards[shard].is_empty() {
-            return Ok(());
-        }
-        let mut ended = Vec::new();
-        while self.busy.contains(&shard)
-            && let Some(done) = self.in_flight.join_next().await
-        {
-            let (of, done) = joined(done)?;
-            self.busy.remove(&of);
-            ended.push(done);
-        }
-        let batch = std::mem::take(&mut self.shards[shard]);
-        let sender = Sender {
-            writer: self.writer.clone(),
-            rpc: self.rpc.clone(),
-            workspace: self.job.workspace.clone(),
-            heart: self.job.heart.clone(),
-            targets: self.object.targets.clone(),
-            lines: self.object.lines.clone(),
-            module: self.module.to_owned(),
-            object: self.object.name.clone(),
-            model: self.object.model.0.clone(),
-            uid: self.uid,
-            overwrite: self.object.on_conflict == OnConflict::Overwrite,
-            now: (self.job.now)(),
-        };
-        self.busy.insert(shard);
-        self.in_flight
-            .spawn(async move { Ok((shard, sender.send(batch).await?)) });
-        // booked while Odoo is at the next one: the server is the limit and is not to wait for our disk
-        for batch in ended {
-            self.settle(batch).await?;
-        }
-        Ok(())
-    }
-
-    /// Books a batch that is done: ledger first, then everything that can be made again from it.
-    async fn settle(&mut self, batch: Vec<Done>) -> Result<(), StepError> {
-        let entries: Vec<Entry> = batch.iter().filter_map(|done| self.entry_of(done)).collect();
-        self.job.workspace.append_ledger(&self.object.name, &entries).await?;
-        if self.object.defers() {
-            // the second pass meets them again
-            for entry in &entries {
-                let key = entry.key.0.as_bytes();
-                let bytes = encode(Kind::Ledger, entry)?;
-                self.index.put(Kind::Ledger, &self.object.name, key, bytes)?;
-            }
-        }
-        for done in batch {
-            self.under_way.remove(&done.prepared.key);
-            self.book(done).await?;
-        }
-        Ok(())
-    }
-
-    fn entry_of(&self, done: &Done) -> Option<Entry> {
-        let (id, outcome) = match &done.end {
-            End::Created(id) => (*id, Settled::Created),
-            End::Adopted(id) => (*id, Settled::Adopted),
-            End::Updated(id) => (*id, Settled::Updated),
-            End::Untouched(id) => (*id, untouched(&done.prepared.todo, self.job.spec.run)),
-            End::Failed(_) => return None,
-        };
-        Some(Entry {
-            key: done.prepared.key.clone(),
-            external_id: done.prepared.external_id.name.clone(),
-            id: Some(id),
-            outcome,
-            digest: Some(done.prepared.digest.clone()),
-            fields: ours(self.object, done),
-            links: links(done),
-            lines: lines_written(self.object, done),
-            run: self.job.spec.run,
-        })
-    }
-
-    async fn book(&mut self, done: Done) -> Result<(), StepError> {
-        let prepared = &done.prepared;
-        let (id, fate) = match (&done.end, &prepared.todo) {
-            (End::Failed(rejection), _) => {
-                self.tally.count(Fate::Failed);
-                self.tally.reason(ReasonKind::Failed, rejection, Some(&prepared.key));
-                self.results.failed(&prepared.key, rejection).await?;
-                return Ok(());
-            }
-            (End::Adopted(id), _) => (*id, Fate::Adopted),
-            (End::Updated(id), Todo::Compare { known, .. }) => (*id, self.stock.fate(*known, true)),
-            (End::Untouched(id), Todo::Compare { known, entry, .. }) => {
-                let before = entry.as_ref();
-                let updated = before.is_some_and(|e| e.run == self.job.spec.run && e.outcome == Settled::Updated);
-                (*id, self.stock.fate(*known, updated))
-            }
-            // made now; or its external id appeared meanwhile: made by an attempt of this run whose answer was lost
-            (End::Created(id), _) | (End::Updated(id) | End::Untouched(id), Todo::Create | Todo::Adopt(_)) => {
-                (*id, Fate::Created)
-            }
-        };
-        let known = match (&done.end, &prepared.todo) {
-            (End::Updated(_) | End::Untouched(_), Todo::Compare { known, .. }) => *known,
-            _ => Known {
-                id: Some(id),
-                data_id: i64::MAX,
-                noupdate: matches!(done.end, End::Adopted(_)),
-            },
-        };
-        lookups::note(&mut self.index, &self.object.name, &prepared.external_id.name, known)?;
-        self.want(
-            &prepared.key,
-            id,
-            (&prepared.values, prepared.checks.clone()),
-            (&ours(self.object, &done), &links(&done)),
-        )?;
-        if self.object.on_conflict == OnConflict::Overwrite {
-            for field in &done.merge.conflicts {
-                let note = Rejection::new(
-                    "Overwritten",
-                    field.as_str(),
-                    "a person's value was written over; undo/ has it",
-                );
-                self.note(&prepared.key, &note).await?;
-            }
-        }
-        self.arrived((&prepared.key, prepared.open), &prepared.external_id, id, fate)
-            .await
-    }
-
     fn progress(&self, step: &str) {
         let book = &self.tally.book;
         if book.read % PROGRESS != 0 {
@@ -718,92 +462,4 @@ impl Loader<'_> {
             }];
         });
     }
-}
-
-/// A batch that was sent, and the shard it is of.
-pub(super) type Sent = Result<(usize, Vec<Done>), StepError>;
-
-fn joined(done: Result<Sent, tokio::task::JoinError>) -> Sent {
-    done.unwrap_or_else(|error| {
-        Err(StepError::retry(
-            FailureReason::Internal,
-            format!("a writer ended: {error}"),
-        ))
-    })
-}
-
-/// What the ledger keeps of a record that needed nothing: an earlier attempt of the run may have changed it.
-fn untouched(todo: &Todo, run: i64) -> Settled {
-    match todo {
-        Todo::Compare { entry: Some(entry), .. } if entry.run == run && entry.outcome != Settled::Archived => {
-            entry.outcome
-        }
-        Todo::Compare { .. } | Todo::Create | Todo::Adopt(_) => Settled::Unchanged,
-    }
-}
-
-/// Rows of one lane go through one writer, won leads through the first.
-fn shard_of(values: &[(String, OdooValue)], model: &str, shards: usize) -> usize {
-    if shards <= 1 {
-        return 0;
-    }
-    let won = |(field, value): &(String, OdooValue)| field == "probability" && *value == OdooValue::Float(100.0);
-    if model == "crm.lead" && values.iter().any(won) {
-        return 0;
-    }
-    usize::try_from(lane_of(values, model).unwrap_or(0)).unwrap_or(0) % shards
-}
-
-/// What a record belongs to: a message to the record it is about, whose chatter shows messages in the order they are made;
-/// any other to its parent, whose row in Odoo they share.
-fn lane_of(values: &[(String, OdooValue)], model: &str) -> Option<i64> {
-    let get = |name: &str| values.iter().find(|(field, _)| field == name).map(|(_, value)| value);
-    let owner = if model == "mail.message" {
-        get("res_id")
-    } else {
-        get("parent_id").or_else(|| get("partner_id"))
-    };
-    match owner {
-        Some(OdooValue::Link(reference)) => reference.id(),
-        _ => None,
-    }
-}
-
-/// Digests of the fields that are ours in this record.
-fn ours(object: InOdoo<'_>, done: &Done) -> BTreeMap<String, String> {
-    let values = done.prepared.values.iter();
-    values
-        .filter(|(field, _)| !done.merge.kept.contains(field))
-        .filter_map(|(field, value)| {
-            let target = object.targets.iter().find(|target| target.name == *field)?;
-            Some((field.clone(), field_digest(&object.model.0, target, value)))
-        })
-        .collect()
-}
-
-fn lines_written(object: InOdoo<'_>, done: &Done) -> WrittenLines {
-    let mut written = WrittenLines::new();
-    for (field, value) in &done.prepared.values {
-        if let OdooValue::Lines(wanted) = value
-            && let Some(lines) = object.lines.iter().find(|lines| lines.field == *field)
-            && (done.merge.kept.iter().all(|kept| kept != field) || !done.kept_lines.is_empty())
-        {
-            written.extend(lines::digests(lines, wanted, &done.kept_lines));
-        }
-    }
-    written
-}
-
-/// Of every many2many that is ours the links that are there now: ours one by one, whatever people link beside them.
-fn links(done: &Done) -> BTreeMap<String, Vec<i64>> {
-    let values = done.prepared.values.iter();
-    values
-        .filter(|(field, _)| !done.merge.kept.contains(field))
-        .filter_map(|(field, value)| {
-            let OdooValue::Links(links) = value else { return None };
-            let there = done.merge.links.get(field).cloned();
-            let all = || links.iter().filter_map(Reference::id).collect();
-            Some((field.clone(), there.unwrap_or_else(all)))
-        })
-        .collect()
 }

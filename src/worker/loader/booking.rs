@@ -1,0 +1,227 @@
+//! From a record decided on to one in Odoo and in the books: in batches, each lane in its order.
+
+use std::collections::BTreeMap;
+
+use super::Loader;
+use crate::{
+    api::{
+        mapping_spec::OnConflict,
+        phase_run::{FailureReason, ReasonKind},
+    },
+    mapping::InOdoo,
+    model::{OdooValue, Reference, Rejection},
+    odoo::{
+        conflict::field_digest,
+        lines::{self, WrittenLines},
+    },
+    worker::{
+        error::StepError,
+        index::{Kind, encode},
+        lookups::{self, Known},
+        sender::{Done, End, Sender, Todo},
+        tally::Fate,
+    },
+    workspace::{Entry, Outcome as Settled},
+};
+
+impl Loader<'_> {
+    pub(super) async fn send_all(&mut self) -> Result<(), StepError> {
+        for shard in 0..self.shards.len() {
+            self.send(shard).await?;
+        }
+        while let Some(done) = self.in_flight.join_next().await {
+            self.settle(joined(done)?.1).await?;
+        }
+        self.busy.clear();
+        self.name_folded().await
+    }
+
+    /// Sends a shard's batch; one batch a shard is under way, so that the next is mapped meanwhile and none overtakes another.
+    pub(super) async fn send(&mut self, shard: usize) -> Result<(), StepError> {
+        if self.shards[shard].is_empty() {
+            return Ok(());
+        }
+        let mut ended = Vec::new();
+        while self.busy.contains(&shard)
+            && let Some(done) = self.in_flight.join_next().await
+        {
+            let (of, done) = joined(done)?;
+            self.busy.remove(&of);
+            ended.push(done);
+        }
+        let batch = std::mem::take(&mut self.shards[shard]);
+        let sender = Sender {
+            writer: self.writer.clone(),
+            rpc: self.rpc.clone(),
+            workspace: self.job.workspace.clone(),
+            heart: self.job.heart.clone(),
+            targets: self.object.targets.clone(),
+            lines: self.object.lines.clone(),
+            module: self.module.to_owned(),
+            object: self.object.name.clone(),
+            model: self.object.model.0.clone(),
+            uid: self.uid,
+            overwrite: self.object.on_conflict == OnConflict::Overwrite,
+            now: (self.job.now)(),
+        };
+        self.busy.insert(shard);
+        self.in_flight
+            .spawn(async move { Ok((shard, sender.send(batch).await?)) });
+        // booked while Odoo is at the next one: the server is the limit and is not to wait for our disk
+        for batch in ended {
+            self.settle(batch).await?;
+        }
+        Ok(())
+    }
+
+    /// Books a batch that is done: ledger first, then everything that can be made again from it.
+    pub(super) async fn settle(&mut self, batch: Vec<Done>) -> Result<(), StepError> {
+        let entries: Vec<Entry> = batch.iter().filter_map(|done| self.entry_of(done)).collect();
+        self.job.workspace.append_ledger(&self.object.name, &entries).await?;
+        if self.object.defers() {
+            // the second pass meets them again
+            for entry in &entries {
+                let key = entry.key.0.as_bytes();
+                let bytes = encode(Kind::Ledger, entry)?;
+                self.index.put(Kind::Ledger, &self.object.name, key, bytes)?;
+            }
+        }
+        for done in batch {
+            self.under_way.remove(&done.prepared.key);
+            self.book(done).await?;
+        }
+        Ok(())
+    }
+
+    fn entry_of(&self, done: &Done) -> Option<Entry> {
+        let (id, outcome) = match &done.end {
+            End::Created(id) => (*id, Settled::Created),
+            End::Adopted(id) => (*id, Settled::Adopted),
+            End::Updated(id) => (*id, Settled::Updated),
+            End::Untouched(id) => (*id, untouched(&done.prepared.todo, self.job.spec.run)),
+            End::Failed(_) => return None,
+        };
+        Some(Entry {
+            key: done.prepared.key.clone(),
+            external_id: done.prepared.external_id.name.clone(),
+            id: Some(id),
+            outcome,
+            digest: Some(done.prepared.digest.clone()),
+            fields: ours(self.object, done),
+            links: links(done),
+            lines: lines_written(self.object, done),
+            run: self.job.spec.run,
+        })
+    }
+
+    async fn book(&mut self, done: Done) -> Result<(), StepError> {
+        let prepared = &done.prepared;
+        let (id, fate) = match (&done.end, &prepared.todo) {
+            (End::Failed(rejection), _) => {
+                self.tally.count(Fate::Failed);
+                self.tally.reason(ReasonKind::Failed, rejection, Some(&prepared.key));
+                self.results.failed(&prepared.key, rejection).await?;
+                return Ok(());
+            }
+            (End::Adopted(id), _) => (*id, Fate::Adopted),
+            (End::Updated(id), Todo::Compare { known, .. }) => (*id, self.stock.fate(*known, true)),
+            (End::Untouched(id), Todo::Compare { known, entry, .. }) => {
+                let before = entry.as_ref();
+                let updated = before.is_some_and(|e| e.run == self.job.spec.run && e.outcome == Settled::Updated);
+                (*id, self.stock.fate(*known, updated))
+            }
+            // made now; or its external id appeared meanwhile: made by an attempt of this run whose answer was lost
+            (End::Created(id), _) | (End::Updated(id) | End::Untouched(id), Todo::Create | Todo::Adopt(_)) => {
+                (*id, Fate::Created)
+            }
+        };
+        let known = match (&done.end, &prepared.todo) {
+            (End::Updated(_) | End::Untouched(_), Todo::Compare { known, .. }) => *known,
+            _ => Known {
+                id: Some(id),
+                data_id: i64::MAX,
+                noupdate: matches!(done.end, End::Adopted(_)),
+            },
+        };
+        lookups::note(&mut self.index, &self.object.name, &prepared.external_id.name, known)?;
+        self.want(
+            &prepared.key,
+            id,
+            (&prepared.values, prepared.checks.clone()),
+            (&ours(self.object, &done), &links(&done)),
+        )?;
+        if self.object.on_conflict == OnConflict::Overwrite {
+            for field in &done.merge.conflicts {
+                let note = Rejection::new(
+                    "Overwritten",
+                    field.as_str(),
+                    "a person's value was written over; undo/ has it",
+                );
+                self.note(&prepared.key, &note).await?;
+            }
+        }
+        self.arrived((&prepared.key, prepared.open), &prepared.external_id, id, fate)
+            .await
+    }
+}
+
+/// A batch that was sent, and the shard it is of.
+pub type Sent = Result<(usize, Vec<Done>), StepError>;
+
+pub(super) fn joined(done: Result<Sent, tokio::task::JoinError>) -> Sent {
+    done.unwrap_or_else(|error| {
+        Err(StepError::retry(
+            FailureReason::Internal,
+            format!("a writer ended: {error}"),
+        ))
+    })
+}
+
+/// What the ledger keeps of a record that needed nothing: an earlier attempt of the run may have changed it.
+fn untouched(todo: &Todo, run: i64) -> Settled {
+    match todo {
+        Todo::Compare { entry: Some(entry), .. } if entry.run == run && entry.outcome != Settled::Archived => {
+            entry.outcome
+        }
+        Todo::Compare { .. } | Todo::Create | Todo::Adopt(_) => Settled::Unchanged,
+    }
+}
+
+/// Digests of the fields that are ours in this record.
+fn ours(object: InOdoo<'_>, done: &Done) -> BTreeMap<String, String> {
+    let values = done.prepared.values.iter();
+    values
+        .filter(|(field, _)| !done.merge.kept.contains(field))
+        .filter_map(|(field, value)| {
+            let target = object.targets.iter().find(|target| target.name == *field)?;
+            Some((field.clone(), field_digest(&object.model.0, target, value)))
+        })
+        .collect()
+}
+
+fn lines_written(object: InOdoo<'_>, done: &Done) -> WrittenLines {
+    let mut written = WrittenLines::new();
+    for (field, value) in &done.prepared.values {
+        if let OdooValue::Lines(wanted) = value
+            && let Some(lines) = object.lines.iter().find(|lines| lines.field == *field)
+            && (done.merge.kept.iter().all(|kept| kept != field) || !done.kept_lines.is_empty())
+        {
+            written.extend(lines::digests(lines, wanted, &done.kept_lines));
+        }
+    }
+    written
+}
+
+/// Of every many2many that is ours the links that are there now: ours one by one, whatever people link beside them.
+fn links(done: &Done) -> BTreeMap<String, Vec<i64>> {
+    let values = done.prepared.values.iter();
+    values
+        .filter(|(field, _)| !done.merge.kept.contains(field))
+        .filter_map(|(field, value)| {
+            let OdooValue::Links(links) = value else { return None };
+            let there = done.merge.links.get(field).cloned();
+            let all = || links.iter().filter_map(Reference::id).collect();
+            Some((field.clone(), there.unwrap_or_else(all)))
+        })
+        .collect()
+}
