@@ -274,7 +274,7 @@ async fn prepare_lookups(
         }
     }
     lookups::load_object_paths(index, &job.workspace, manifest, mapping, object, &job.scratch).await?;
-    lookups::load_models(index, rpc, &plan.models, object).await?;
+    lookups::models::load(index, rpc, &plan.models, object).await?;
     lookups::load_takes(index, rpc, object).await?;
     contents::load(index, &job.workspace, manifest, object).await?;
     if object.is_self_referring() {

@@ -69,7 +69,7 @@ pub async fn load_candidates(
     loop {
         let args = args!({"domain": [["id", ">", after]], "fields": fields, "limit": PAGE, "order": "id",
                           "context": {"active_test": false}});
-        let rows = lookups::rows(rpc, model, args).await?;
+        let rows = lookups::models::rows(rpc, model, args).await?;
         let Some(last) = rows.last().and_then(|row| row["id"].as_i64()) else {
             return Ok(());
         };

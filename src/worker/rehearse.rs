@@ -146,7 +146,7 @@ impl Rehearsal<'_> {
         for object in self.mapping.in_odoo() {
             let module = &self.plan.external_id_module;
             lookups::load_identities(&mut self.index, rpc, module, object).await?;
-            lookups::load_models(&mut self.index, rpc, &self.plan.models, &object).await?;
+            lookups::models::load(&mut self.index, rpc, &self.plan.models, &object).await?;
             lookups::load_takes(&mut self.index, rpc, &object).await?;
             contents::load(&mut self.index, &self.job.workspace, manifest, &object).await?;
             let workspace = &self.job.workspace;
