@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """Reads an export folder and an Odoo, and says whether the one arrived in the other. Shares no code with the project.
 
-    verify.py EXPORTS --url http://127.0.0.1:8069 --db crm --key KEY [--write-dates FILE | --same-dates FILE]
+    verify.py EXPORTS --url http://127.0.0.1:8069 --db crm --key KEY [--results DIR] [--write-dates FILE | --same-dates FILE]
 
 Everything is found by its name, never by its external id: so twins, orphans and records under a wrong id show. What must be
 true is worked out here, from the rows, after the catalogue entry `pipz-to-odoo` and the sample's mapping.yaml. The Odoo is
-one that held nothing but its own data and its users before. Prints a table and the first 20 differences; exits 1 if any.
+one that held nothing but its own data and its users before. `--results` is the folder of `kubectl crmferry results`, or a
+laptop's workspace: for what is handed over in writing. Prints a table, a line for each of the paper's twelve rows, and the
+first 20 differences; exits 1 if any.
 """
 
 import argparse
+import ast
 import collections
 import contextlib
 import csv
@@ -164,11 +167,12 @@ class Expected:
 
     def __init__(self, folder, odoo):
         self.odoo = odoo
-        self.rows = {name: read_rows(folder, name) for name in ("user", "pipeline", "stage", "company", "contact", "deal", "event", "list", "list_member", "campaign")}
+        self.rows = {name: read_rows(folder, name) for name in ("user", "pipeline", "stage", "company", "contact", "deal", "event", "list", "list_member", "campaign", "segment", "automation")}
         self.read = collections.Counter()
         self.rejected = collections.Counter()
         self.records = collections.defaultdict(list)
         self.key = collections.defaultdict(dict)          # object to source key to name in Odoo
+        self.taken = collections.defaultdict(list)        # object to the rows that its records are made of
         for step in "users teams stages tags companies named_companies contacts opt_outs deals event_kinds events lists list_contacts campaigns".split():
             getattr(self, step)()
 
@@ -187,6 +191,7 @@ class Expected:
                 self.rejected[label] += 1
                 continue
             self.records[label].append(record)
+            self.taken[label].append(row)
             self.key[label][ident] = record["name"]
 
     def each_of(self, label, rows, key, make):
@@ -406,13 +411,17 @@ class Odoo:
         code = {v: k for k, v in self.countries.items()}
         self.states = {(code[r["country_id"][0]], r["code"]): r["id"] for r in self.all("res.country.state", ["code", "country_id"])}
         self.languages = {r["code"] for r in self.all("res.lang", ["code"], [["active", "=", True]])}
-        users = self.all("res.users", ["login", "email", "partner_id"])
+        users = self.all("res.users", ["login", "email", "partner_id", "active", "create_date"])
+        self.users = users
         self.logins = {w.lower(): u["login"] for u in users for w in (u["email"], u["login"]) if w}
         self.internal = {u["partner_id"][0] for u in users}
         self.partner_of = {u["login"]: u["partner_id"][1] for u in users}
         names = collections.defaultdict(dict)
-        for row in self.all("ir.model.data", ["module", "model", "res_id"]):
+        self.named_at = collections.defaultdict(dict)     # when records got a name of ours, by model and id
+        for row in self.all("ir.model.data", ["module", "model", "res_id", "create_date"]):
             names[row["model"]].setdefault(row["res_id"], set()).add(row["module"])
+            if row["module"].startswith("crmferry_"):
+                self.named_at[row["model"]].setdefault(row["res_id"], row["create_date"])
         self.modules = names
         teams = self.called("crm.team")
         self.called_by = {
@@ -611,6 +620,275 @@ def rights(odoo):
         yield "campaigns: there is no menu"
 
 
+# ---- the rows that are no list of records ------------------------------------------------------------------------------
+FIELDS = {  # every custom field, of the type that fits its values
+    "res.partner": {"char": "mobile cnpj codigo_alumni industry plan source", "integer": "employees nps emails_sent opens clicks page_views", "float": "monthly_spend", "date": "birthdate",
+                    "datetime": "created last_event_at", "selection": "gender lifecycle_stage", "boolean": "optin"},
+    "crm.lead": {"char": "contract deal_id pipeline stage status", "datetime": "created"},
+    "crm.stage": {"float": "probability"},
+}
+CAMPAIGN = {"char": "name subject", "datetime": "sent_at", "selection": "status", "html": "body", "many2many": "list_ids", "integer": "sent opens clicks unsubscribes", "float": "open_rate click_rate"}
+INDEX = "x_customer_engagement_index"
+
+
+def typed():
+    """Model and field to the type of every custom field."""
+    found = {(model, "x_pipz_" + n): ttype for model, types in FIELDS.items() for ttype, names in types.items() for n in names.split()}
+    return {**found, ("res.partner", INDEX): "float", **{("x_pipz_campaign", "x_" + n): ttype for ttype, names in CAMPAIGN.items() for n in names.split()}}
+
+
+def custom_fields(odoo):
+    """Each is there as people would make it, with its type and a name to be read, and no other is. The count, and what is wrong."""
+    rows = odoo.all("ir.model.fields", ["model", "name", "ttype", "state", "field_description"], [["name", "=like", "x\\_%"]])
+    wanted = typed()
+    have = {(r["model"], r["name"]): r for r in rows if r["state"] == "manual" or (r["model"], r["name"]) in wanted}      # users have those of contacts, too
+    problems = [f"custom fields: the field {f} of {m} is not there" for m, f in wanted if (m, f) not in have]
+    problems += [f"custom fields: nobody asked for {f} of {m}" for m, f in have if (m, f) not in wanted]
+    for key in sorted({*wanted} & {*have}):
+        row = have[key]
+        if (row["ttype"], row["state"]) != (wanted[key], "manual"):
+            problems.append(f"custom fields: {key[1]} of {key[0]} should be a manual {wanted[key]}, is a {row['state']} {row['ttype']}")
+        if row["field_description"] in ("", False, key[1]):
+            problems.append(f"custom fields: {key[1]} of {key[0]} has no label")
+    return len(have), problems
+
+
+def accounts(expected, odoo):
+    """Who left Pipz is there, archived where he was not before; nobody else is made. Made is whom his name of ours is as old as."""
+    gone = {r["email"].lower() for r in expected.rows["user"] if r["email"] and r["active"] is not None and not yes(r["active"])}
+    here = {r["email"].lower() for r in expected.rows["user"] if r["email"]} - gone
+    named, problems, there = odoo.named_at["res.users"], [], set()
+    begun = min((at for names in odoo.named_at.values() for at in names.values()), default="")
+    for user in odoo.users:
+        login = user["login"].lower()
+        there |= {login, (user["email"] or "").lower()}
+        if odoo.own("res.users", user["id"]) and not odoo.ferried("res.users", user["id"]):
+            continue
+        made = named.get(user["id"]) == user["create_date"]
+        if made and login not in gone:
+            problems.append(f"users: {login!r} was made, which is for people to do" if login in here else f"users: {login!r} is nobody of the export")
+        elif made and user["active"]:
+            problems.append(f"users: {login!r} should be archived")
+        elif user["id"] not in named and user["create_date"] >= begun:
+            problems.append(f"users: {login!r} was made on the way, and is nobody of ours")
+    problems += [f"users: {mail!r} should be there, archived" for mail in sorted(gone - there)]
+    return problems
+
+
+def stage_order(expected, odoo):
+    """The stages of a pipeline stand in Odoo's own order as in Pipz."""
+    problems = []
+    for row in filter(None, expected.rows["pipeline"]):
+        mine = sorted((s for s in expected.rows["stage"] if s["pipeline_id"] == row["id"]), key=lambda s: integer(s["position"]))
+        domain = [["team_ids.name", "=", row["name"]], ["name", "in", [s["name"] for s in mine]]]
+        found = [s["name"] for s in odoo.call("crm.stage", "search_read", domain=domain, fields=["name"], context={"lang": "en_US"})]
+        if row["name"] and found != [s["name"] for s in mine]:
+            problems.append(f"stages: those of {row['name']!r} should be {[s['name'] for s in mine]}, are {found}")
+    return problems
+
+
+def index(expected, odoo):
+    """The number of every contact. How many there are, and what is wrong."""
+    wanted = collections.Counter((r["name"], float(r[INDEX] or 0)) for r in expected.records["contacts"])
+    if INDEX not in odoo.call("res.partner", "fields_get", allfields=[INDEX], attributes=["type"]):
+        return 0, ["engagement index: the field is not there"]
+    rows = [r for r in odoo.all("res.partner", ["name", INDEX], [["is_company", "=", False]]) if odoo.ferried("res.partner", r["id"])]
+    found = collections.Counter((r["name"], r[INDEX]) for r in rows)
+    problems = [f"engagement index: {name!r} should have {value}" for name, value in (wanted - found)]
+    problems += [f"engagement index: {name!r} has {value}, which nobody said" for name, value in (found - wanted)]
+    return sum(value != 0 for _, value in found.elements()), problems
+
+
+# ---- what is handed over in writing ------------------------------------------------------------------------------------
+ADVICE = {"contact_created": "Automation rule on res.partner, trigger: on creation", "tag_added": "Automation rule on res.partner, trigger: tag is added", "deal_stage_changed": "Automation rule on crm.lead, trigger: stage is set to",
+          "date": "Automation rule, trigger: based on date field", "form_submitted": "Website form to crm.lead, then an automation rule on creation"}
+SEGMENT = ["name", "members", "definition", "odooDomain", "notExpressible", "advice"]
+GROUPS = {"and": "all of", "or": "any of", "not": "none of"}
+
+
+class Unclear(Exception):
+    """A rule that says nothing about a row, as far as anybody here can tell."""
+
+
+def document(folder, name):
+    """Columns and rows of a document; an apostrophe keeps spreadsheets from taking a text for a formula."""
+    path = os.path.join(folder, "handover", f"{name}.csv")
+    if not os.path.exists(path):
+        return [], []
+    with open(path, encoding="utf-8", newline="") as file:
+        head, *rows = list(csv.reader(file)) or [[]]
+    return head, [dict(zip(head, [re.sub(r"^'(?=[=+\-@\t\r])", "", cell) for cell in row])) for row in rows]
+
+
+def held_against(label, document_of, columns, wanted, folder):
+    """A document row by row: each there once, with all that it is to say, and none besides. Rows by key, and what is wrong."""
+    head, rows = document(folder, document_of)
+    problems = [] if head == ["key", *columns] or not head and not wanted else [f"{label}: the columns should be {['key', *columns]}, are {head}"]
+    have = {r["key"]: r for r in rows if "key" in r}
+    problems += [f"{label}: there are {len(rows)} rows, {len(wanted)} expected"] if len(rows) != len(wanted) else []
+    for ident, row in wanted.items():
+        if ident not in have:
+            problems.append(f"{label}: lost {ident!r}")
+        else:
+            problems += [f"{label}: {ident!r}: {column} should be {said!r}, is {have[ident].get(column)!r}" for column, said in row.items() if have[ident].get(column) != said]
+    return have, problems + [f"{label}: {ident!r} is nothing of the export" for ident in have if ident not in wanted]
+
+
+def by_key(rows, *key):
+    """The first row of each key; those without one are rejected."""
+    found = {}
+    for row in filter(None, rows):
+        if all(row[k] is not None for k in key):
+            found.setdefault("__".join(text(row[k]) for k in key), row)
+    return found
+
+
+def shown(value):
+    if isinstance(value, list):
+        return ", ".join(map(shown, value))
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def outline(node, depth=0):
+    """A rule as it is written down, line by line."""
+    if isinstance(node, list):
+        node = {"operator": "and", "rules": node}
+    if "field" in node:
+        return ["  " * depth + " ".join(filter(None, [node["field"], node["comparator"], shown(node["value"])]))]
+    return ["  " * depth + GROUPS[node["operator"]], *(line for part in node["rules"] for line in outline(part, depth + 1))]
+
+
+def is_plain(node):
+    """A tree of groups and conditions; not a group of none, or an operator that somebody wrote as a formula."""
+    return "field" in node or node.get("operator") in GROUPS and bool(node["rules"]) and all(map(is_plain, node["rules"]))
+
+
+def scalars(node):
+    return [s for part in (node.values() if isinstance(node, dict) else node) for s in scalars(part)] if isinstance(node, (dict, list)) else [] if node is None else [shown(node)]
+
+
+def holds(node, row):
+    """Whether a rule is true of a contact's row."""
+    if "field" not in node:
+        parts = [holds(part, row) for part in node["rules"]]
+        return all(parts) if node["operator"] == "and" else any(parts) != (node["operator"] == "not")
+    if node["field"] not in row:
+        raise Unclear(node["field"])
+    have, want, word = row[node["field"]], node["value"], node["comparator"]
+    plain_one = isinstance(have, str) and isinstance(want, str)
+    if word == "equals":
+        return yes(have) == want if isinstance(want, bool) else have == want
+    if word == "in":
+        return have in want
+    if word == "is_not_empty":
+        return have is not None
+    if word == "greater_than":
+        return number(have) is not None and number(have) > want
+    if word == "on_or_after":
+        return have is not None and moment(have) >= moment(want)
+    if word == "contains" and isinstance(have, (list, type(None))) and node["field"] == "tags":
+        return want in items(have)
+    for name, test in ("contains", str.__contains__), ("starts_with", str.startswith), ("ends_with", str.endswith):
+        if word == name:
+            return plain_one and test(have.lower(), want.lower())
+    raise Unclear(word)
+
+
+def lost_in_odoo(node, odoo):
+    """A condition that Odoo cannot tell from another: two languages became one, or none where Odoo has not installed it."""
+    if "field" not in node:
+        return any(lost_in_odoo(part, odoo) for part in node["rules"])
+    asked = node["value"] if isinstance(node["value"], list) else [node["value"]]
+    into = {LANGUAGES.get(w) for w in asked}
+    return node["field"] == "language" and (not into <= odoo.languages or any(LANGUAGES[w] in into and w not in asked for w in LANGUAGES))
+
+
+def segments(expected, odoo, folder):
+    """The whole rule of each, and a filter that finds those, and only those, of whom it is true. How many filters, rows, problems."""
+    rules = by_key(expected.rows["segment"], "id")
+    wanted = {ident: {"name": row["name"] or "", "members": shown(row["count"])} for ident, row in rules.items()}
+    for ident, row in rules.items():
+        if row["rules"] is None or is_plain(row["rules"]):
+            wanted[ident]["definition"] = "\n".join(outline(row["rules"])) if row["rules"] else ""
+    have, problems = held_against("segments", "smart-segments", SEGMENT, wanted, folder)
+    ours = list(odoo.named_at["res.partner"])
+    for ident, row in rules.items():
+        said = have.get(ident)
+        if not said:
+            continue
+        missing = [s for s in scalars(row["rules"] or []) if "definition" not in wanted[ident] and s not in said["definition"]]      # in words of its own
+        if missing:
+            problems.append(f"segments: {ident!r}: the definition does not say {missing}")
+        try:
+            if not row["rules"] or not is_plain(row["rules"]) or lost_in_odoo(row["rules"], odoo):
+                raise Unclear(ident)
+            members = sorted(record["name"] for record, contact in zip(expected.records["contacts"], expected.taken["contacts"], strict=True) if holds(row["rules"], contact))
+        except Unclear:
+            members = None
+        filtered = bool(said["odooDomain"])
+        if filtered != (members is not None):
+            problems.append(f"segments: {ident!r}: a filter should {'' if members is not None else 'not '}be there, is {said['odooDomain']!r}, for {said['notExpressible']!r}")
+        elif filtered:
+            found = odoo.call("res.partner", "search_read", domain=[*ast.literal_eval(said["odooDomain"]), ["id", "in", ours]], fields=["name"], context={"lang": "en_US"})
+            if sorted(r["name"] for r in found) != members:
+                problems.append(f"segments: {ident!r}: the filter finds {len(found)}, the rule is true of {len(members)}, or they are others")
+        if filtered and said["notExpressible"] or row["rules"] and not filtered and not said["notExpressible"]:
+            problems.append(f"segments: {ident!r}: what cannot be said should {'not ' if filtered else ''}be named, is {said['notExpressible']!r}")
+        if not said["advice"].startswith("Contacts, Filters" if filtered else "Tag the members"):
+            problems.append(f"segments: {ident!r}: the advice is {said['advice']!r}")
+    return len(have), problems
+
+
+def automations(expected):
+    """Trigger, conditions, actions, and what to build instead."""
+    def called(step):
+        return ": ".join(filter(None, [(step or {}).get("type"), (step or {}).get("name")]))
+    wanted = {}
+    for ident, row in by_key(expected.rows["automation"], "id").items():
+        kind = (row["trigger"] or {}).get("type")
+        wanted[ident] = {"name": row["name"] or "", "status": row["status"] or "", "trigger": called(row["trigger"]), "conditions": "\n".join(outline(row["conditions"])) if row["conditions"] else "",
+                         "actions": "\n".join(map(called, row["actions"] or [])),
+                         "advice": ADVICE.get(kind, "Server action (ir.actions.server) started by an automation rule; e-mails through a mail.template") if kind else "Find out what starts it, then an automation rule"}
+    return wanted
+
+
+def triggers(expected):
+    """What happened when a deal entered a stage."""
+    return {i: {"stage": r["name"], "pipeline": r["pipeline_id"], "triggers": r["triggers"], "advice": "Automation rule (base.automation) on crm.lead, trigger: stage is set to"}
+            for i, r in by_key(expected.rows["stage"], "id").items() if r["triggers"]}
+
+
+def left_out(expected):
+    """Members of lists who are no contact with an address."""
+    reachable = {text(r["id"]) for r in expected.rows["contact"] if r and r["email"]}
+    rows = [r for r in expected.rows["list_member"] if r and r["contact_id"] not in reachable]
+    return {i: {"list": r["list_id"], "contact": r["contact_id"] or "", "unsubscribed": r["unsubscribed_at"] or ""} for i, r in by_key(rows, "list_id", "contact_id").items()}
+
+
+DOCUMENTS = [  # label, document, its columns, what it is to say
+    ("automations", "automations", ["name", "status", "trigger", "conditions", "actions", "advice"], automations),
+    ("stage triggers", "stage-triggers", ["stage", "pipeline", "triggers", "advice"], triggers),
+    ("members left out", "list-members-left-out", ["list", "contact", "unsubscribed"], left_out),
+]
+
+
+# ---- the twelve rows ---------------------------------------------------------------------------------------------------
+ROWS = [  # as the paper calls them; the lines of the table that they are counted by; what else is theirs
+    ("Contact", ["contacts"], []), ("Company", ["companies"], []), ("Deal", ["deals"], ["lost reasons"]), ("Pipeline stage", ["teams", "stages"], ["stage triggers"]),
+    ("Activity", ["events"], ["event kinds", "quiet"]), ("E-mail campaign", ["campaigns"], ["lists", "list contacts", "opt outs", "members left out"]), ("Tag", ["contact tags", "deal tags"], []),
+    ("Smart segment", ["segments"], []), ("Custom field", ["custom fields"], []), ("User", ["users"], []), ("Automation", ["automations"], []), ("Customer engagement index", ["engagement index"], []),
+]
+WRITTEN = {"Smart segment", "Automation"}
+
+
+def told(counts, problems, written):
+    """A line for each row: whether it arrived, and how many records it is."""
+    for row, counted, further in ROWS:
+        bad = any(label in problems for label in [*counted, *further])
+        verdict = "FAIL" if bad else "ok" if written or row not in WRITTEN else "not looked at, without --results"
+        yield f"{row:26} {verdict:4} {sum(counts.get(label, 0) for label in counted):6}"
+
+
 def write_dates(odoo):
     dates = {}
     for model in sorted({*(s[2] for s in SHAPES), "mail.message"}):
@@ -632,32 +910,45 @@ def main():
     cli.add_argument("exports")
     for name in "url", "db", "key":
         cli.add_argument("--" + name, required=True)
+    cli.add_argument("--results", metavar="DIR", help="documents and results, for what is handed over in writing")
     cli.add_argument("--write-dates", metavar="FILE", help="keeps the write_date of every migrated record")
     cli.add_argument("--same-dates", metavar="FILE", help="and this says which of them moved since")
     given = cli.parse_args()
     odoo = Odoo(given.url, given.db, given.key)
     expected = Expected(given.exports, odoo)
-    table, problems = [], []
-    for shape in SHAPES:
-        line, found = compare(shape, expected, odoo)
+    table, problems, counts = [], collections.defaultdict(list), {}
+    for line, found in (*(compare(shape, expected, odoo) for shape in SHAPES), history(expected, odoo)):
         table.append(line)
-        problems += found
-    line, found = history(expected, odoo)
-    table.append(line)
-    problems += [*found, *quiet(odoo), *rights(odoo)]
+        counts[line[0]] = line[4]
+        problems[line[0]] += found
+    for label, found in ("quiet", quiet(odoo)), ("campaigns", rights(odoo)), ("users", accounts(expected, odoo)), ("stages", stage_order(expected, odoo)):
+        problems[label] += found
+    further = {"custom fields": custom_fields(odoo), "engagement index": index(expected, odoo)}
+    if given.results:
+        further["segments"] = segments(expected, odoo, given.results)
+        for label, name, columns, make in DOCUMENTS:
+            have, found = held_against(label, name, columns, make(expected), given.results)
+            further[label] = len(have), found
+    for label, (count, found) in further.items():
+        counts[label] = count
+        problems[label] += found
+    problems = {label: found for label, found in problems.items() if found}
     if given.write_dates:
         with open(given.write_dates, "w", encoding="utf-8") as file:
             json.dump(write_dates(odoo), file)
     if given.same_dates:
         with open(given.same_dates, encoding="utf-8") as file:
-            problems += moved(json.load(file), write_dates(odoo))
+            again = list(moved(json.load(file), write_dates(odoo)))
+            problems.update({"dates": again} if again else {})
     heads = ["object", "rows", "rejected", "expected", "in Odoo", "lost", "twice", "extra", "orphans", "compared", "differing"]
     widths = [max(len(str(line[i])) for line in [heads, *table]) for i in range(len(heads))]
     for line in [heads, *table]:
         print("  ".join(str(v).ljust(w) if i == 0 else str(v).rjust(w) for i, (v, w) in enumerate(zip(line, widths))))
-    for one in problems[:20]:
+    print("\n".join(["", *told(counts, problems, given.results), ""]))
+    flat = [one for found in problems.values() for one in found]
+    for one in flat[:20]:
         print("-", one)
-    print(f"{len(problems)} differences" if problems else "no difference")
+    print(f"{len(flat)} differences" if flat else "no difference")
     sys.exit(1 if problems else 0)
 
 
