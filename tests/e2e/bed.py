@@ -10,6 +10,8 @@ import threading
 import urllib.error
 import urllib.request
 
+from sink import Sink
+
 REPO = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BED = os.path.join(REPO, "tests", "testbed")
 OUT = os.path.join(REPO, "target", "e2e")
@@ -19,7 +21,8 @@ BRIDGE = os.environ.get("CRMFERRY_TESTBED_RELAY", "10.244.0.1")
 ODOO_PORT = int(os.environ.get("CRMFERRY_E2E_ODOO_PORT", "8170"))
 IMAGE = "localhost/crmferry"
 MADE_ONCE, COUNTS = threading.Lock(), {}
-OWNERS = ["amelia.prado@vendas.example", "otto.brandao@vendas.example", "zuleica.neri@vendas.example", "eugenio.saraiva@vendas.example"]
+OWNERS = ["amelia.prado@vendas.example", "otto.brandao@vendas.example", "zuleica.neri@vendas.example"]       # who left is for Crmferry to make, archived
+QUEUES = ["mail.ir_cron_post_scheduled_message", "mail.ir_cron_send_scheduled_message", "mass_mailing.ir_cron_mass_mailing_queue", "mail.ir_cron_mail_scheduler_action"]
 
 
 def run(*command, text=None, config=None, check=True, timeout=600, env=None):
@@ -47,6 +50,7 @@ class Odoo:
     def __init__(self, lane):
         self.root, self.port = os.path.join(STATE, f"odoo-e2e{lane}"), ODOO_PORT + lane
         self.url = f"http://127.0.0.1:{self.port}"
+        self.sink = Sink()
 
     @property
     def key(self):
@@ -82,9 +86,42 @@ class Odoo:
         self.up()
 
     def clean(self):
-        """The database as it was, with the accounts of those who own records in the exports."""
+        """The database as it was, with a way for mail to leave it, and the accounts of those who own records in the exports."""
         self.script("reset.sh")
-        run(os.path.join(BED, "odoo", "users.py"), "--url", self.url, "--db", self.database, "--key", self.key, *OWNERS)
+        self.people(*OWNERS)
+        self.mail_leaves()
+
+    def people(self, *emails):
+        run(os.path.join(BED, "odoo", "users.py"), "--url", self.url, "--db", self.database, "--key", self.key, *emails)
+
+    # ---- mail ------------------------------------------------------------------------------------------------------------
+    def mail_leaves(self):
+        """It goes to the sink, which has seen one that waited in the queue, and one that tells a user what was written to them."""
+        self.call("ir.mail_server", "create", vals_list=[{"name": "sink", "smtp_host": "127.0.0.1", "smtp_port": self.sink.port, "smtp_encryption": "none"}])
+        me = self.call("res.users", "search_read", domain=[["login", "=", self.login]], fields=["partner_id"])[0]["partner_id"][0]
+        self.call("res.partner", "write", ids=[me], vals={"email": "odoo@acme.example"}, context={"tracking_disable": True})    # without a sender, Odoo would send nothing
+        user = self.call("res.users", "search_read", domain=[["login", "=", OWNERS[0]]], fields=["partner_id"])[0]["partner_id"][0]
+        self.sink.mails.clear()
+        self.call("mail.mail", "create", vals_list=[{"subject": "queue", "body_html": "<p>control</p>", "email_from": "odoo@acme.example", "email_to": "someone@acme.example", "auto_delete": True}])
+        told = self.call("res.partner", "message_post", ids=[user], subject="told", body="control", partner_ids=[user], context={"mail_post_autofollow_author_skip": True})
+        self.flush()
+        seen = sorted(subject for _, subject in self.sink.mails)
+        assert seen == ["queue", "told"], f"the sink is no proof, it has {self.sink.mails}"
+        self.call("mail.message", "unlink", ids=told if isinstance(told, list) else [told])
+        left = [self.count("mail.mail"), self.count("mail.notification"), self.count("mail.followers", ["res_model", "=", "res.partner"])]
+        assert left == [0, 0, 0], f"the control left something: {left}"
+        self.sink.mails.clear()
+
+    def flush(self):
+        """All that waits to be sent is sent."""
+        for name in QUEUES:
+            module, tail = name.split(".")
+            found = self.call("ir.model.data", "search_read", domain=[["module", "=", module], ["name", "=", tail]], fields=["res_id"])
+            self.call("ir.cron", "method_direct_trigger", ids=[found[0]["res_id"]])
+
+    def no_mail(self):
+        self.flush()
+        assert not self.sink.mails, f"mail left Odoo: {self.sink.mails}"
 
 
 def person(name):

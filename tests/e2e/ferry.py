@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import threading
 import time
@@ -199,6 +200,15 @@ class Ferry:
             if rejected != table[label]:
                 raise AssertionError(f"{label}: the book says {rejected} rejected, verify.py {table[label]}\n{done.stdout}")
         return done.stdout
+
+    def verify_rows(self, *words, name="acme"):
+        """The same with the documents: each of the paper's twelve rows has arrived, and is not empty."""
+        folder = os.path.join(OUT, "results", self.name)
+        shutil.rmtree(folder, ignore_errors=True)
+        self.crmferry("results", f"migration/{name}", "-o", folder)
+        told = self.verify("--results", folder, *words, name=name)
+        rows = dict(re.findall(r"^(\S.*?) +ok +(\d+)$", told, re.M))
+        assert len(rows) == 12 and "0" not in rows.values(), f"not twelve rows that have arrived:\n{told}"
 
     def sent(self, name="acme"):
         """What the last run created and updated, by object."""

@@ -96,6 +96,7 @@ def play(stage, scene):
     stage.wire.json2 = True
     try:
         scene(stage)
+        assert not stage.odoo.sink.mails, f"mail left Odoo: {stage.odoo.sink.mails}"
     except Exception:                                                      # every failure of a scenario is told alike
         problem = traceback.format_exc(limit=-4)
         for one in stage.ferries:
