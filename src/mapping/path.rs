@@ -120,17 +120,13 @@ impl Path {
     /// The first alternative as it is written: names, dotted; `record.` in front of them says nothing.
     #[must_use]
     pub fn first_name(&self) -> Option<String> {
-        let first = self.alternatives.first()?;
-        let root = match first.root {
-            Root::Field | Root::Record => None,
-            Root::Item => Some("item"),
-            Root::Parent => Some("parent"),
-            Root::Index => Some("index"),
-            Root::Line => Some("line"),
-        };
-        let names = first.names.iter().map(|name| name.text.as_str());
-        let all: Vec<&str> = root.into_iter().chain(names).collect();
-        (!all.is_empty()).then(|| all.join("."))
+        self.names().into_iter().next()?
+    }
+
+    /// The alternatives as they are written; a whole record has no name.
+    #[must_use]
+    pub fn names(&self) -> Vec<Option<String>> {
+        self.alternatives.iter().map(Steps::name).collect()
     }
 
     /// How many alternatives there are.
@@ -141,6 +137,19 @@ impl Path {
 }
 
 impl Steps {
+    fn name(&self) -> Option<String> {
+        let root = match self.root {
+            Root::Field | Root::Record => None,
+            Root::Item => Some("item"),
+            Root::Parent => Some("parent"),
+            Root::Index => Some("index"),
+            Root::Line => Some("line"),
+        };
+        let names = self.names.iter().map(|name| name.text.as_str());
+        let all: Vec<&str> = root.into_iter().chain(names).collect();
+        (!all.is_empty()).then(|| all.join("."))
+    }
+
     fn resolve<'a>(&self, scope: &Scope<'a>, separator: &str) -> Cow<'a, Value> {
         let (start, names) = self.start(scope);
         names.iter().fold(start, |value, name| step(value, name, separator))

@@ -142,16 +142,8 @@ pub fn push(folder: &Folder, path: &str, exports: &Path) -> Result<(), Error> {
     name.push(".old");
     let old = target.with_file_name(&name);
     remove(&beside)?;
-    fs::create_dir_all(&beside).map_err(Error::io("make", &beside))?;
-    let mut files = 0;
-    for entry in fs::read_dir(exports).map_err(Error::io("read", exports))? {
-        let from = entry.map_err(Error::io("read", exports))?.path();
-        if let Some(name) = from.file_name().filter(|_| from.is_file()) {
-            fs::copy(&from, beside.join(name)).map_err(Error::io("copy", &from))?;
-            files += 1;
-        }
-    }
-    if files == 0 {
+    let own = fs::canonicalize(folder.path("")).map_err(Error::io("read", folder.path("")))?;
+    if copy(exports, &beside, &own, true)? == 0 {
         return Err(Error::Usage(format!("{} holds no file", exports.display())));
     }
     remove(&old)?;
@@ -160,6 +152,27 @@ pub fn push(folder: &Folder, path: &str, exports: &Path) -> Result<(), Error> {
     }
     fs::rename(&beside, &target).map_err(Error::io("rename", &beside))?;
     remove(&old)
+}
+
+/// How many files were copied; the workspace, where it lies in the folder, is none of it. A link counts as what it leads to in the
+/// folder itself, where exports lie; further down nothing leads out of it.
+fn copy(folder: &Path, to: &Path, own: &Path, links: bool) -> Result<usize, Error> {
+    fs::create_dir_all(to).map_err(Error::io("make", to))?;
+    let mut files = 0;
+    for entry in fs::read_dir(folder).map_err(Error::io("read", folder))? {
+        let entry = entry.map_err(Error::io("read", folder))?;
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        let kind = entry.file_type().map_err(Error::io("read", &from))?;
+        if kind.is_dir() {
+            if fs::canonicalize(&from).map_err(Error::io("read", &from))? != own {
+                files += copy(&from, &to, own, false)?;
+            }
+        } else if kind.is_file() || links && from.is_file() {
+            fs::copy(&from, &to).map_err(Error::io("copy", &from))?;
+            files += 1;
+        }
+    }
+    Ok(files)
 }
 
 fn remove(folder: &Path) -> Result<(), Error> {
@@ -307,5 +320,22 @@ mod tests {
         assert!(!to.path().join("exports/a.csv").exists());
         assert!(to.path().join("exports/b.csv").exists());
         assert!(push(&folder, "../exports", from.path()).is_err());
+    }
+
+    #[test]
+    fn what_lies_deeper_in_an_export_folder_comes_along_and_the_workspace_does_not() {
+        let from = tempfile::tempdir().unwrap();
+        let (deep, workspace) = (from.path().join("files/2025"), from.path().join("ws"));
+        for made in [&deep, &workspace] {
+            fs::create_dir_all(made).unwrap();
+        }
+        fs::write(deep.join("a.pdf"), "a").unwrap();
+        std::os::unix::fs::symlink("/etc/hostname", deep.join("out")).unwrap();
+        std::os::unix::fs::symlink("/etc", from.path().join("etc")).unwrap();
+        push(&Folder::new(&workspace), "exports/", from.path()).unwrap();
+        assert_eq!(fs::read(workspace.join("exports/files/2025/a.pdf")).unwrap(), b"a");
+        for absent in ["files/2025/out", "etc", "ws"] {
+            assert!(!workspace.join("exports").join(absent).exists(), "{absent}");
+        }
     }
 }

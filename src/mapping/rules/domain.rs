@@ -33,7 +33,7 @@ struct Words {
 /// A field of an object, as the way from a name of the source to a condition in Odoo.
 #[derive(Clone, Debug)]
 struct Through {
-    /// The name that its `from` begins with.
+    /// A name of the source that it is taken from.
     name: String,
     /// Field of the model; of a reference, the dotted way to the name of what it refers to.
     path: String,
@@ -41,6 +41,8 @@ struct Through {
     /// A many2one or many2many.
     refers: bool,
     many: bool,
+    /// Those of a selection that Odoo has by itself, value and label.
+    options: Vec<(String, String)>,
     values: BTreeMap<String, String>,
     keeps: bool,
     /// Why it can say nothing.
@@ -60,18 +62,20 @@ impl Domains {
     /// `standing`: the objects that take part in this run.
     pub fn new(spec: &MappingSpecSpec, models: &Models, standing: &BTreeMap<&str, bool>) -> Self {
         let objects = spec.objects.iter().flatten();
+        let names = Names { spec, models, standing };
         let of = |object: &Object| {
             let model = object.destination.as_ref()?.model.as_deref()?;
-            let through = |name, field| Through::new(name, field, model, &Names { spec, models, standing });
             let fields = object.fields.iter().flatten().filter(|field| is_written(field));
-            let named = |field: &Field| field.from.as_deref().and_then(first_name);
             let own = |field| {
                 let constant = own_constant(object, field, model, spec)?;
-                Some((through(String::new(), field)?, Value::from(constant)))
+                Some((
+                    Through::new(String::new(), field, model, &names)?,
+                    Value::from(constant),
+                ))
             };
             Some(Words {
                 own: fields.clone().filter_map(own).collect(),
-                fields: fields.filter_map(|field| through(named(field)?, field)).collect(),
+                fields: fields.flat_map(|field| alternatives(field, model, &names)).collect(),
                 stands_down: standing.get(object.name.as_str()) == Some(&false),
             })
         };
@@ -104,6 +108,7 @@ impl Domains {
 impl Through {
     fn new(name: String, field: &Field, model: &str, names: &Names<'_>) -> Option<Self> {
         let ttype = ttype(field, model, names.models)?;
+        let known = names.models.field(model, &field.to).filter(|_| field.create.is_none());
         let refers = matches!(ttype.as_str(), "many2one" | "many2many");
         let mut through = Self {
             name,
@@ -111,6 +116,8 @@ impl Through {
             refers,
             many: ttype == "many2many",
             ttype,
+            // one that the mapping makes gets the options that its values need
+            options: known.map(|known| known.selection.clone()).unwrap_or_default(),
             values: field.values.clone().unwrap_or_default(),
             keeps: field.lookup.is_some() || field.on_missing == Some(OnMissing::Keep),
             mute: field
@@ -129,6 +136,23 @@ impl Through {
         }
         Some(through)
     }
+}
+
+/// A field through each name that it is taken from; but for the first, others may have had their say in a record.
+fn alternatives(field: &Field, model: &str, names: &Names<'_>) -> Vec<Through> {
+    let path = field.from.as_deref().and_then(|from| Path::parse(from).ok());
+    let mut all: Vec<Through> = path
+        .iter()
+        .flat_map(Path::names)
+        .flatten()
+        .filter_map(|name| Through::new(name, field, model, names))
+        .collect();
+    if let Some((first, later)) = all.split_first_mut() {
+        for one in later {
+            one.mute = Some(format!("{} takes it only where {} is not there", field.to, first.name));
+        }
+    }
+    all
 }
 
 /// The constant of a field in which another object with the model has another constant.
@@ -355,7 +379,7 @@ impl Saying<'_> {
     /// A value as the field holds it; a day, where the field holds points in time, is from its midnight to the next.
     fn span(&self, through: &Through, value: &Value) -> Result<Span, String> {
         let cannot = || format!("{} cannot hold its value", through.path);
-        let point = |value: &Value| match read(&through.ttype, &[], self.formats, value) {
+        let point = |value: &Value| match read(&through.ttype, &through.options, self.formats, value) {
             Ok(done) if done.note.is_none() => done.value.to_wire().ok_or_else(cannot),
             Ok(_) | Err(_) => Err(cannot()),
         };

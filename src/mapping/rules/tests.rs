@@ -144,7 +144,7 @@ objects:
   - {to: color, from: color}
   - {to: phone, from: mobile, default: none}
   - {to: x_gender, from: gender, values: {m: male, f: female, w: female}, create: {type: Selection, options: {male: M, female: F}}}
-  - {to: lang, from: language, values: {pt-br: pt_BR, \"*\": en_US}}
+  - {to: lang, from: language, values: {pt-br: pt_BR, en: en_US, \"*\": \"\"}}
   - {to: x_kept, from: kind, values: {a: A}, onMissing: Keep, create: {type: Char}}
   - {to: x_optin, from: optin, create: {type: Boolean}}
   - {to: x_spent, from: spent, create: {type: Float}}
@@ -195,7 +195,7 @@ fn a_condition_becomes_one_of_odoo() {
             "nome",
             "is_not",
             json!("x"),
-            "nome is_not x: no field is mapped from nome",
+            "nome is_not x: name takes it only where name is not there",
         ),
         ("name", "is_not", json!("Ana"), "[('name', '!=', \"Ana\")]"),
         ("city", "in", json!(["a", "b"]), "[('city', 'in', [\"a\", \"b\"])]"),
@@ -310,7 +310,14 @@ fn a_condition_becomes_one_of_odoo() {
             json!("m"),
             "gender contains m: the values of x_gender were replaced",
         ),
-        ("language", "equals", json!("pt-br"), "[('lang', '=', \"pt_BR\")]"),
+        ("language", "equals", json!("en"), "[('lang', '=', \"en_US\")]"),
+        // an option that this Odoo does not have, so that no record can have it
+        (
+            "language",
+            "equals",
+            json!("pt-br"),
+            "language equals pt-br: lang cannot hold its value",
+        ),
         (
             "language",
             "equals",
