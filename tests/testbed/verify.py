@@ -418,7 +418,8 @@ class Odoo:
         self.partner_of = {u["login"]: u["partner_id"][1] for u in users}
         names = collections.defaultdict(dict)
         self.named_at = collections.defaultdict(dict)     # when records got a name of ours, by model and id
-        for row in self.all("ir.model.data", ["module", "model", "res_id", "create_date"]):
+        looked_at = sorted({"mail.message", *(shape[2] for shape in SHAPES)})
+        for row in self.all("ir.model.data", ["module", "model", "res_id", "create_date"], [["model", "in", looked_at]]):
             names[row["model"]].setdefault(row["res_id"], set()).add(row["module"])
             if row["module"].startswith("crmferry_"):
                 self.named_at[row["model"]].setdefault(row["res_id"], row["create_date"])
