@@ -73,7 +73,7 @@ def a_cutover_waits_for_a_user_and_files_and_notes_come_along(stage):
     ferry.until_gate("mapping")
     ferry.approve("mapping")
 
-    ferry.until_named("AwaitingOwners", "users", seconds=600)
+    ferry.until_named("Missing in Odoo", "users 99:", "users 4:", "create them in Odoo", "Owners", seconds=420)
     queue = {(row["key"], row["by"]): row["records"] for row in ferry.status()["queue"] if row["object"] == "users"}
     assert {key for key, _ in queue} >= {*NEWCOMERS} and queue["99", "contacts"], f"not the two who are missing: {queue}"
     assert ferry.gate("cutover")["state"] != "Waiting" and ferry.books()["contacts"]["held"], ferry.status()["gates"]
