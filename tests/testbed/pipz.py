@@ -3,14 +3,16 @@
 
     pipz.py --contacts 5000 --companies 300 --seed 7 [--port 0] [--fieldsets dict] [--rows summary] [--company 404] ...
     pipz.py --contacts 5000 --companies 300 --seed 7 --export DIR --only-export
+    pipz.py --from DIR --list yes ...
 
 The first line it prints is its address. The same arguments give the same account: records are functions of seed and number, so
-any size costs nothing. Strict on keys and page caps, lenient on trailing slashes; every record has unknown fields and nulls.
+any size costs nothing; or, with --from, the rows of an export of scale.py, of those objects that the switches offer. Strict on keys and page caps, lenient on trailing slashes; every record has unknown fields and nulls.
 Standard library only.
 
 At run time (no keys needed, nothing here is Pipz's):
     POST /_control {"options": {"rows": "summary"}, "change": {"contact": {"4001": {"name": "X"}}}, "delete": {"contact": [4002]},
-                    "insert": {"contact": 3}, "faults": [{"do": "429", "after": 5, "times": 2, "retryAfter": 1}], "clear": true, "export": "DIR"}
+                    "insert": {"contact": 3}, "faults": [{"do": "429", "after": 5, "times": 2, "retryAfter": 1}], "clear": true, "export": "DIR", "keep": {"contact": [4002]}}
+    `export` writes the account as it is now, and of what was deleted what is named to `keep`; beside it, with --from, the files of the other objects.
     GET /_log      what was asked, in order: when, path, parameters and headers without the keys, how it was let in, what it got
 
 A fault holds for `times` requests (1) among those that match `object`, `detail`, `offset` (or beyond) and `listId`, after `after` (0) of them:
@@ -21,17 +23,21 @@ A fault holds for `times` requests (1) among those that match `object`, `detail`
 
 import argparse
 import base64
+import copy
 import functools
 import hmac
 import json
 import os
 import random
+import re
+import shutil
 import threading
 import time
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from scale import CITIES, COMPANY_TAGS, CONTACT_TAGS, DEAL_TAGS, FIRST, JOBS, LAST, LOST, NOTES, PIPELINES, STAGES, STREETS, TRADE, USERS, WORDS, ascii_word
+from verify import read_rows
 
 FIRST_ID = {"contact": 4000, "company": 1, "deal": 70000, "list": 140, "user": 1}
 NEVER_COPIED = ("password", "cookie_id", "reader")
@@ -60,56 +66,26 @@ OPTIONS = {  # switch: its values, the first is what is most probable
     "contact": ("yes", "404", "403"),
     "parameters": ("lenient", "strict"),          # strict: 400 for extra_fields and include_fieldsets on anything but contacts
 }
+OFFERED = ("yes", "bare", "unpaged")
+NUMBERS = ("id", "company_id", "owner_id", "number_of_employees", "monthly_spend", "value", "contact_id", "pipeline_id", "stage_id", "probability")
 
 
-class Account:
-    """The records: functions of seed and number, and what was changed since."""
+class Seeded:
+    """Records that are functions of seed and number."""
+
+    custom, kinds = CUSTOM, tuple(FIRST_ID)
 
     def __init__(self, seed, sizes):
-        self.seed, self.sizes = seed, dict(sizes)
-        self.changed, self.deleted, self.stamps = {}, set(), {}
-        self.version, self.kept = 0, {}
+        self.seed, self.sizes = seed, sizes
 
     def rng(self, kind, number):
         return random.Random(f"{self.seed}/{kind}/{number}")
 
-    def ids(self, kind, order="id"):
-        """Ids in the order of the list."""
-        mark = (self.version, self.sizes[kind])
-        if self.kept.get((kind, order), (None,))[0] != mark:
-            first = FIRST_ID[kind]
-            ids = [i for i in range(first, first + self.sizes[kind]) if (kind, i) not in self.deleted]
-            if order == "updated":
-                ids.sort(key=lambda i: (-self.stamps.get((kind, i), 0), i))
-            self.kept[kind, order] = (mark, ids)
-        return self.kept[kind, order][1]
-
-    def change(self, kind, number, fields):
-        self.changed.setdefault((kind, number), {}).update(fields)
-        self.touch(kind, number)
-
-    def delete(self, kind, number):
-        self.deleted.add((kind, number))
-        self.version += 1
-
-    def insert(self, kind, count=1):
-        for _ in range(count):
-            self.sizes[kind] += 1
-            self.touch(kind, FIRST_ID[kind] + self.sizes[kind] - 1)
-
-    def touch(self, kind, number):
-        self.version += 1
-        self.stamps[kind, number] = self.version
+    def numbers(self, kind):
+        return range(FIRST_ID[kind], FIRST_ID[kind] + self.sizes[kind])
 
     def record(self, kind, number):
-        """Everything of a record; custom values under `custom` by name. None where there is none."""
-        first = FIRST_ID[kind]
-        if not first <= number < first + self.sizes[kind] or (kind, number) in self.deleted:
-            return None
-        record = getattr(self, kind)(number, self.rng(kind, number))
-        for name, value in self.changed.get((kind, number), {}).items():
-            (record["custom"] if name in record.get("custom", {}) else record)[name] = value
-        return record
+        return getattr(self, kind)(number, self.rng(kind, number))
 
     def contact(self, number, rng):
         name = f"{rng.choice(FIRST)} {rng.choice(LAST)} {rng.choice(LAST)}"
@@ -175,9 +151,119 @@ class Account:
         known = USERS[number - 1] if number <= len(USERS) else (number, f"Usuária {number}", f"usuaria.{number}@vendas.example", "sim")
         return {"id": known[0], "name": known[1], "email": known[2], "active": known[3] == "sim", "zz_unknown": {}, "zz_null": None, "custom": {}}
 
+    @staticmethod
+    def is_member(number, contact):
+        return (contact * 7 + number) % 3 == 0
+
+    @staticmethod
+    def rest(folder):
+        """What an account has that no API offers."""
+        write(folder, "pipeline", ({"id": i, "name": name} for i, name in PIPELINES))
+        write(folder, "stage", (dict(zip(("id", "name", "position", "pipeline_id", "type", "probability"), stage)) for stage in STAGES))
+
+
+class Exported:
+    """Records that are the rows of an export folder: those that can be read and have an id, the first of each."""
+
+    def __init__(self, folder, kinds):
+        self.folder, self.kinds, self.rows = folder, kinds, {kind: {} for kind in FIRST_ID}
+        for kind in kinds:
+            for row in filter(None, read_rows(folder, kind)):
+                row = {name: typed(name, value) for name, value in row.items()}
+                if row["id"] is not None:
+                    self.rows[kind].setdefault(row["id"], row)
+        self.members = {(r["list_id"], r["contact_id"]) for r in read_rows(folder, "list_member") if not r["unsubscribed_at"]}     # who left a list is not on it
+        names = dict.fromkeys(name for row in self.rows["contact"].values() for name in row if name.startswith("contact_custom_"))
+        self.custom = [(name, name.removeprefix("contact_custom_").replace("_", " ").title(), "fieldsets") for name in names]
+
+    def numbers(self, kind):
+        return self.rows[kind]
+
+    def record(self, kind, number):
+        """One that is not in the folder has a name and an address, and nothing else."""
+        rows = self.rows[kind]
+        row = rows.get(number) or {**dict.fromkeys(next(iter(rows.values()), ())), "id": number, "name": f"Recém-chegado {number}", "email": f"{kind}.{number}@novo.example"}
+        record = {name: value for name, value in row.items() if not name.startswith(f"{kind}_custom_")}
+        return record | {
+            "uuid": f"{number:016x}", "update_date": "2026-01-01T00:00:00", **dict.fromkeys(NEVER_COPIED, "never-copy-this"),
+            "zz_unknown": {"deep": [1, None, {"x": "desconhecido"}]}, "zz_null": None, "custom": {name: value or "" for name, value in row.items() if name not in record},
+        }
+
+    def is_member(self, number, contact):
+        return (str(number), str(contact)) in self.members
+
+    def rest(self, folder):
+        """The files of the other objects, as they are."""
+        for file in os.listdir(self.folder):
+            if file.split(".")[0].removesuffix("_member") not in self.kinds:
+                shutil.copy(os.path.join(self.folder, file), folder)
+
+
+def typed(name, value):
+    """A cell as the API has it; what is no number stays what it is."""
+    if name == "tags":
+        return value if isinstance(value, list) else [tag for tag in map(str.strip, (value or "").split(",")) if tag]
+    if name == "active":
+        return value in (True, "sim")
+    if name in NUMBERS and isinstance(value, str) and re.fullmatch(r"(0|[1-9]\d*)(\.\d+)?", value):
+        return json.loads(value)
+    return value
+
+
+def write(folder, kind, records):
+    with open(os.path.join(folder, kind + ".jsonl"), "w", encoding="utf-8") as file:
+        for record in records:
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+class Account:
+    """The records of an origin, and what was changed since."""
+
+    def __init__(self, origin):
+        self.origin = origin
+        self.numbers = {kind: dict.fromkeys(origin.numbers(kind)) for kind in FIRST_ID}
+        self.changed, self.deleted, self.stamps = {}, set(), {}
+        self.version, self.kept = 0, {}
+
+    def ids(self, kind, order="id"):
+        """Ids in the order of the list."""
+        if self.kept.get((kind, order), (None,))[0] != self.version:
+            ids = [i for i in self.numbers[kind] if (kind, i) not in self.deleted]
+            if order == "updated":
+                ids.sort(key=lambda i: (-self.stamps.get((kind, i), 0), i))
+            self.kept[kind, order] = (self.version, ids)
+        return self.kept[kind, order][1]
+
+    def change(self, kind, number, fields):
+        self.changed.setdefault((kind, number), {}).update(fields)
+        self.touch(kind, number)
+
+    def delete(self, kind, number):
+        self.deleted.add((kind, number))
+        self.version += 1
+
+    def insert(self, kind, count=1):
+        for _ in range(count):
+            number = max(self.numbers[kind], default=FIRST_ID[kind] - 1) + 1
+            self.numbers[kind][number] = None
+            self.touch(kind, number)
+
+    def touch(self, kind, number):
+        self.version += 1
+        self.stamps[kind, number] = self.version
+
+    def record(self, kind, number):
+        """Everything of a record; custom values under `custom` by name. None where there is none."""
+        if number not in self.numbers[kind] or (kind, number) in self.deleted:
+            return None
+        record = self.origin.record(kind, number)
+        for name, value in self.changed.get((kind, number), {}).items():
+            (record["custom"] if name in record["custom"] else record)[name] = value
+        return record
+
     def members(self, number):
         """Contacts of a list."""
-        return [i for i in self.ids("contact") if (i * 7 + number) % 3 == 0]
+        return [i for i in self.ids("contact") if self.origin.is_member(number, i)]
 
     def flat(self, kind, number):
         """A record as an export has it."""
@@ -185,17 +271,20 @@ class Account:
         custom = {name: value for name, value in record.pop("custom").items() if value is not None}
         return {name: value for name, value in record.items() if name not in NEVER_COPIED} | custom
 
+    def with_deleted(self, keep):
+        """The account as if these had not been deleted."""
+        other = copy.copy(self)
+        other.deleted, other.kept = self.deleted - {(kind, number) for kind, numbers in keep.items() for number in numbers}, {}
+        return other
+
     def export(self, folder):
         """The whole account as export files, those objects too that the API does not offer."""
         os.makedirs(folder, exist_ok=True)
-        rows = {kind: map(functools.partial(self.flat, kind), self.ids(kind)) for kind in FIRST_ID}
-        rows["list_member"] = ({"list_id": number, "contact_id": i} for number in self.ids("list") for i in self.members(number))
-        rows["pipeline"] = ({"id": i, "name": name} for i, name in PIPELINES)
-        rows["stage"] = (dict(zip(("id", "name", "position", "pipeline_id", "type", "probability"), stage)) for stage in STAGES)
-        for kind, records in rows.items():
-            with open(os.path.join(folder, kind + ".jsonl"), "w", encoding="utf-8") as file:
-                for record in records:
-                    file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        self.origin.rest(folder)
+        for kind in self.origin.kinds:
+            write(folder, kind, map(functools.partial(self.flat, kind), self.ids(kind)))
+        if "list" in self.origin.kinds:
+            write(folder, "list_member", ({"list_id": number, "contact_id": i} for number in self.ids("list") for i in self.members(number)))
 
 
 class Pipz:
@@ -228,7 +317,7 @@ class Pipz:
                 self.account.insert(kind, count)
             self.faults += [{"times": 1, "after": 0, **fault} for fault in order.get("faults", [])]
             if "export" in order:
-                self.account.export(order["export"])
+                self.account.with_deleted(order.get("keep", {})).export(order["export"])
             return {"requests": len(self.log), "faults": self.faults}
 
     def fault(self, kind, number, query):
@@ -276,7 +365,7 @@ class Pipz:
         if switch == "other":
             return 200, {"result": "ok"}
         if kind == "contactfields":
-            return 200, [{"name": n, "label": label, "group": g} for n, label, g in STANDARD] + [{"name": n, "label": label, "group": "Custom", "zz": None} for n, label, _ in CUSTOM]
+            return 200, [{"name": n, "label": label, "group": g} for n, label, g in STANDARD] + [{"name": n, "label": label, "group": "Custom", "zz": None} for n, label, _ in self.account.origin.custom]
         if self.options["parameters"] == "strict" and kind != "contact" and {"extra_fields", "include_fieldsets"} & set(query):
             return 400, {"user_message": "Parâmetro desconhecido"}
         full = query.get("extra_fields") == "1"
@@ -319,9 +408,9 @@ class Pipz:
             return record
         if not with_fieldsets:
             return {name: record[name] for name in SUMMARY}
-        mode, fields, labels = self.options["custom"], [], {name: label for name, label, _ in CUSTOM}
+        mode, fields = self.options["custom"], []
         places = {"custom_fields": {}, "custom_attributes": {}}
-        for name, label, mixed in CUSTOM:
+        for name, label, mixed in self.account.origin.custom:
             place, value = mixed if mode == "mixed" else mode, custom[name]
             if not full or place == "none":
                 continue
@@ -334,7 +423,7 @@ class Pipz:
             else:
                 places[place][name if place == "custom_fields" else name.removeprefix("contact_custom_")] = value
             if mode == "mixed" and place != "fieldsets":
-                fields.append({"name": name, "label": labels[name], "value": None})      # there too, and empty: the value wins
+                fields.append({"name": name, "label": label, "value": None})      # there too, and empty: the value wins
         half = len(fields) // 2
         sets = [{"name": "Dados", "fields": fields[:half]}, {"name": "Outros", "fields": fields[half:]}]
         return record | places | {"fieldsets": sets if self.options["fieldsets"] == "list" else {"1": sets[0], "2": sets[1]}}
@@ -423,12 +512,17 @@ def main():
     parser.add_argument("--key", default="K-publica")
     parser.add_argument("--secret", default="S-secreta")
     parser.add_argument("--cap", type=int, default=500, help="most rows of a page, whatever is asked for")
+    parser.add_argument("--from", dest="folder", metavar="DIR", help="serves the rows of this export")
     parser.add_argument("--export", metavar="DIR", help="writes the account as export files first")
     parser.add_argument("--only-export", action="store_true", help="and ends")
     for name, values in OPTIONS.items():
         parser.add_argument("--" + name, choices=values, default=values[0])
     args = parser.parse_args()
-    account = Account(args.seed, {"contact": args.contacts, "company": args.companies, "deal": args.deals, "list": args.lists, "user": args.users})
+    if args.folder:
+        origin = Exported(args.folder, [kind for kind in FIRST_ID if getattr(args, kind) in OFFERED])
+    else:
+        origin = Seeded(args.seed, {"contact": args.contacts, "company": args.companies, "deal": args.deals, "list": args.lists, "user": args.users})
+    account = Account(origin)
     if args.export:
         account.export(args.export)
         if args.only_export:

@@ -205,7 +205,7 @@ class Expected:
             login = self.odoo.logins.get(required(row["email"], "e-mail").lower())
             return {"name": required(login, "account")}
         self.each("users", "user", lambda r: r["id"], make)
-        self.user_by_email = {r["email"]: self.key["users"][r["id"]] for r in self.rows["user"] if r["id"] in self.key["users"]}
+        self.user_by_email = {r["email"]: self.key["users"][text(r["id"])] for r in self.rows["user"] if text(r["id"]) in self.key["users"]}
 
     def owner(self, ident, mail=None):
         return first(self.key["users"].get(text(ident)), self.user_by_email.get(mail))
@@ -351,8 +351,8 @@ class Expected:
         on = collections.defaultdict(dict)
         for row in filter(None, self.rows["list_member"]):
             if row["contact_id"]:
-                said = on[row["contact_id"]]
-                said[row["list_id"]] = said.get(row["list_id"], False) or row["unsubscribed_at"] is not None
+                said, ident = on[text(row["contact_id"])], text(row["list_id"])
+                said[ident] = said.get(ident, False) or row.get("unsubscribed_at") is not None
 
         def make(row):
             out = row["optin"] is not None and not yes(row["optin"])
@@ -377,19 +377,19 @@ class Expected:
     def deal(self, row):
         status = (row["status"] or "").strip().lower()
         outcome = "won" if status in WON else "lost" if status in LOST else None
-        contact = first(self.key["contacts"].get(row["contact_id"]), self.by_email.get(row["contact_email"]),
-                        self.key["companies"].get(row["company_id"]), self.company_called(row["company_name"]))
-        team = first(self.key["teams"].get(row["pipeline_id"]), self.key["named teams"].get(row["pipeline"]))
+        contact = first(self.key["contacts"].get(text(row["contact_id"])), self.by_email.get(row["contact_email"]),
+                        self.key["companies"].get(text(row["company_id"])), self.company_called(row["company_name"]))
+        team = first(self.key["teams"].get(text(row["pipeline_id"])), self.key["named teams"].get(row["pipeline"]))
         return {"name": required(row["name"], "name"), "type": "opportunity", "expected_revenue": number(row["value"]), "partner_id": contact, "team_id": team,
                 "stage_id": self.deal_stage(row, outcome), "probability": 100 if outcome == "won" else 0 if outcome == "lost" else number(row["probability"]),
                 "active": outcome != "lost", "lost_reason_id": row["lost_reason"], "won_status": outcome or "pending", "user_id": self.owner(row["owner_id"], row["owner"]),
                 "date_deadline": day(row["expected_close_date"]), "date_closed": stamp(row["close_date"]), "tag_ids": set(items(row["tags"])),
-                "description": Text(row["description"] or ""), "x_pipz_deal_id": row["id"], "x_pipz_pipeline": first(row["pipeline"], row["pipeline_id"]), "x_pipz_stage": first(row["stage"], row["stage_id"]), "x_pipz_status": row["status"],
+                "description": Text(row["description"] or ""), "x_pipz_deal_id": text(row["id"]), "x_pipz_pipeline": text(first(row["pipeline"], row["pipeline_id"])), "x_pipz_stage": text(first(row["stage"], row["stage_id"])), "x_pipz_status": row["status"],
                 "x_pipz_created": stamp(row["creation_date"]), "x_pipz_contract": row["contract_no"]}
 
     def deal_stage(self, row, outcome):
         """A won deal stands in a won stage, any other in none: its own, else Odoo's Won or New."""
-        name, team, kind = self.stage.get(row["stage_id"], (None, None, None))
+        name, team, kind = self.stage.get(text(row["stage_id"]), (None, None, None))
         if name and (kind in WON) == (outcome == "won"):
             return (name, frozenset([team] if team else []))
         if outcome == "won":
