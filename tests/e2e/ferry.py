@@ -72,8 +72,8 @@ class Ferry:
     def claim(self):
         self.volume = run(os.path.join(BED, "volume.sh"), self.namespace, "ferry", self.claim_mode).stdout.strip()
 
-    def secret(self, key=None, entry="apiKey", **more):
-        text = json.dumps({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "odoo"}, "stringData": {entry: key or self.odoo.key, **more}})
+    def secret(self, key=None, entry="apiKey", name="odoo", **more):
+        text = json.dumps({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {entry: key or self.odoo.key, **more}})
         kubectl("-n", self.namespace, "apply", "-f", "-", text=text)
 
     def mapping(self, name="pipz-to-odoo"):
@@ -245,10 +245,8 @@ class Ferry:
         return self.send(pod, signal.SIGKILL)
 
     # ---- the end ---------------------------------------------------------------------------------------------------------
-    def collect(self):
-        """What somebody needs who was not there."""
-        folder = os.path.join(OUT, "failed", self.name)
-        os.makedirs(folder, exist_ok=True)
+    def told(self):
+        """All that the namespace says, by file: objects, logs, the screen."""
         things = {"migrations.yaml": ["get", "migrations,mappingspecs", "-o", "yaml"], "phaseruns.yaml": ["get", "phaseruns", "-o", "yaml"], "phaseruns.txt": ["get", "phaseruns"],
                   "pods.yaml": ["get", "pods,jobs,pvc", "-o", "yaml"], "events.txt": ["get", "events", "--sort-by=.metadata.creationTimestamp"], "evidence.yaml": ["get", "configmaps", "-o", "yaml"]}
         for pod in self.get("pods")["items"]:
@@ -261,8 +259,15 @@ class Ferry:
             things[f"status-{name}.txt"] = ["crmferry", "status", f"migration/{name}"]
         for file, words in things.items():
             done = kubectl("-n", self.namespace, *words, check=False)
+            yield file, done.stdout + done.stderr
+
+    def collect(self):
+        """What somebody needs who was not there."""
+        folder = os.path.join(OUT, "failed", self.name)
+        os.makedirs(folder, exist_ok=True)
+        for file, text in self.told():
             with open(os.path.join(folder, file), "w", encoding="utf-8") as out:
-                out.write(done.stdout + done.stderr)
+                out.write(text)
         return folder
 
     def leave(self):

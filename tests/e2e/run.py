@@ -21,7 +21,7 @@ import bed                                                                 # noq
 import ferry                                                               # noqa: E402
 from wire import Wire                                                      # noqa: E402
 
-FILES = ["whole", "waiting", "faults", "life", "troubles", "proof", "input", "gates"]
+FILES = ["whole", "api", "waiting", "faults", "life", "troubles", "proof", "input", "gates"]
 
 
 class Stage:
