@@ -29,7 +29,7 @@ def the_api_beside_the_exports(stage):
 
 
 @scenario
-def the_api_beside_the_exports_over_xml_rpc(stage):
+def an_api_beside_exports_over_xml_rpc(stage):
     stage.wire.json2 = False
     _the_whole_life(stage, SMALL, again=False, authentication="Basic")
 
