@@ -95,14 +95,19 @@ impl Rpc for Watched {
     }
 }
 
+impl Watched {
+    fn last_trouble(&self) -> Option<RpcError> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 impl Pulse for Watched {
     fn oldest_call(&self) -> Option<Duration> {
         self.limited.oldest_call()
     }
 
     fn trouble(&self) -> Option<Failure> {
-        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(error) = trouble {
+        if let Some(error) = self.last_trouble() {
             return Some(of_rpc(&error).failure());
         }
         let age = self.limited.oldest_call().filter(|age| *age >= SLOW)?;
@@ -178,11 +183,13 @@ impl Destination {
         });
         job.heart.watch(watched.clone());
         // a server that does not answer is named within seconds, not after the patience of a long call
-        let uid = tokio::time::timeout(SLOW, sweep::whoami(&*watched))
-            .await
-            .map_err(|_| RpcError::Unknown {
+        let Ok(uid) = tokio::time::timeout(SLOW, sweep::whoami(&*watched)).await else {
+            let silence = || RpcError::Unknown {
                 message: format!("no answer within {} s", SLOW.as_secs()),
-            })??;
+            };
+            return Err(watched.last_trouble().unwrap_or_else(silence));
+        };
+        let uid = uid?;
         Ok(Self {
             rpc: watched,
             spoken: spoken.to_owned(),

@@ -10,7 +10,7 @@ use crmferry::{
     api::{
         MappingSpecSpec, Migration, PhaseRunSpec, PhaseRunStatus,
         migration::{Gate, GateState, MigrationSpec, OwnersMissing},
-        phase_run::{ObjectReport, Orders, Outcome, Step},
+        phase_run::{FailureReason, ObjectReport, Orders, Outcome, Step},
     },
     lifecycle::{Exit, book},
     odoo::{
@@ -531,4 +531,30 @@ async fn a_document_is_written_whole_read_back_and_counted_against_what_the_run_
     assert_eq!(counts(&third.objects, "deals"), ([5, 0, 0, 4, 1, 0], [2, 5, 1, 1]));
     let flow = |reports: &[ObjectReport]| counts(reports, "deals").0;
     assert_eq!(flow(&predicted.objects), flow(&third.objects));
+}
+
+#[tokio::test]
+async fn a_server_that_lets_nobody_in_is_named_by_what_keeps_us_out() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut bench = Bench::new(json!({"extends": "pipz-to-odoo"}));
+    bench.export_folder(&sample());
+    let secret = bench.root.path().join("secret");
+    std::fs::create_dir_all(&secret).unwrap();
+    std::fs::write(secret.join("apiKey"), "key").unwrap();
+    bench.door = Door::Server {
+        ca: secret.join("none"),
+        secret,
+    };
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    bench.migration.spec.destination.odoo.url = format!("http://{nobody}");
+    let (exit, status) = bench.step(Step::Discover, None).await;
+    let failure = status.failure.unwrap();
+    assert_eq!(
+        (exit, failure.reason),
+        (Exit::Retry, FailureReason::DestinationUnavailable)
+    );
+    assert!(failure.message.contains("refused"), "{}", failure.message);
 }
