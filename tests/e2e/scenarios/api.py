@@ -75,7 +75,6 @@ def _the_whole_life(stage, size, again, **pipz):
         if again:
             assert ferry.sent() == {}, f"sent again: {ferry.sent()}"
             ferry.verify("--same-dates", dates, folder=account.written())
-        stage.wire.calm()
         members, deals = ({str(row["contact_id"]) for row in account.rows(name)} for name in ("list_member", "deal"))
         contacts = [row["id"] for row in account.rows("contact") if row["email"] and row["company_id"]]
         gone = next(i for i in contacts if str(i) in members & deals)
@@ -84,8 +83,6 @@ def _the_whole_life(stage, size, again, **pipz):
             "contact": {contacts[3]: {"job_title": "Promovida em dezembro"}, contacts[30]: {"contact_custom_codigo_alumni": "A-novo", "phone": None}, contacts[-1]: {"tags": ["vip"]}},
             "company": {1: {"phone": "+55 11 9999-0001"}, 5: {"company_custom_cnpj": "00.000.000/0001-91"}}})
         ferry.complete()
-        written = {call: count for call, count in stage.wire.written().items() if call.startswith("res.partner.")}
-        assert set(written) == {"res.partner.create", "res.partner.write"}, f"written {written}"
         assert not again or ferry.sent() == {"companies": (0, 2), "contacts": (1, 3)}, f"sent {ferry.sent()}"
         deleted = {name: book["deleted"] for name, book in ferry.books().items() if book["deleted"]}
         assert deleted == {"contacts": 1, "listContacts": 1}, f"gone {deleted}"
