@@ -152,7 +152,7 @@ pub fn remedy(reason: &str, phase: Phase, extracted: bool, target: Target<'_>) -
         let remedy = format!("push the whole export, or, where it is meant: {meant}");
         return (remedy, Command::Push);
     } else if is(FailureReason::SourceUnavailable) {
-        ("push a good export, or cancel", Command::Push)
+        ("mend source and retry, push a good export, or cancel", Command::Push)
     } else if is(FailureReason::WorkspaceLost) && extracted {
         (
             "push the exports first if they are gone too; everything is made anew from them",

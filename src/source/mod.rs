@@ -203,6 +203,8 @@ pub struct Lacking {
     pub name: String,
     /// Why it is not there: `the API answers 404`.
     pub why: String,
+    /// The platform documents that its API has it: then something is wrong with the way there.
+    pub documented: bool,
     /// Columns that an export of it has, or should have.
     pub columns: &'static [&'static str],
 }

@@ -1,6 +1,9 @@
 //! The content that records name: fetched once, when the source is read, into the workspace; found there by everything later.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt};
@@ -41,6 +44,8 @@ pub(super) struct Fetcher<'a> {
     links: OnceCell<Links>,
     most: u64,
     reading: u64,
+    /// Contents that are not to be had now and stay what they were.
+    kept: AtomicI64,
 }
 
 impl<'a> Fetcher<'a> {
@@ -58,11 +63,19 @@ impl<'a> Fetcher<'a> {
             spec,
             links: OnceCell::new(),
             reading: workspace.begin_reading().await?,
+            kept: AtomicI64::new(0),
         })
     }
 
     /// The reading is over: the next one looks at all content again.
     pub async fn end(self) -> Result<(), StepError> {
+        let kept = self.kept.into_inner();
+        if kept > 0 {
+            tracing::warn!(
+                kept,
+                "contents that were fetched before are not to be had now: they stay what they were"
+            );
+        }
         Ok(self.workspace.end_reading(self.reading).await?)
     }
 
@@ -78,19 +91,33 @@ impl<'a> Fetcher<'a> {
             return Ok(known.fetched.clone());
         }
         let version = known.as_ref().and_then(|known| known.version.as_deref());
-        let fetched = match self.ask_source(&reference, version).await? {
-            Some(fetched) => fetched,
-            None => match known {
-                Some(known) => KnownContent {
-                    reading: self.reading,
-                    ..known
-                },
-                // nobody asked whether it changed
-                None => return Err(unasked(&reference)),
-            },
+        let fetched = match (self.ask_source(&reference, version).await?, known) {
+            // what was fetched once and is not to be had now stays what it was
+            (
+                Some(KnownContent {
+                    fetched: Fetched::Refused { .. },
+                    ..
+                }),
+                Some(known),
+            ) => {
+                self.kept.fetch_add(1, Ordering::Relaxed);
+                self.again(known)
+            }
+            (Some(fetched), _) => fetched,
+            (None, Some(known)) => self.again(known),
+            // nobody asked whether it changed
+            (None, None) => return Err(unasked(&reference)),
         };
         self.workspace.know_content(name, &fetched).await?;
         Ok(fetched.fetched)
+    }
+
+    /// What is known, seen in this reading.
+    fn again(&self, known: KnownContent) -> KnownContent {
+        KnownContent {
+            reading: self.reading,
+            ..known
+        }
     }
 
     /// Whether what is known is worth anything: content that is not larger than what is taken now.

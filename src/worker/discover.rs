@@ -292,21 +292,33 @@ fn exports_needed(
         wanted.contains(lacking.name.as_str()) && !objects.iter().any(|object| object.name == lacking.name)
     });
     missing
-        .map(|Lacking { name, why, columns }| {
-            let place = match files {
-                Some(path) => format!("push it into {path} as {name}.csv or {name}.jsonl"),
-                None => format!("give the Migration source.files and push it as {name}.csv or {name}.jsonl"),
-            };
-            Finding {
-                severity: Severity::Warning,
-                code: "ExportNeeded".into(),
-                path: format!("source[{name}]"),
-                message: format!(
-                    "the API does not offer {name} ({why}), so nothing of it moves: export it, {place}, with the columns {}",
-                    columns.join(", ")
-                ),
-            }
-        })
+        .map(
+            |Lacking {
+                 name,
+                 why,
+                 documented,
+                 columns,
+             }| {
+                let place = match files {
+                    Some(path) => format!("push it into {path} as {name}.csv or {name}.jsonl"),
+                    None => format!("give the Migration source.files and push it as {name}.csv or {name}.jsonl"),
+                };
+                let (severity, doubt) = if *documented {
+                    (Severity::Error, ", which every account has: is its url right? If so,")
+                } else {
+                    (Severity::Warning, ", so nothing of it moves:")
+                };
+                Finding {
+                    severity,
+                    code: "ExportNeeded".into(),
+                    path: format!("source[{name}]"),
+                    message: format!(
+                        "the API does not offer {name} ({why}){doubt} export it, {place}, with the columns {}",
+                        columns.join(", ")
+                    ),
+                }
+            },
+        )
         .collect()
 }
 

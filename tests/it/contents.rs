@@ -247,6 +247,20 @@ async fn a_delta_sees_content_that_changed_under_the_same_name() {
 }
 
 #[tokio::test]
+async fn content_that_is_not_to_be_had_any_more_stays_what_it_was() {
+    let mut bench = Bench::new(mapping("Empty"));
+    prepare(&bench, "1,a,files/a,Company,1,,\n");
+    put(&bench, "files/a", b"one");
+    sound(&bench.all().await);
+    std::fs::remove_dir_all(bench.folder().join("exports/files")).unwrap();
+    bench.run = 2;
+    let second = bench.all().await;
+    sound(&second);
+    assert_eq!(counts(of(&second, "files")), (0, 0, 1, 0));
+    assert!(is(&attachments(&bench, &["checksum", "file_size"]).await["1"], b"one"));
+}
+
+#[tokio::test]
 async fn no_name_leads_out_of_the_export_folder() {
     let mut bench = Bench::new(mapping("Reject"));
     prepare(

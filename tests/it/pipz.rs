@@ -582,6 +582,24 @@ async fn discovery_names_the_exports_that_are_needed_and_the_files_that_are_not_
 }
 
 #[tokio::test]
+async fn an_api_without_contacts_is_no_account_unless_a_file_has_them() {
+    let simulator = Simulator::start("--contacts 5 --companies 4 --contact 404");
+    let mut bench = bench(&simulator, true);
+    bench.export("deal.csv", "id,name\n1,Proposal\n");
+    let (reason, message) = failure(&bench.step(Step::Discover, None).await.1);
+    assert_eq!(reason, FailureReason::Preflight);
+    for words in [
+        "contact (it answers 404)",
+        "is its url right?",
+        "push it into exports/ as contact.csv",
+    ] {
+        assert!(message.contains(words), "{message}");
+    }
+    bench.export("contact.csv", "id,name\n1,Ana\n");
+    bench.done(Step::Discover, None).await;
+}
+
+#[tokio::test]
 async fn what_stands_in_the_way_of_an_api_is_said_with_what_to_do() {
     let simulator = Simulator::start("--contact 404 --company 404");
     let mut without = bench(&simulator, false);

@@ -52,7 +52,7 @@ pub(super) async fn push(
     folder: &Path,
     image: Option<&str>,
 ) -> Result<(), Error> {
-    let parcels = transfer::list(folder)?;
+    let parcels = transfer::list(folder, None)?;
     let (files, bytes) = (parcels.len(), parcels.iter().map(|parcel| parcel.size).sum());
     let path = migration.spec.source.files_path().ok_or_else(|| {
         Error::Usage(

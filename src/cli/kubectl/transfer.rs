@@ -183,11 +183,11 @@ async fn idle(longest: Duration) -> u8 {
     0
 }
 
-/// Every file of a folder, by name; links and devices are refused, not skipped.
+/// Every file of a folder, by name, `but` for what lies in a folder below it; links and devices are refused, not skipped.
 ///
 /// # Errors
 /// When something in it cannot be sent, or nothing is there.
-pub fn list(folder: &Path) -> Result<Vec<Parcel>, TransferError> {
+pub fn list(folder: &Path, but: Option<&Path>) -> Result<Vec<Parcel>, TransferError> {
     let mut parcels = Vec::new();
     let mut open = vec![(folder.to_path_buf(), String::new())];
     if !folder.is_dir() {
@@ -202,6 +202,9 @@ pub fn list(folder: &Path) -> Result<Vec<Parcel>, TransferError> {
                 .ok_or_else(|| TransferError::Name(leaf.to_string_lossy().into_owned()))?;
             let name = format!("{prefix}{leaf}");
             let seen = fs::symlink_metadata(&path).map_err(TransferError::io(&path))?;
+            if but.is_some_and(|but| fs::canonicalize(&path).is_ok_and(|path| path == but)) {
+                continue;
+            }
             if seen.is_dir() {
                 open.push((path, format!("{name}/")));
             } else if seen.is_file() {
@@ -410,7 +413,7 @@ pub fn receive(
 /// When there is nothing to send, or it cannot be read.
 pub fn send(root: &Path, folder: &str, all: bool, output: impl Write, input: impl Read) -> Result<(), TransferError> {
     let folder = root.join(inside(folder).ok_or_else(|| TransferError::Name(folder.to_owned()))?);
-    let mut parcels = list(&folder)?;
+    let mut parcels = list(&folder, None)?;
     let result = |name: &str| name.split_once('/').is_some_and(|(head, _)| RESULTS.contains(&head));
     parcels.retain(|parcel| all || result(&parcel.name));
     if parcels.is_empty() {

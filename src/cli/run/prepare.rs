@@ -13,6 +13,7 @@ use crate::{
     api::{Migration, MigrationSpec, MigrationStatus, Phase},
     cli::{
         error::Error,
+        kubectl::transfer,
         local::{Folder, Identity},
         manifests,
     },
@@ -143,8 +144,13 @@ pub fn push(folder: &Folder, path: &str, exports: &Path) -> Result<(), Error> {
     let old = target.with_file_name(&name);
     remove(&beside)?;
     let own = fs::canonicalize(folder.path("")).map_err(Error::io("read", folder.path("")))?;
-    if copy(exports, &beside, &own, true)? == 0 {
-        return Err(Error::Usage(format!("{} holds no file", exports.display())));
+    // the workspace may lie in the folder
+    let parcels = transfer::list(exports, Some(&own)).map_err(|error| Error::Usage(error.to_string()))?;
+    for parcel in parcels {
+        let to = beside.join(&parcel.name);
+        let place = to.parent().unwrap_or(&beside);
+        fs::create_dir_all(place).map_err(Error::io("make", place))?;
+        fs::copy(&parcel.path, &to).map_err(Error::io("copy", &parcel.path))?;
     }
     remove(&old)?;
     if target.exists() {
@@ -152,27 +158,6 @@ pub fn push(folder: &Folder, path: &str, exports: &Path) -> Result<(), Error> {
     }
     fs::rename(&beside, &target).map_err(Error::io("rename", &beside))?;
     remove(&old)
-}
-
-/// How many files were copied; the workspace, where it lies in the folder, is none of it. A link counts as what it leads to in the
-/// folder itself, where exports lie; further down nothing leads out of it.
-fn copy(folder: &Path, to: &Path, own: &Path, links: bool) -> Result<usize, Error> {
-    fs::create_dir_all(to).map_err(Error::io("make", to))?;
-    let mut files = 0;
-    for entry in fs::read_dir(folder).map_err(Error::io("read", folder))? {
-        let entry = entry.map_err(Error::io("read", folder))?;
-        let (from, to) = (entry.path(), to.join(entry.file_name()));
-        let kind = entry.file_type().map_err(Error::io("read", &from))?;
-        if kind.is_dir() {
-            if fs::canonicalize(&from).map_err(Error::io("read", &from))? != own {
-                files += copy(&from, &to, own, false)?;
-            }
-        } else if kind.is_file() || links && from.is_file() {
-            fs::copy(&from, &to).map_err(Error::io("copy", &from))?;
-            files += 1;
-        }
-    }
-    Ok(files)
 }
 
 fn remove(folder: &Path) -> Result<(), Error> {
@@ -330,12 +315,18 @@ mod tests {
             fs::create_dir_all(made).unwrap();
         }
         fs::write(deep.join("a.pdf"), "a").unwrap();
-        std::os::unix::fs::symlink("/etc/hostname", deep.join("out")).unwrap();
-        std::os::unix::fs::symlink("/etc", from.path().join("etc")).unwrap();
         push(&Folder::new(&workspace), "exports/", from.path()).unwrap();
         assert_eq!(fs::read(workspace.join("exports/files/2025/a.pdf")).unwrap(), b"a");
-        for absent in ["files/2025/out", "etc", "ws"] {
-            assert!(!workspace.join("exports").join(absent).exists(), "{absent}");
+        assert!(!workspace.join("exports/ws").exists());
+        for link in [deep.join("out"), from.path().join("out")] {
+            std::os::unix::fs::symlink("/etc/hostname", &link).unwrap();
+            let refused = push(&Folder::new(&workspace), "exports/", from.path()).unwrap_err();
+            assert!(refused.to_string().contains("links are not followed"), "{refused}");
+            fs::remove_file(&link).unwrap();
         }
+        assert!(
+            workspace.join("exports/files/2025/a.pdf").exists(),
+            "what was there stays"
+        );
     }
 }

@@ -12,6 +12,9 @@ use crate::{
     source::{Lacking, Preflight, SourceError, files, wire::Refusal},
 };
 
+/// The list that every account has.
+const DOCUMENTED: &str = "contact";
+
 /// The lists that are asked for.
 const LISTS: [&str; 5] = ["contact", "company", "deal", "list", "user"];
 
@@ -270,6 +273,7 @@ pub fn preflight(probed: &Probed, base: &str, calls_per_minute: u32) -> Prefligh
         .filter(|(name, _)| !probed.offered.contains_key(name))
         .map(|(name, columns)| Lacking {
             name: (*name).to_owned(),
+            documented: *name == DOCUMENTED,
             why: probed
                 .refused
                 .get(name)

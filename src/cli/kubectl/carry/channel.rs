@@ -289,7 +289,7 @@ mod tests {
         let (source, root) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         fs::write(source.path().join("contacts.csv"), "x".repeat(200_000)).unwrap();
         fs::write(source.path().join("deals.csv"), "plain").unwrap();
-        let manifest = pushed(root.path(), transfer::list(source.path()).unwrap(), false)
+        let manifest = pushed(root.path(), transfer::list(source.path(), None).unwrap(), false)
             .await
             .unwrap();
         assert_eq!((manifest.files(), manifest.bytes()), (2, 200_005));
@@ -298,7 +298,7 @@ mod tests {
 
         let spoilt = tempfile::tempdir().unwrap();
         fs::write(spoilt.path().join("contacts.csv"), "a 1 that becomes a 2 on its way").unwrap();
-        let refused = pushed(root.path(), transfer::list(spoilt.path()).unwrap(), true)
+        let refused = pushed(root.path(), transfer::list(spoilt.path(), None).unwrap(), true)
             .await
             .unwrap_err();
         assert!(

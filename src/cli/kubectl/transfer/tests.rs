@@ -18,7 +18,7 @@ fn read(path: impl AsRef<Path>) -> String {
 
 /// A tar of a folder and the digest of what is in it.
 fn packed(folder: &Path) -> (Vec<u8>, String) {
-    let (manifest, tar) = pack(&list(folder).unwrap(), Vec::new(), &mut silent()).unwrap();
+    let (manifest, tar) = pack(&list(folder, None).unwrap(), Vec::new(), &mut silent()).unwrap();
     (tar, manifest.digest().to_string())
 }
 
@@ -182,11 +182,14 @@ fn a_push_goes_below_the_migration_s_folder_and_never_over_the_run_s_own_files()
 #[test]
 fn links_and_empty_or_absent_folders_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(matches!(list(folder.path()), Err(TransferError::Empty(_))));
-    assert!(matches!(list(&folder.path().join("no")), Err(TransferError::Absent(_))));
+    assert!(matches!(list(folder.path(), None), Err(TransferError::Empty(_))));
+    assert!(matches!(
+        list(&folder.path().join("no"), None),
+        Err(TransferError::Absent(_))
+    ));
     write(folder.path(), "a.csv", "1");
     symlink("/etc/passwd", folder.path().join("b.csv")).unwrap();
-    let refused = list(folder.path()).unwrap_err();
+    let refused = list(folder.path(), None).unwrap_err();
     assert!(refused.to_string().contains("b.csv"), "{refused}");
 }
 
@@ -194,7 +197,7 @@ fn links_and_empty_or_absent_folders_are_refused_by_name() {
 fn a_file_that_changes_meanwhile_is_not_sent_as_if_it_were_whole() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "a.csv", "12345");
-    let parcels = list(folder.path()).unwrap();
+    let parcels = list(folder.path(), None).unwrap();
     for text in ["123456", "1234"] {
         write(folder.path(), "a.csv", text);
         let refused = pack(&parcels, Vec::new(), &mut silent());
