@@ -70,12 +70,13 @@ pub fn fit(mut status: MigrationStatus) -> MigrationStatus {
 pub fn few(findings: &mut Vec<Finding>, most: usize) {
     findings.sort_by_key(|finding| finding.severity);
     if findings.len() > most {
+        let more = findings.len() - most.saturating_sub(1);
         findings.truncate(most.saturating_sub(1));
         findings.push(Finding {
             severity: Severity::Info,
             code: "More".into(),
             path: "results/scope.md".into(),
-            message: "there are more findings than fit here: this file in the workspace has all of them".into(),
+            message: format!("{more} more findings do not fit here: this file in the workspace has all of them"),
         });
     }
 }

@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::{
     api::{
         PhaseRunStatus, Progress,
+        mapping_spec::{Finding, Severity},
         migration::{Attempt, Ending, Verdict},
         phase_run::{ObjectReport, Step},
     },
@@ -19,6 +20,8 @@ use crate::{
 
 /// Least time between two plain lines of one attempt.
 const EVERY: Duration = Duration::from_secs(5);
+/// Warnings that are shown.
+const WARNINGS: usize = 8;
 /// Columns of what is at work.
 const WIDTH: usize = 22;
 
@@ -144,6 +147,9 @@ impl Show {
             .unwrap_or_default();
         let took = self.paint(&took, "2");
         self.say(format!("  {mark} {:<WIDTH$} {text}{took}", title(attempt)));
+        for line in report.plan.iter().flat_map(|plan| warnings(&plan.findings)) {
+            self.say(format!("    {} {line}", self.paint("!", "33")));
+        }
     }
 
     /// Shows that a gate was approved.
@@ -174,14 +180,28 @@ fn title(attempt: &Attempt) -> String {
         .map_or_else(|| step.to_owned(), |object| format!("{step} {object}"))
 }
 
+/// What is found and may stand in the way, the first of it.
+fn warnings(findings: &[Finding]) -> Vec<String> {
+    let mut warnings: Vec<String> = findings
+        .iter()
+        .filter(|finding| finding.severity != Severity::Info)
+        .map(|finding| format!("{} {}: {}", finding.code, finding.path, finding.message))
+        .collect();
+    let more = warnings.len().saturating_sub(WARNINGS);
+    warnings.truncate(WARNINGS);
+    if more > 0 {
+        warnings.push(format!("and {more} more, in results/scope.md"));
+    }
+    warnings
+}
+
 /// What an attempt that is done did, in words.
 fn done(step: Step, report: &PhaseRunStatus) -> String {
     match step {
         Step::Discover => report.plan.as_ref().map_or_else(String::new, |plan| {
             let findings = match plan.findings.len() {
-                0 => String::new(),
-                1 => ", 1 finding".to_owned(),
-                count => format!(", {count} findings"),
+                0 => "",
+                _ => ", findings in results/scope.md",
             };
             let objects = plan.objects.len();
             format!(
@@ -244,6 +264,23 @@ fn loaded(report: &ObjectReport) -> String {
 mod tests {
     use super::*;
     use crate::api::{Book, Verification};
+
+    #[test]
+    fn warnings_are_shown_and_where_the_rest_is() {
+        let finding = |severity, number: usize| Finding {
+            severity,
+            code: "ExportNeeded".into(),
+            path: format!("source[{number}]"),
+            message: "export it".into(),
+        };
+        let info = finding(Severity::Info, 0);
+        assert_eq!(warnings(std::slice::from_ref(&info)), [""; 0]);
+        let some = [finding(Severity::Warning, 1), info];
+        assert_eq!(warnings(&some), ["ExportNeeded source[1]: export it"]);
+        let many: Vec<Finding> = (0..10).map(|number| finding(Severity::Warning, number)).collect();
+        let shown = warnings(&many);
+        assert_eq!((shown.len(), shown[8].as_str()), (9, "and 2 more, in results/scope.md"));
+    }
 
     #[test]
     fn a_loaded_object_tells_the_counts_that_are_not_nothing() {
