@@ -240,19 +240,21 @@ mod tests {
             }
         };
         for reason in reasons.into_iter().chain(["Retries"]) {
-            for (phase, extracted) in [
-                (Phase::Discovering, false),
-                (Phase::Extracting, true),
-                (Phase::AwaitingMapping, true),
+            for (phase, extracted, api) in [
+                (Phase::Discovering, false, false),
+                (Phase::Extracting, true, false),
+                (Phase::Extracting, true, true),
+                (Phase::AwaitingMapping, true, false),
             ] {
-                let (_, command) = verbs::remedy(reason, phase, extracted, target);
+                let stall = verbs::Stall { phase, extracted, api };
+                let (_, command) = verbs::remedy(reason, stall, target);
                 let Command::Run(args) = typed(&verbs::command(command, target)) else {
                     panic!("{reason} in {phase:?} changes nothing");
                 };
                 let asked = args.request.retry.is_some() || args.request.cancel || args.request.replan;
                 assert!(asked || args.exports.is_some(), "{reason} in {phase:?} changes nothing");
                 assert!(
-                    reason != "SourceUnavailable" || args.exports.is_some(),
+                    reason != "SourceUnavailable" || api || args.exports.is_some(),
                     "a mended export is to be read"
                 );
             }

@@ -149,6 +149,24 @@ pub fn judge_prediction(object: &ObjectStatus, accept: &Accept) -> Result<(), Fa
     judge_acceptance(object, accept)
 }
 
+/// Objects of which nothing was read: what refers to them finds nothing.
+#[must_use]
+pub fn nothing_read(objects: &[ObjectStatus]) -> Option<String> {
+    const NAMED: usize = 5;
+    let names: Vec<&str> = objects
+        .iter()
+        .filter(|object| object.book.read == 0)
+        .map(|object| object.name.as_str())
+        .collect();
+    let more = names.len().saturating_sub(NAMED);
+    let named = names[..names.len() - more].join(", ");
+    match (names.is_empty(), more) {
+        (true, _) => None,
+        (false, 0) => Some(format!("nothing was read of {named}")),
+        (false, more) => Some(format!("nothing was read of {named} and {more} more")),
+    }
+}
+
 /// Judges an object by what was loaded and read back.
 ///
 /// # Errors
@@ -636,6 +654,29 @@ mod tests {
     fn more_than_five_percent_gone_is_a_cut_off_export() {
         assert!(!vanished_too_many(100, 5) && vanished_too_many(100, 6) && vanished_too_many(0, 1));
         assert!(!vanished_too_many(0, 0));
+    }
+
+    #[test]
+    fn objects_of_which_nothing_was_read_are_named() {
+        let object = |name: &str, read| ObjectStatus {
+            name: name.into(),
+            book: Book {
+                read,
+                ..Book::default()
+            },
+            ..ObjectStatus::default()
+        };
+        let said = |list: &[(&str, i64)]| {
+            let objects: Vec<_> = list.iter().map(|(name, read)| object(name, *read)).collect();
+            nothing_read(&objects)
+        };
+        assert_eq!(said(&[("a", 1)]), None);
+        assert_eq!(
+            said(&[("a", 0), ("b", 2), ("c", 0)]).unwrap(),
+            "nothing was read of a, c"
+        );
+        let many = ["a", "b", "c", "d", "e", "f", "g"].map(|name| (name, 0));
+        assert_eq!(said(&many).unwrap(), "nothing was read of a, b, c, d, e and 2 more");
     }
 
     #[test]

@@ -133,7 +133,15 @@ impl Pass<'_> {
         let faults = self.status.objects.iter().filter_map(|object| judged(object).err());
         // a fault that needs repair goes before what is only waited for
         let first = faults.min_by_key(|fault| fault.reason == FailureReason::Held);
-        first.map_or(Ok(()), Err)
+        first.map_or(Ok(()), |mut fault| {
+            let nothing = book::nothing_read(&self.status.objects);
+            if let Some(nothing) =
+                nothing.filter(|_| kind == Kind::Mapping && fault.reason == FailureReason::Acceptance)
+            {
+                fault.message = format!("{}; {nothing}", fault.message);
+            }
+            Err(fault)
+        })
     }
 
     /// Tends a gate that is open to approvals: is what was sealed still true, who approved, is there something to seal.

@@ -127,8 +127,13 @@ impl<'a> Pass<'a> {
     /// A person has to act: names the fault and the commands that may help.
     pub fn stalled(&mut self, reason: &str, message: impl Into<String>) -> Mood {
         let message = message.into();
-        let extracted = self.status.plan.is_some() && self.status.phase >= Phase::Extracting;
-        let (remedy, command) = verbs::remedy(reason, self.status.phase, extracted, self.target());
+        let phase = self.status.phase;
+        let stall = verbs::Stall {
+            phase,
+            extracted: self.status.plan.is_some() && phase >= Phase::Extracting,
+            api: self.seen.migration.spec.source.api().is_some(),
+        };
+        let (remedy, command) = verbs::remedy(reason, stall, self.target());
         self.wait(reason, format!("{message}; {remedy}"), command);
         Mood::stalled(reason, message)
     }

@@ -72,6 +72,17 @@ pub struct Target<'a> {
     pub laptop: bool,
 }
 
+/// Where a phase stalled.
+#[derive(Clone, Copy, Debug)]
+pub struct Stall {
+    /// The phase.
+    pub phase: Phase,
+    /// There are a plan and a snapshot to begin anew from.
+    pub extracted: bool,
+    /// Records come from an API: then the source may be mended without a push.
+    pub api: bool,
+}
+
 /// What a command does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command<'a> {
@@ -133,10 +144,10 @@ pub fn command(command: Command<'_>, target: Target<'_>) -> String {
     }
 }
 
-/// What helps against a reason that stalls a phase, in words and as a command. `extracted`: there are a plan and a snapshot
-/// to begin anew from.
+/// What helps against a reason that stalls a phase, in words and as a command.
 #[must_use]
-pub fn remedy(reason: &str, phase: Phase, extracted: bool, target: Target<'_>) -> (String, Command<'static>) {
+pub fn remedy(reason: &str, stall: Stall, target: Target<'_>) -> (String, Command<'static>) {
+    let Stall { phase, extracted, api } = stall;
     let from_extract = Command::Request("retry from-extract");
     // Behind the gate `mapping` there is no attempt: only the source can bring other books.
     let again = if phase == Phase::AwaitingMapping {
@@ -146,11 +157,20 @@ pub fn remedy(reason: &str, phase: Phase, extracted: bool, target: Target<'_>) -
     };
     let is = |wanted| reason == word(wanted);
     let (remedy, command) = if is(FailureReason::Acceptance) {
-        ("accept more (edit spec.accept), mend and retry, or cancel", again)
+        ("mend it and retry, accept more (edit spec.accept), or cancel", again)
     } else if is(FailureReason::SourceShrunk) {
         let meant = self::command(from_extract, target);
-        let remedy = format!("push the whole export, or, where it is meant: {meant}");
-        return (remedy, Command::Push);
+        let (whole, command) = if api {
+            (
+                "have the API give all of it, or push the whole export, and retry",
+                again,
+            )
+        } else {
+            ("push the whole export", Command::Push)
+        };
+        return (format!("{whole}, or, where it is meant: {meant}"), command);
+    } else if is(FailureReason::SourceUnavailable) && api {
+        ("mend the source and retry, or cancel", again)
     } else if is(FailureReason::SourceUnavailable) {
         ("mend source and retry, push a good export, or cancel", Command::Push)
     } else if is(FailureReason::WorkspaceLost) && extracted {

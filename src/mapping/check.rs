@@ -40,6 +40,13 @@ const fn documented(platform: Platform) -> &'static [&'static str] {
     }
 }
 
+/// What is to be said of a source object that the platform does not document.
+pub(super) fn undocumented(platform: Platform, name: &str) -> Option<String> {
+    let known = documented(platform);
+    let near = hint(name, known.iter().copied());
+    (!known.contains(&name)).then(|| format!("{platform:?} has no source object {name} by its documents{near}"))
+}
+
 pub(super) fn all(compiler: &mut Compiler<'_>, drafts: &[Draft<'_>]) {
     documents(compiler, drafts);
     for draft in drafts {
@@ -148,15 +155,8 @@ fn names_of_source(compiler: &mut Compiler<'_>, draft: &Draft<'_>) {
     let path = format!("{}.source.object", draft.path);
     let name = draft.source_object;
     let Some(source) = compiler.world.source else {
-        let known = documented(compiler.merged.platform);
-        if !known.contains(&name) {
-            let near = hint(name, known.iter().copied());
-            let platform = compiler.merged.platform;
-            compiler.findings.warning(
-                "UnknownSource",
-                &path,
-                format!("{platform:?} has no source object {name} by its documents{near}"),
-            );
+        if let Some(message) = undocumented(compiler.merged.platform, name) {
+            compiler.findings.warning("UnknownSource", &path, message);
         }
         return;
     };
@@ -237,7 +237,9 @@ fn unmapped(compiler: &mut Compiler<'_>, drafts: &[Draft<'_>]) {
         let left: Vec<&str> = fields
             .filter(|field| !used.contains(field) && !ignored.iter().any(|pattern| covers(pattern, field)))
             .collect();
-        let Some(first) = readers.first().filter(|_| !left.is_empty()) else {
+        // whoever reads most of it is where the rest would be mapped
+        let most = readers.iter().rev().max_by_key(|draft| draft.used.len());
+        let Some(first) = most.filter(|_| !left.is_empty()) else {
             continue;
         };
         if left.len() == shape.fields.len() && left.iter().any(|name| looks_like_data(name)) {

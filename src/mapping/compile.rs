@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Compiled, Mapping, Merged, World,
+    Compiled, Mapping, Merged, SourceShape, World,
     cel::{Environment, Expression},
     check,
     created::{self, Created},
@@ -56,7 +56,7 @@ pub fn compile(merged: &Merged, world: World<'_>) -> Compiled {
             let (mapping, active) = compiler.whole();
             findings = compiler.findings;
             unmapped = compiler.unmapped;
-            compatibility = rows_kept(spec, &active);
+            compatibility = rows_kept(spec, &with_source(spec, active, world.source));
             mapping
         }
     };
@@ -93,6 +93,21 @@ fn check_size(spec: &MappingSpecSpec, findings: &mut Findings) {
             format!("the merged spec has {bytes} bytes; {SPEC_MAX} are the most"),
         );
     }
+}
+
+/// Of these objects those that have something to read, as far as that is known.
+fn with_source<'a>(
+    spec: &MappingSpecSpec,
+    active: BTreeSet<&'a str>,
+    source: Option<&BTreeMap<String, SourceShape>>,
+) -> BTreeSet<&'a str> {
+    let Some(source) = source else { return active };
+    let reads = |name: &&str| {
+        let object = spec.objects.iter().flatten().find(|object| object.name == *name);
+        let of = object.and_then(|object| object.source.as_ref()?.object.as_deref());
+        of.is_some_and(|of| source.contains_key(of))
+    };
+    active.into_iter().filter(reads).collect()
 }
 
 /// Rows that arrive one to one and that an object keeps, of all rows.
@@ -402,11 +417,11 @@ impl<'a> Compiler<'a> {
             );
         };
         if draft.source_object.is_empty() {
-            say(
-                "source",
-                "source.object",
-                "say source.object, the source object it reads".into(),
-            );
+            // a word that a catalogue entry does not have is a new object
+            let others = self.spec.objects.iter().flatten().map(|object| object.name.as_str());
+            let near = hint(name, others.filter(|other| other != name));
+            let why = format!("say source.object, the source object it reads{near}");
+            say("source", "source.object", why);
         }
         if draft.spec.key.as_deref().unwrap_or_default().is_empty() {
             say("key", "key", "say key, the paths that identify a record".into());

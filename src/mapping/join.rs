@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     cel::Expression,
+    check::undocumented,
     compile::{Compiler, Draft, Sees},
     findings::{hint, shortened},
     names,
@@ -259,8 +260,16 @@ fn equals(compiler: &mut Compiler<'_>, draft: &mut Draft<'_>, said: &api::Join, 
 
 /// What joins read of source objects that the source does not have.
 pub(super) fn check_source(compiler: &mut Compiler<'_>, draft: &Draft<'_>) {
-    let Some(source) = compiler.world.source else { return };
     let mut told = BTreeSet::new();
+    let Some(source) = compiler.world.source else {
+        let joined = draft.joined.iter().filter(|(object, ..)| told.insert(object));
+        for (object, place, _) in joined {
+            if let Some(message) = undocumented(compiler.merged.platform, object) {
+                compiler.findings.warning("UnknownSource", place, message);
+            }
+        }
+        return;
+    };
     for (object, place, fields) in &draft.joined {
         let Some(shape) = source.get(object) else {
             if told.insert(object) {

@@ -321,7 +321,8 @@ fn walk(models: &Models, created: &Created, model: &str, dotted: &str) -> Result
             if place + 1 == steps.len() && created.contains_key(&(at.to_owned(), (*name).to_owned())) {
                 return Ok(());
             }
-            let near = hint(name, known.fields.keys().map(String::as_str));
+            let made = created.keys().filter(|(model, _)| model == at).map(|(_, field)| field);
+            let near = hint(name, known.fields.keys().chain(made).map(String::as_str));
             return Err(format!("{at} has no field {name}{near}"));
         };
         if place + 1 < steps.len() {

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::status::clean;
 use crate::api::{
-    mapping_spec::{Finding, Platform, Severity},
+    mapping_spec::{Fidelity, Finding, Platform, Severity},
     phase_run::PlannedObject,
 };
 
@@ -36,6 +36,10 @@ pub struct Scope {
     /// Objects of which that is not counted: the source says so, or there are at least so many.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub about: BTreeSet<String>,
+    /// Where each is read: an address of the API, or a file.
+    pub read_from: BTreeMap<String, String>,
+    /// What was promised, and what comes of it here.
+    pub rows: Vec<Row>,
     /// Objects in load order.
     pub objects: Vec<InScope>,
     /// Fields of each source object that nothing reads or ignores.
@@ -71,6 +75,46 @@ pub struct InScope {
     pub present: Option<i64>,
 }
 
+/// A row of the mapping.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Row {
+    /// What people call it.
+    pub name: String,
+    /// How faithfully it arrives.
+    pub fidelity: Option<Fidelity>,
+    /// Source objects that it is made of and that are there.
+    pub reads: BTreeSet<String>,
+    /// Source objects that it would be made of and that are not there.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub lacks: BTreeSet<String>,
+}
+
+impl Row {
+    /// What comes of it, in words.
+    fn arrives(&self) -> String {
+        let names = |set: &BTreeSet<String>| clean(&set.iter().map(String::as_str).collect::<Vec<_>>().join(", "));
+        match (self.reads.is_empty(), self.lacks.is_empty()) {
+            (true, true) => "nothing keeps it".into(),
+            (true, false) => format!("nothing to read: no {}", names(&self.lacks)),
+            (false, lacks_nothing) => {
+                let how = match self.fidelity {
+                    Some(Fidelity::OneToOne) => "one to one",
+                    Some(Fidelity::OneToMany) => "one to many",
+                    Some(Fidelity::Lossy) => "with losses",
+                    Some(Fidelity::Inventory) => "as an inventory",
+                    None => "somehow",
+                };
+                if lacks_nothing {
+                    how.into()
+                } else {
+                    format!("{how}, without {}", names(&self.lacks))
+                }
+            }
+        }
+    }
+}
+
 /// The scope as JSON.
 #[must_use]
 pub fn json(scope: &Scope) -> String {
@@ -100,14 +144,19 @@ pub fn markdown(scope: &Scope) -> String {
             duration(scope.reading_seconds),
             duration(scope.estimate_seconds)
         ),
-        "## Source\n\n| object | records |\n|---|---:|".to_owned(),
+        "## Source\n\n| object | records | read from |\n|---|---:|---|".to_owned(),
     ];
     for line in lines {
         writeln!(text, "{line}").expect("writing to a String cannot fail");
     }
     for (object, records) in &scope.records {
         let about = if scope.about.contains(object) { "about " } else { "" };
-        writeln!(text, "| {} | {about}{records} |", clean(object)).expect("writing to a String cannot fail");
+        let from = scope.read_from.get(object).map(|from| clean(from)).unwrap_or_default();
+        writeln!(text, "| {} | {about}{records} | {from} |", clean(object)).expect("writing to a String cannot fail");
+    }
+    text.push_str("\n## Rows\n\n| row | arrives |\n|---|---|\n");
+    for row in &scope.rows {
+        writeln!(text, "| {} | {} |", clean(&row.name), row.arrives()).expect("writing to a String cannot fail");
     }
     objects(&mut text, &scope.objects);
     fields(&mut text, scope);
@@ -208,6 +257,27 @@ mod tests {
             grade: None,
             records: BTreeMap::from([("contact".into(), 3), ("deal".into(), 9)]),
             about: BTreeSet::from(["deal".into()]),
+            read_from: BTreeMap::from([("contact".into(), "https://acme.pipz.io/api/v1/contact/".into())]),
+            rows: vec![
+                Row {
+                    name: "Contact".into(),
+                    fidelity: Some(Fidelity::OneToOne),
+                    reads: BTreeSet::from(["contact".into()]),
+                    lacks: BTreeSet::new(),
+                },
+                Row {
+                    name: "Deal".into(),
+                    fidelity: Some(Fidelity::OneToOne),
+                    reads: BTreeSet::new(),
+                    lacks: BTreeSet::from(["deal".into()]),
+                },
+                Row {
+                    name: "Tag".into(),
+                    fidelity: Some(Fidelity::Lossy),
+                    reads: BTreeSet::from(["contact".into()]),
+                    lacks: BTreeSet::from(["deal".into()]),
+                },
+            ],
             edition: "Community",
             objects: vec![InScope {
                 planned: PlannedObject {
@@ -228,7 +298,11 @@ mod tests {
         };
         let text = markdown(&scope);
         assert!(text.find("first").unwrap() < text.find("later").unwrap());
-        assert!(text.contains("| contact | 3 |") && text.contains("| deal | about 9 |") && text.contains("7 of 12"));
+        assert!(text.contains("| contact | 3 | https://acme.pipz.io/api/v1/contact/ |") && text.contains("7 of 12"));
+        assert!(text.contains("| deal | about 9 |  |"));
+        let rows =
+            "| Contact | one to one |\n| Deal | nothing to read: no deal |\n| Tag | with losses, without deal |\n";
+        assert!(text.contains(rows), "{text}");
         assert!(text.contains("to Odoo 19.0 over JSON-2, Community edition"));
         assert!(text.contains("reading will take about 5 s, loading about 60 s"));
         assert!(text.contains("| deals | deal | crm.lead | 7 | name+partner_id |"));

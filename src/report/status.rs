@@ -108,6 +108,13 @@ pub fn screen(migration: &Migration, runs: &[PhaseRun], view: View) -> String {
     page.text
 }
 
+fn waiting_text(records: i64) -> String {
+    match records {
+        1 => "1 record waits".into(),
+        records => format!("{records} records wait"),
+    }
+}
+
 /// What an approver is to know beside the evidence: Errors and Warnings, and why records are left out.
 #[must_use]
 pub fn beside_evidence(status: &MigrationStatus, runs: &[PhaseRun], view: View) -> String {
@@ -443,12 +450,12 @@ fn missing(page: &mut Page, status: &MigrationStatus) {
             ("", count) => format!("{count} more of {}", row.object),
             (key, _) => format!("{} {key}", row.object),
         };
-        page.line(&clean(&format!("  {what}: {} records wait", row.waiting)));
+        page.line(&clean(&format!("  {what}: {}", waiting_text(row.waiting))));
     }
     let sum = |count: fn(&queue::Awaited<'_>) -> i64| all.iter().map(count).sum::<i64>();
     let (missing, waiting) = (sum(|row| row.missing) - missing, sum(|row| row.waiting) - waiting);
     if missing > 0 || waiting > 0 {
-        page.line(&format!("  {missing} more: {waiting} records wait"));
+        page.line(&format!("  {missing} more: {}", waiting_text(waiting)));
     }
     page.line(
         "  results/<object>/held.csv says who they are: create them in Odoo, they are looked for again in every round",

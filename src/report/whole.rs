@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::books;
+use super::{books, status::clean};
 use crate::api::{
     Migration, MigrationStatus, PhaseRunStatus,
     mapping_spec::Finding,
@@ -368,9 +368,9 @@ fn handed_over(text: &mut String, handed: &HandedOver) {
         width,
         file,
     } = document;
-    line(text, format_args!("\n### {label}\n"));
+    line(text, format_args!("\n### {}\n", clean(label)));
     if let Some(help) = help {
-        line(text, format_args!("{}.\n", help.trim_end_matches('.')));
+        line(text, format_args!("{}.\n", clean(help.trim_end_matches('.'))));
     }
     let more = usize::try_from(*width).unwrap_or(0).saturating_sub(columns.len());
     let more = if more == 0 {
@@ -382,7 +382,10 @@ fn handed_over(text: &mut String, handed: &HandedOver) {
         text,
         format_args!("- `{}`, `{}`: {rows} rows of {object}", file.path, file.digest),
     );
-    line(text, format_args!("- columns: key, {}{more}", columns.join(", ")));
+    line(
+        text,
+        format_args!("- columns: key, {}{more}", clean(&columns.join(", "))),
+    );
 }
 
 fn head(text: &mut String, report: &Report) {

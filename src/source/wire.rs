@@ -25,6 +25,8 @@ use crate::http::{self, Secret, bounded, next_pause, redirected, retry_after, ro
 const THROTTLED: u32 = 8;
 /// Times that a question is asked again because its answer did not come or makes no sense.
 const FAILED: u32 = 6;
+/// Times that a redirect is asked again: a server that is being looked after redirects for a while.
+const REDIRECTED: u32 = 3;
 /// A server may ask for no more than this.
 const LONGEST_WAIT: u64 = 3_600;
 /// A question may take this long.
@@ -110,12 +112,21 @@ impl Tries {
                 self.throttled += 1;
                 Some(asked.map_or(doubling, |asked| asked.as_secs().min(LONGEST_WAIT)))
             }
-            Refusal::Failed(_) if self.failed < FAILED => {
+            Refusal::Failed(_) | Refusal::Elsewhere(_) if self.failed < most(refusal) => {
                 self.failed += 1;
                 Some((1 << (self.failed - 1)).min(30))
             }
             _ => None,
         }
+    }
+}
+
+/// Times that a question is asked again.
+const fn most(refusal: &Refusal) -> u32 {
+    if matches!(refusal, Refusal::Elsewhere(_)) {
+        REDIRECTED
+    } else {
+        FAILED
     }
 }
 
@@ -413,6 +424,7 @@ mod tests {
         assert_eq!(waits(Refusal::Throttled(Some(Duration::from_secs(7)))), [7; 8]);
         assert_eq!(waits(Refusal::Throttled(Some(Duration::MAX))), [3_600; 8]);
         assert_eq!(waits(Refusal::Failed(String::new())), [1, 2, 4, 8, 16, 30]);
+        assert_eq!(waits(Refusal::Elsewhere(String::new())), [1, 2, 4]);
         assert_eq!(waits(Refusal::Absent(404)), [0_u64; 0]);
     }
 

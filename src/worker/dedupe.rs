@@ -22,7 +22,8 @@ pub enum Place {
     Folded(SourceKey, String),
     /// It agrees with the record of this key, but has a record of its own in Odoo since an earlier run: it stays.
     Stays(SourceKey, String),
-    /// It was folded in an earlier run, and what it was folded into has not come yet: look again at the end.
+    /// What it is one with may come later: what it was folded into in an earlier run, or, where it has no record yet, any
+    /// that has. Look again at the end.
     Wait,
     /// It was folded in an earlier run, and is a record of its own now.
     Parted,
@@ -43,6 +44,18 @@ fn text(object: &Object, entry: &[String], values: &[(String, OdooValue)]) -> Op
         })
         .collect();
     Some(texts?.join("\u{0}"))
+}
+
+/// Notes whether earlier runs left records in Odoo. Then one without a record (it was held or rejected, or is new) may be one
+/// with any that has, and waits until all were looked at: to be made beside them would double it.
+///
+/// # Errors
+/// When the scratch disk fails.
+pub fn begin(index: &mut Index, object: &Object) -> Result<(), IndexError> {
+    if !object.dedupe.is_empty() && !index.page(Kind::Identity, &object.name, None, 1)?.is_empty() {
+        index.put(Kind::Dedupe, &object.name, b"", Vec::new())?;
+    }
+    Ok(())
 }
 
 /// What a record is to those that came before it. After the first turn every record was looked at once.
@@ -88,10 +101,11 @@ pub fn place(
             Place::Folded(first, entry)
         });
     }
-    Ok(match (folded, turn == Turn::First) {
-        (true, true) => Place::Wait,
-        (true, false) => Place::Parted,
-        (false, _) => Place::First,
+    let homeless = own.is_none() && index.has(Kind::Dedupe, &object.name, b"")?;
+    Ok(match turn {
+        Turn::First if folded || homeless => Place::Wait,
+        Turn::Waiting if folded => Place::Parted,
+        _ => Place::First,
     })
 }
 

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     api::{
-        mapping_spec::{Finding, Lookup, MappingSpecSpec, Object, Severity},
+        mapping_spec::{Finding, Lookup, MappingSpecSpec, Object, Row, Severity},
         phase_run::{FailureReason, File, PlanReport, PlannedObject},
     },
     lifecycle::{size, verbs::Command},
@@ -114,6 +114,11 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
             .filter(|(_, seen)| !seen.exact)
             .map(|(name, _)| name.clone())
             .collect(),
+        read_from: source
+            .iter()
+            .map(|(name, seen)| (name.clone(), seen.shape.place.clone()))
+            .collect(),
+        rows: rows(&plan.spec, mapping.as_ref(), &source),
         objects: in_scope(mapping.as_ref(), &met.present),
         unmapped,
         findings: findings.clone(),
@@ -204,7 +209,6 @@ async fn claim(job: &Job, merged: &Merged, module: &str) -> Result<(), StepError
     Ok(())
 }
 
-/// What was seen of a source object.
 /// What was seen of a source object.
 pub struct Seen {
     /// Its fields, with samples.
@@ -507,6 +511,27 @@ fn planned(mapping: Option<&Mapping>) -> Vec<PlannedObject> {
             },
         })
         .collect()
+}
+
+/// What comes of each row: of objects that stand down nothing does.
+fn rows(spec: &MappingSpecSpec, mapping: Option<&Mapping>, source: &BTreeMap<String, Seen>) -> Vec<scope::Row> {
+    let reads = |row: &Row| -> (BTreeSet<String>, BTreeSet<String>) {
+        let objects = row.objects.iter().flatten();
+        let objects = objects.filter_map(|name| mapping?.object(name));
+        let names = objects.map(|object| object.source_object.clone());
+        names.partition(|name| source.contains_key(name))
+    };
+    let rows = spec.rows.iter().flatten();
+    rows.map(|row| {
+        let (reads, lacks) = reads(row);
+        scope::Row {
+            name: row.name.clone(),
+            fidelity: row.fidelity,
+            reads,
+            lacks,
+        }
+    })
+    .collect()
 }
 
 /// What people read of each object before they confirm.

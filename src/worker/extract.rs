@@ -85,7 +85,7 @@ pub async fn snapshot(job: &Job, plan: &Plan, mapping: &Mapping) -> Result<(Mani
     let source = source(job)?;
     let there: BTreeSet<String> = source.objects().await?.into_iter().map(|object| object.name).collect();
     let wanted: BTreeSet<&str> = mapping.objects.iter().flat_map(Object::source_objects).collect();
-    still_offered(job, plan, &there, &wanted)?;
+    still_offered(job, plan, &*source, &there, &wanted).await?;
     let before = job.workspace.latest_snapshot().await?;
     let mut index = Index::create(&job.scratch)?;
     let mut changes = Changes::default();
@@ -150,20 +150,29 @@ const PROGRESS: i64 = 20;
 
 /// What the API offered at discovery and offers no more is not empty: nothing is read then. Whoever asks for reading again
 /// after that means it.
-fn still_offered(job: &Job, plan: &Plan, there: &BTreeSet<String>, wanted: &BTreeSet<&str>) -> Result<(), StepError> {
+async fn still_offered(
+    job: &Job,
+    plan: &Plan,
+    source: &dyn Source,
+    there: &BTreeSet<String>,
+    wanted: &BTreeSet<&str>,
+) -> Result<(), StepError> {
     let mut lost = plan
         .live
         .iter()
         .filter(|name| wanted.contains(name.as_str()) && !there.contains(*name));
-    match lost.next().filter(|_| !job.spec.orders.rebuild) {
-        None => Ok(()),
-        Some(name) => Err(StepError::retry(
-            FailureReason::SourceUnavailable,
-            format!(
-                "the API offered {name} at discovery and does not now: it is tried again; retry from-extract where it is meant"
-            ),
-        )),
-    }
+    let Some(name) = lost.next().filter(|_| !job.spec.orders.rebuild) else {
+        return Ok(());
+    };
+    let lacking = source.preflight().await?.lacking;
+    let why = lacking.iter().find(|lacking| lacking.name == *name);
+    let why = why.map_or_else(String::new, |lacking| format!(" ({})", lacking.why));
+    Err(StepError::retry(
+        FailureReason::SourceUnavailable,
+        format!(
+            "the API offered {name} at discovery and does not now{why}: it is tried again; retry from-extract where it is meant"
+        ),
+    ))
 }
 
 fn progress(job: &Job, object: &str, read: i64, notes: &Notes) {
@@ -253,7 +262,7 @@ impl Changes {
     fn shrunk(&self) -> Option<String> {
         (!self.shrunk.is_empty()).then(|| {
             format!(
-                "more than 5 % vanished from the source: {}; was the export cut off?",
+                "more than 5 % vanished from the source: {}; was it cut off?",
                 self.shrunk.join(", ")
             )
         })

@@ -182,6 +182,7 @@ impl Rehearsal<'_> {
         if object.is_self_referring() {
             super::load::own_keys(self.job, &mut self.index, object, manifest).await?;
         }
+        dedupe::begin(&mut self.index, object)?;
         let mut waiting = self.reading(object, manifest, &mut run, Turn::First, false).await?;
         while waiting > 0 {
             let before = waiting;

@@ -1,8 +1,8 @@
 //! CSV tables for people, written row by row and put whole; read back row by row.
 //!
 //! They are made to be opened in a spreadsheet, and a value from the source must not become a formula there: a cell that
-//! begins with `=`, `+`, `-`, `@`, a tab, a line end or an apostrophe gets an apostrophe in front. Taking one leading
-//! apostrophe away gives every cell back as it was ([`unshield`]).
+//! begins with `=`, `+`, `-`, `@` (wide ones too, and behind white space), a tab, a line end or an apostrophe gets an
+//! apostrophe in front. Taking one leading apostrophe away gives every cell back as it was ([`unshield`]).
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -28,7 +28,8 @@ const PART: usize = 5 << 20;
 /// A cell that no spreadsheet takes for a formula.
 #[must_use]
 pub fn shield(cell: &str) -> Cow<'_, str> {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '\'']) {
+    let formula = ['=', '+', '-', '@', '＝', '＋', '－', '＠', '\''];
+    if cell.starts_with(['\t', '\r', '\n']) || cell.trim_start().starts_with(formula) {
         Cow::Owned(format!("'{cell}"))
     } else {
         Cow::Borrowed(cell)

@@ -1,6 +1,8 @@
 """The real parts as the scenarios use them: programs, the cluster, an Odoo of their own, people."""
 
+import atexit
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -8,6 +10,7 @@ import signal
 import subprocess
 import threading
 import urllib.error
+import urllib.parse
 import urllib.request
 
 from sink import Sink
@@ -40,6 +43,31 @@ def kubectl(*words, **more):
 
 def helm(*words):
     return run("helm", *words)
+
+
+class Reading:
+    """Objects of the cluster as they are, over one `kubectl proxy`: scenarios look twice a second, and a kubectl for each look takes
+    half of a small machine."""
+
+    PLACES = {"migrations": "apis/crmferry.io/v1alpha1", "phaseruns": "apis/crmferry.io/v1alpha1", "jobs": "apis/batch/v1", "pods": "api/v1", "events": "api/v1", "resourcequotas": "api/v1"}
+
+    def __init__(self):
+        self.process = subprocess.Popen(["kubectl", "proxy", "--port=0", "--reject-methods=POST,PUT,PATCH,DELETE"], stdout=subprocess.PIPE, text=True)
+        atexit.register(self.process.kill)
+        self.url = "http://" + self.process.stdout.readline().split()[-1]
+
+    def get(self, namespace, kind, name="", selector=""):
+        url = f"{self.url}/{self.PLACES[kind]}/namespaces/{namespace}/{kind}/{name}".rstrip("/")
+        try:
+            with urllib.request.urlopen(url + "?" + urllib.parse.urlencode({"labelSelector": selector} if selector else {}), timeout=60) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{kind} {name} of {namespace}: {error.code}: {error.read()[:600].decode(errors='replace')}") from error
+
+
+@functools.cache
+def reading():
+    return Reading()
 
 
 class Odoo:
@@ -150,6 +178,7 @@ def prepare():
         os.symlink(BINARY, os.path.join(programs, name))
     os.environ["PATH"] = os.pathsep.join([programs, os.path.join(STATE, "bin"), os.environ["PATH"], "/usr/sbin", "/sbin"])
     run(os.path.join(BED, "image.sh"), BINARY, "e2e")
+    reading()
     old = kubectl("get", "namespaces", "-l", "crmferry-e2e", "-o", "name").stdout.split()
     if old:
         kubectl("delete", *old, "--timeout=120s")

@@ -127,11 +127,11 @@ class Ferry:
         return self.crmferry("status", f"migration/{name}", check=False).stdout
 
     # ---- what is seen ----------------------------------------------------------------------------------------------------
-    def get(self, kind, *words):
-        return json.loads(kubectl("-n", self.namespace, "get", kind, *words, "-o", "json").stdout)
+    def get(self, kind, name="", selector=""):
+        return bed.reading().get(self.namespace, kind, name, selector)
 
     def status(self, name="acme"):
-        return self.get("migration", name).get("status", {})
+        return self.get("migrations", name).get("status", {})
 
     def gate(self, gate, name="acme"):
         return next((g for g in self.status(name).get("gates", []) if g["name"] == gate), {"state": "none"})
@@ -216,7 +216,7 @@ class Ferry:
 
     # ---- pods ------------------------------------------------------------------------------------------------------------
     def pods(self, selector):
-        return self.get("pods", "-l", selector)["items"]
+        return self.get("pods", selector=selector)["items"]
 
     def workers(self, name="acme"):
         """Pods of the Migration that run."""

@@ -116,6 +116,15 @@ impl Bench {
         rows.first().map_or(Json::Null, |row| row["user_id"][1].clone())
     }
 
+    /// Names of the partners of a test, without its word.
+    async fn people(&self, word: &str) -> Vec<String> {
+        let domain = json!([["name", "like", format!(" {word}")], ["user_ids", "=", false]]);
+        let found = args!({"domain": domain, "fields": ["name"], "order": "name"});
+        let found = self.call("res.partner", "search_read", found).await;
+        let name = |row: &Json| row["name"].as_str().unwrap().trim_end_matches(word).trim().to_owned();
+        found.as_array().unwrap().iter().map(name).collect()
+    }
+
     async fn users(&self, login: &str) -> usize {
         let domain = json!([["login", "=", login]]);
         let found = self
@@ -260,6 +269,68 @@ async fn a_user_made_while_the_worker_runs_is_taken_over_in_this_round_or_the_ne
             json!(login),
             "after {moment}"
         );
+    }
+}
+
+#[tokio::test]
+async fn odoo_what_is_held_becomes_one_with_a_later_record_that_was_made_meanwhile() {
+    let mut mapping = mapping();
+    mapping["objects"][1]["dedupe"] = json!(["website"]);
+    let website = json!({"to": "website", "from": "site"});
+    mapping["objects"][1]["fields"].as_array_mut().unwrap().push(website);
+    for (mut bench, word) in benches(&mapping) {
+        set_out(&bench, &word).await;
+        let site = format!("{word}.example");
+        let rows = |first: &str| {
+            format!("id,name,owner,site\n1,One {word},{first},{site}\n2,Two {word},7,{site}\n3,Three {word},7,\n")
+        };
+        bench.export("contact.csv", &rows("9"));
+        let reports = bench.everything().await;
+        assert_eq!(counts(&reports[1]), (2, 1, 1), "{word}");
+        assert_eq!(
+            bench.people(&word).await,
+            ["Three", "Two"],
+            "the first waits for its owner"
+        );
+
+        make_user(&bench, &format!("nine@{word}.example")).await;
+        let round = bench.kept(Step::Delta, None).await;
+        sound(&round.objects);
+        let contacts = round.objects.iter().find(|object| object.name == "contacts").unwrap();
+        assert_eq!(
+            (contacts.book.deduplicated, contacts.book.created),
+            (1, 2),
+            "{contacts:#?}"
+        );
+        assert_eq!(bench.people(&word).await, ["Three", "Two"], "and is not made beside it");
+        let partner = args!({"domain": [["name", "=", format!("On one {word}")]], "fields": ["partner_id"]});
+        let deal = bench.call("crm.lead", "search_read", partner).await;
+        assert_eq!(
+            deal[0]["partner_id"][1],
+            json!(format!("Two {word}")),
+            "its key finds that record"
+        );
+
+        // foreseen as it comes, and stable
+        bench.run = 2;
+        let foreseen = bench.done(Step::Rehearse, None).await;
+        let contacts = foreseen
+            .objects
+            .iter()
+            .find(|object| object.name == "contacts")
+            .unwrap();
+        assert_eq!(
+            (contacts.book.deduplicated, contacts.book.unchanged),
+            (1, 2),
+            "{contacts:#?}"
+        );
+        let again = bench.done(Step::Load, Some("contacts")).await;
+        sound(&again.objects);
+        assert_eq!(
+            (again.objects[0].book.deduplicated, again.objects[0].book.unchanged),
+            (1, 2)
+        );
+        bench.clear(&word).await;
     }
 }
 

@@ -630,20 +630,29 @@ fn a_missing_export_waits_with_the_command_to_push_and_a_push_looks_at_once() {
 
 #[test]
 fn a_source_that_shrank_names_the_push_and_what_to_do_where_it_is_meant() {
-    for (laptop, push, meant) in [
+    for (laptop, api, push, meant) in [
         (
+            false,
             false,
             "kubectl crmferry push DIR migration/acme -n crm",
             "kubectl crmferry retry migration/acme from-extract -n crm",
         ),
         (
+            false,
             true,
+            "kubectl crmferry retry migration/acme -n crm",
+            "kubectl crmferry retry migration/acme from-extract -n crm",
+        ),
+        (
+            true,
+            false,
             "crmferry run <manifest> --exports DIR",
             "crmferry run <manifest> --retry from-extract",
         ),
     ] {
         let mut story = Story::in_phase(Phase::Extracting);
         story.observed.laptop = laptop;
+        story.observed.migration.spec.source.pipz = api.then(Default::default);
         let report = bad_report(Outcome::Failed, FailureReason::SourceShrunk);
         story.sees(JobSeen::Failed(Some(20)), Some(report)).pass(10);
         assert_eq!(condition(story.status(), "Stalled"), ("True", "SourceShrunk"));

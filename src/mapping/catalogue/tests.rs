@@ -116,6 +116,40 @@ fn the_entry_loads_what_others_need_first_and_grades_itself() {
 }
 
 #[test]
+fn a_word_that_the_entry_does_not_have_is_told_with_the_nearest_it_has() {
+    for (over, wanted) in [
+        (
+            r#"{"name": "contats", "fields": [{"to": "name", "from": "nome"}]}"#,
+            "the source object it reads; did you mean contacts?",
+        ),
+        (
+            r#"{"name": "contacts", "source": {"join": [{"name": "rows", "object": "evnt", "by": "contact_id"}]}}"#,
+            "Pipz has no source object evnt by its documents; did you mean event?",
+        ),
+        (
+            r#"{"name": "deals", "fields": [{"to": "tag_ids", "from": "tags", "lookup": {"model": "crm.lead", "by": "x_pipz_dealid"}}]}"#,
+            "did you mean x_pipz_deal_id?",
+        ),
+    ] {
+        let spec = MappingSpecSpec {
+            extends: Some("pipz-to-odoo".into()),
+            objects: Some(vec![serde_json::from_str(over).unwrap()]),
+            ..MappingSpecSpec::default()
+        };
+        let compiled = compile(
+            &merge::resolve(&spec).unwrap(),
+            World {
+                models: models::bundled(),
+                odoo_known: false,
+                source: None,
+            },
+        );
+        let said = |finding: &crate::api::mapping_spec::Finding| finding.message.contains(wanted);
+        assert!(compiled.findings.iter().any(said), "{wanted}: {:#?}", compiled.findings);
+    }
+}
+
+#[test]
 fn without_the_app_for_mailings_campaigns_and_lists_are_handed_over_in_writing_and_opt_outs_kept() {
     let spec = MappingSpecSpec {
         extends: Some("pipz-to-odoo".into()),

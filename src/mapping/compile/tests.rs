@@ -519,6 +519,16 @@ fn compatibility_counts_rows_that_arrive_one_to_one_and_grades_them() {
 }
 
 #[test]
+fn a_row_that_the_source_has_nothing_for_is_not_kept() {
+    let spec = format!(
+        "rows: [{{name: A, fidelity: OneToOne, objects: [people]}}]\n{}",
+        fields(&[])
+    );
+    let kept = |object: &str| compiled_with(&spec, &[(object, &["id"], json!([]))]).compatibility;
+    assert_eq!((kept("contact"), kept("elsewhere")), ((1, 1), (0, 1)));
+}
+
+#[test]
 fn findings_are_sorted_most_severe_first_and_bounded() {
     let long = "x".repeat(500);
     let compiled = compiled(&fields(&[

@@ -213,6 +213,14 @@ fn is_number(text: &str) -> bool {
     canonical && dotted && unsigned.starts_with(|first: char| first.is_ascii_digit()) && text.parse::<f64>().is_ok()
 }
 
+/// Odoo refuses a NUL character in a text.
+fn without_nul<E: serde::de::Error>(value: &Value, what: &str) -> Result<(), E> {
+    match value {
+        Value::String(text) if text.contains('\0') => Err(E::custom(format_args!("{what} holds a NUL character"))),
+        _ => Ok(()),
+    }
+}
+
 /// Reads a JSON value as [`Value`] does, but refuses what that would lose.
 #[derive(Clone, Copy)]
 struct Exact;
@@ -260,15 +268,13 @@ impl<'de> Visitor<'de> for Exact {
         if value.len() > CELL_MAX {
             return Err(E::custom("a text is over 1 MiB"));
         }
-        if value.contains('\0') {
-            return Err(E::custom("a text holds a NUL character"));
-        }
         Ok(Value::String(value))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
         let mut values = Vec::new();
         while let Some(value) = list.next_element_seed(self)? {
+            without_nul(&value, "a text")?;
             values.push(value);
         }
         Ok(Value::Array(values))
@@ -278,6 +284,7 @@ impl<'de> Visitor<'de> for Exact {
         let mut record = Record::new();
         while let Some(name) = map.next_key::<String>()? {
             let value = map.next_value_seed(self)?;
+            without_nul(&value, &name)?;
             if record.contains_key(&name) {
                 return Err(A::Error::custom(format_args!("the name {name:?} is there twice")));
             }

@@ -251,7 +251,11 @@ fn json_lines_dirt_is_read_or_rejected_with_file_line_and_reason() {
         ),
         (
             "{\"a\":\"x\\u0000\"}\n",
-            &["line 1 of c.jsonl: a text holds a NUL character, at byte 14"],
+            &["line 1 of c.jsonl: a holds a NUL character, at byte 15"],
+        ),
+        (
+            "{\"a\":[\"x\\u0000\"]}\n",
+            &["line 1 of c.jsonl: a text holds a NUL character, at byte 16"],
         ),
         ("{\"a\":\"\0\"}\n{}\n", &["line 1 of c.jsonl: a NUL byte", "{}"]),
     ];

@@ -15,6 +15,12 @@ use crate::{
     },
 };
 
+const REPEATED: (&str, &str) = ("Repeated", "the list gave this row more than once");
+const DIFFERS: (&str, &str) = (
+    "RepeatedDiffers",
+    "the list gave this row more than once, with different values: the first is used; where it was changed meanwhile the next round meets it",
+);
+
 /// The id of a row as text.
 pub fn id_of(row: &Record) -> Option<String> {
     match row.get("id")? {
@@ -24,9 +30,10 @@ pub fn id_of(row: &Record) -> Option<String> {
     }
 }
 
-/// A row as it came: its identity, and the row or what is wrong with it.
+/// A row as it came: its identity, its digest, and the row or what is wrong with it.
 struct Row {
     id: String,
+    digest: Digest,
     read: Result<Record, String>,
 }
 
@@ -40,13 +47,21 @@ impl Row {
                 Err("it has no id".into())
             }
         });
-        // what cannot be read is told from others by its text
-        let id = read
-            .as_ref()
-            .ok()
-            .and_then(id_of)
-            .unwrap_or_else(|| format!("#{}", Digest::of(text.as_bytes())));
-        Self { id, read }
+        let digest = Digest::of(text.as_bytes());
+        let (id, read) = match read {
+            Ok(row) => (id_of(&row), Ok(row)),
+            // its id may be read even where the row is not
+            Err(why) => {
+                let id = serde_json::from_str(text).ok().and_then(|row| id_of(&row));
+                let named = id
+                    .as_ref()
+                    .map_or_else(String::new, |id| format!("the row with the id {id}: "));
+                (id, Err(format!("{named}{why}")))
+            }
+        };
+        // what has no id is told from others by its text
+        let id = id.unwrap_or_else(|| format!("#{digest}"));
+        Self { id, digest, read }
     }
 }
 
@@ -125,12 +140,14 @@ impl Reading {
         let first_round = self.walk.is_first_round();
         let mut new = 0;
         for (place, row) in (offset..).zip(rows).skip(overlap) {
-            if self.seen.insert(&row.id)? {
+            let is_new = self.seen.insert(&row.id)?;
+            let differs = self.seen.insert(&format!("{}\0{}", row.id, row.digest))?;
+            if is_new {
                 new += 1;
                 self.rows.push_back((place, row));
             } else if first_round {
-                self.api
-                    .note(row.id, "Repeated", "the list gave this row more than once");
+                let (code, message) = if differs { DIFFERS } else { REPEATED };
+                self.api.note(row.id, code, message);
             }
         }
         match self.walk.met(&ids, new) {
@@ -149,7 +166,7 @@ impl Reading {
 
     /// What a new row becomes; `None` for one that was deleted meanwhile.
     async fn item(&self, offset: u64, row: Row) -> Result<Option<Item>, SourceError> {
-        let Row { id, read } = row;
+        let Row { id, read, .. } = row;
         let record = match read {
             Ok(record) => record,
             Err(why) => return Ok(Some(self.broken(offset, &why))),

@@ -57,7 +57,7 @@ def _kill_worker(ferry):
     """By SIGKILL in every other case, else as when the node dies. Five times at one step is where the operator gives up: two is ours."""
     for pod in ferry.workers():
         attempt = pod["metadata"]["name"].rpartition("-")[0]
-        if ferry.get("phaserun", attempt).get("status", {}).get("outcome"):
+        if ferry.get("phaseruns", attempt).get("status", {}).get("outcome"):
             return False                                                    # it has reported already: nothing to lose
         step = re.sub(r"a\d+$", "", attempt)
         turn = ferry.kills[step] = ferry.kills.get(step, 0) + 1

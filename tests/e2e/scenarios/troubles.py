@@ -134,7 +134,7 @@ def _a_claim_that_is_missing(ferry):
 def _a_quota_of_zero(ferry):
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
     kubectl("-n", ferry.namespace, "apply", "-f", "-", text=json.dumps(quota))
-    until(lambda: ferry.get("resourcequota", "none").get("status", {}).get("hard"), 30, "the quota is not in force")
+    until(lambda: ferry.get("resourcequotas", "none").get("status", {}).get("hard"), 30, "the quota is not in force")
     ferry.apply(ferry.manifest())
     since = _shows(ferry, "events", lambda events: any(e["reason"] == "FailedCreate" for e in events))
     ferry.until_named("FailedCreate", "exceeded quota: none", "describe resourcequota", since=since)
@@ -144,7 +144,7 @@ def _a_quota_of_zero(ferry):
 
 def _end(ferry):
     kubectl("-n", ferry.namespace, "delete", "migration", "acme", "--timeout=60s")
-    until(lambda: not ferry.get("pods", "-l", "crmferry.io/migration=acme")["items"], 60, "pods of a deleted Migration are still there")
+    until(lambda: not ferry.get("pods", selector="crmferry.io/migration=acme")["items"], 60, "pods of a deleted Migration are still there")
 
 
 @scenario
