@@ -201,12 +201,12 @@ class Ferry:
                 raise AssertionError(f"{label}: the book says {rejected} rejected, verify.py {table[label]}\n{done.stdout}")
         return done.stdout
 
-    def verify_rows(self, *words, name="acme"):
+    def verify_rows(self, *words, name="acme", folder=None):
         """The same with the documents: each of the paper's twelve rows has arrived, and is not empty."""
-        folder = os.path.join(OUT, "results", self.name)
-        shutil.rmtree(folder, ignore_errors=True)
-        self.crmferry("results", f"migration/{name}", "-o", folder)
-        told = self.verify("--results", folder, *words, name=name)
+        results = os.path.join(OUT, "results", self.name)
+        shutil.rmtree(results, ignore_errors=True)
+        self.crmferry("results", f"migration/{name}", "-o", results)
+        told = self.verify("--results", results, *words, name=name, folder=folder)
         rows = dict(re.findall(r"^(\S.*?) +ok +(\d+)$", told, re.M))
         assert len(rows) == 12 and "0" not in rows.values(), f"not twelve rows that have arrived:\n{told}"
 
