@@ -159,11 +159,11 @@ pub fn nothing_read(objects: &[ObjectStatus]) -> Option<String> {
         .map(|object| object.name.as_str())
         .collect();
     let more = names.len().saturating_sub(NAMED);
-    let named = names[..names.len() - more].join(", ");
+    let first = names[..names.len() - more].join(", ");
     match (names.is_empty(), more) {
         (true, _) => None,
-        (false, 0) => Some(format!("nothing was read of {named}")),
-        (false, more) => Some(format!("nothing was read of {named} and {more} more")),
+        (false, 0) => Some(format!("nothing was read of {first}")),
+        (false, more) => Some(format!("nothing was read of {first} and {more} more")),
     }
 }
 

@@ -126,11 +126,7 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         estimate_seconds: seconds,
     };
     let files = write_scope(job, &scope).await?;
-    let errors: Vec<&Finding> = findings
-        .iter()
-        .filter(|finding| finding.severity == Severity::Error)
-        .collect();
-    let refusal = (!errors.is_empty()).then(|| refused(&errors));
+    let refusal = refusal(&findings);
     let digest = store(job, &plan).await?;
     size::few(&mut findings, FINDINGS);
     job.heart.update(|status| {
@@ -145,6 +141,13 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         });
     });
     refusal.map_or(Ok(()), Err)
+}
+
+/// Why nothing can go on, where a finding is an Error.
+fn refusal(findings: &[Finding]) -> Option<StepError> {
+    let errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
+    let errors: Vec<&Finding> = errors.collect();
+    (!errors.is_empty()).then(|| refused(&errors))
 }
 
 async fn write_scope(job: &Job, scope: &scope::Scope) -> Result<Vec<File>, StepError> {

@@ -5,12 +5,16 @@
 mod borders;
 mod cli;
 mod contents;
+mod corner;
 mod crds;
 mod docs;
 mod language;
 mod odoo_domains;
+mod odoo_lines;
+mod odoo_lock;
 mod odoo_parity;
 mod odoo_records;
+mod odoo_schema;
 mod owners;
 mod pipz;
 mod platform;

@@ -17,7 +17,7 @@ use crmferry::{
 };
 use serde_json::{Value, json};
 
-use crate::odoo_records::{odoos, unique};
+use crate::corner::{odoos, unique};
 
 /// Contacts as a source may have them, and segments of them; fields of our own bear a suffix, so that tests do not meet.
 const MAPPING: &str = r#"
