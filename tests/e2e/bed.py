@@ -157,14 +157,17 @@ def person(name):
         return run(os.path.join(BED, "user.sh"), name).stdout.strip()
 
 
-def exports(companies, contacts, deals, changed=0, seed=7):
-    """The folder of an export, made if it is not there, and how many rows `changed` percent are."""
+def exports(companies, contacts, deals, changed=0, seed=7, without=()):
+    """The folder of an export, made if it is not there, and how many rows `changed` percent are; `without` some of its files."""
     folder = os.path.join(OUT, "exports", f"{companies}-{contacts}-{deals}-{seed}-{changed}")
     with MADE_ONCE:
         if folder not in COUNTS:
             COUNTS[folder] = json.loads(run("python3", os.path.join(BED, "scale.py"), "--companies", str(companies), "--contacts", str(contacts), "--deals", str(deals),
                                             "--seed", str(seed), "--changed", str(changed), "--out", folder).stdout)
-    return folder, COUNTS[folder]
+        part = f"{folder}-part"
+        if without and not os.path.exists(part):
+            shutil.copytree(folder, part, ignore=lambda _, names: [name for name in names if name.split(".")[0] in without])
+    return part if without else folder, COUNTS[folder]
 
 
 def prepare():

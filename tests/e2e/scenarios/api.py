@@ -102,7 +102,7 @@ def the_api_at_its_worst(stage):
 def _begun(stage, size, *switches, **pipz):
     """A Migration of the account; at the end its books balance and nothing that was said has the keys."""
     stage.clean_odoo()
-    ferry = stage.ferry(size=size)
+    ferry = stage.ferry(size=size, whole=True)
     with _Account(bed.exports(*size)[0], *switches) as account:
         ferry.claim()
         ferry.secret()

@@ -28,7 +28,7 @@ def _sooner_or_later(seed, times, kill, over):
 
 def _killed(stage, times, kill, seed):
     stage.clean_odoo()
-    ferry = stage.ferry()
+    ferry = stage.ferry(whole=True)
     ferry.begin()
     ferry.kills, count = {}, []
     over = threading.Event()

@@ -64,7 +64,7 @@ spec:
 @scenario
 def a_cutover_waits_for_a_user_and_files_and_notes_come_along(stage):
     odoo = stage.clean_odoo()
-    ferry = stage.ferry(size=SMALL)
+    ferry = stage.ferry(size=SMALL, whole=True)
     ferry.exports, wanted, notes = _exports(os.path.join(bed.OUT, "exports", "with-files"))
     ferry.claim()
     ferry.secret()

@@ -12,7 +12,7 @@ from . import scenario
 @scenario
 def an_export_is_ferried_once_and_only_once(stage):
     odoo = stage.clean_odoo()
-    ferry = stage.ferry(namespace_name=SHARED, install=False, size=SIZE)
+    ferry = stage.ferry(namespace_name=SHARED, install=False, size=SIZE, whole=True)
     ferry.begin()
     stage.wire.calm()
     ferry.until_gate("mapping", seconds=300)
