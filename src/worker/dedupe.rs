@@ -2,7 +2,8 @@
 
 use super::{
     error::StepError,
-    index::{Index, IndexError, Kind},
+    gone,
+    index::{Index, IndexError, Kind, decode, encode},
     load::ledger_entry,
     lookups,
     reader::Turn,
@@ -10,7 +11,7 @@ use super::{
 use crate::{
     mapping::{Object, compare},
     model::{ExternalId, OdooValue, Rejection, SourceKey},
-    workspace::Outcome,
+    workspace::{Entry, Outcome},
 };
 
 /// What a record is to those that came before it.
@@ -25,8 +26,11 @@ pub enum Place {
     /// What it is one with may come later: what it was folded into in an earlier run, or, where it has no record yet, any
     /// that has. Look again at the end.
     Wait,
-    /// It was folded in an earlier run, and is a record of its own now.
+    /// It was folded in an earlier run, and agrees with that record no more: it gets one of its own.
     Parted,
+    /// The source no longer has the record of this key, into which it was folded in an earlier run: that one's record in
+    /// Odoo is its own from now on.
+    Heir(SourceKey),
 }
 
 fn scope(object: &Object, entry: &[String]) -> String {
@@ -46,16 +50,51 @@ fn text(object: &Object, entry: &[String], values: &[(String, OdooValue)]) -> Op
     Some(texts?.join("\u{0}"))
 }
 
-/// Notes whether earlier runs left records in Odoo. Then one without a record (it was held or rejected, or is new) may be one
-/// with any that has, and waits until all were looked at: to be made beside them would double it.
+/// Whose the records in Odoo are, by their ids.
+fn owners(object: &Object) -> String {
+    format!("{}|owners", object.name)
+}
+
+/// Keys whose values are known this time.
+fn told(object: &Object) -> String {
+    format!("{}|told", object.name)
+}
+
+/// Ledger entries a page.
+const PAGE: usize = 5_000;
+
+/// Notes what earlier runs left in Odoo: records, and whose they are. Then one without a record (it was held or rejected, or
+/// is new) may be one with any that has, and waits until all were looked at: to be made beside them would double it.
 ///
 /// # Errors
 /// When the scratch disk fails.
-pub fn begin(index: &mut Index, object: &Object) -> Result<(), IndexError> {
-    if !object.dedupe.is_empty() && !index.page(Kind::Identity, &object.name, None, 1)?.is_empty() {
-        index.put(Kind::Dedupe, &object.name, b"", Vec::new())?;
+pub fn begin(index: &mut Index, object: &Object) -> Result<(), StepError> {
+    if object.dedupe.is_empty() || index.page(Kind::Identity, &object.name, None, 1)?.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    index.put(Kind::Dedupe, &object.name, b"", Vec::new())?;
+    let mut after: Option<Vec<u8>> = None;
+    loop {
+        let page = index.page(Kind::Ledger, &object.name, after.as_deref(), PAGE)?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.0.clone());
+        for (key, bytes) in &page {
+            let entry: Entry = decode(Kind::Ledger, bytes)?;
+            let Some(id) = entry.id.filter(|_| entry.outcome != Outcome::Deduplicated) else {
+                continue;
+            };
+            // an earlier owner is gone from the source
+            let before = index.get(Kind::Dedupe, &owners(object), &id.to_be_bytes())?;
+            let before = before.map(|before| ledger_entry(index, &object.name, &as_key(before)));
+            if before
+                .transpose()?
+                .flatten()
+                .is_none_or(|before| before.run <= entry.run)
+            {
+                index.put(Kind::Dedupe, &owners(object), &id.to_be_bytes(), key.clone())?;
+            }
+        }
+    }
 }
 
 /// What a record is to those that came before it. After the first turn every record was looked at once.
@@ -87,7 +126,7 @@ pub fn place(
             continue;
         };
         let first = index.get(Kind::Dedupe, &scope(object, entry), text.as_bytes())?;
-        let Some(first) = first.map(|first| SourceKey(String::from_utf8_lossy(&first).into_owned())) else {
+        let Some(first) = first.map(as_key) else {
             continue;
         };
         if first == *key {
@@ -102,11 +141,59 @@ pub fn place(
         });
     }
     let homeless = own.is_none() && index.has(Kind::Dedupe, &object.name, b"")?;
-    Ok(match turn {
-        Turn::First if folded || homeless => Place::Wait,
-        Turn::Waiting if folded => Place::Parted,
-        _ => Place::First,
+    if turn == Turn::First {
+        return Ok(if folded || homeless { Place::Wait } else { Place::First });
+    }
+    let Some(id) = own.filter(|_| folded) else {
+        return Ok(Place::First);
+    };
+    let Some(owner) = index.get(Kind::Dedupe, &owners(object), &id.to_be_bytes())? else {
+        return Ok(Place::First);
+    };
+    let (agrees_no_more, met) = (
+        index.has(Kind::Dedupe, &told(object), &owner)?,
+        gone::is_met(index, object, &owner)?,
+    );
+    let owner = as_key(owner);
+    Ok(match (agrees_no_more || object.dedupe.is_empty(), met) {
+        (true, _) => Place::Parted,
+        // what it would say is not known this time: it was refused, or is held
+        (false, true) => Place::Folded(owner, object.dedupe[0].join("+")),
+        (false, false) => Place::Heir(owner),
     })
+}
+
+fn as_key(bytes: Vec<u8>) -> SourceKey {
+    SourceKey(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+}
+
+/// Hands over to a record what the ledger has of the one that the source no longer has: what was written last is written
+/// over, what people wrote is theirs.
+///
+/// # Errors
+/// When the scratch disk fails.
+pub fn inherit(
+    index: &mut Index,
+    module: &str,
+    object: &Object,
+    key: &SourceKey,
+    owner: &SourceKey,
+) -> Result<(), StepError> {
+    let Some(entry) = ledger_entry(index, &object.name, owner)? else {
+        return Ok(());
+    };
+    if let Some(id) = entry.id {
+        let heir = key.0.clone().into_bytes();
+        index.put(Kind::Dedupe, &owners(object), &id.to_be_bytes(), heir)?;
+    }
+    let entry = Entry {
+        key: key.clone(),
+        external_id: ExternalId::of(module, &object.name, key).name,
+        digest: None,
+        ..entry
+    };
+    let bytes = encode(Kind::Ledger, &entry)?;
+    Ok(index.put(Kind::Ledger, &object.name, key.0.as_bytes(), bytes)?)
 }
 
 /// Remembers a record that later ones may be.
@@ -119,6 +206,9 @@ pub fn remember(
     key: &SourceKey,
     values: &[(String, OdooValue)],
 ) -> Result<(), IndexError> {
+    if !object.dedupe.is_empty() {
+        index.put(Kind::Dedupe, &told(object), key.0.as_bytes(), Vec::new())?;
+    }
     for entry in &object.dedupe {
         if let Some(text) = text(object, entry, values) {
             let first = key.0.clone().into_bytes();

@@ -9,6 +9,7 @@ use super::{
     loader::Loader,
     lookups::{self, Known},
     sender::{active, former, stopped_by},
+    verify,
 };
 use crate::{
     api::{mapping_spec::OnSourceDelete, phase_run::ReasonKind},
@@ -125,10 +126,15 @@ impl Loader<'_> {
                 .page(Kind::Ledger, &self.object.name, after.as_deref(), PAGE)?;
             let Some(last) = page.last() else { break };
             after = Some(last.0.clone());
-            let (folded, in_odoo): (Vec<_>, Vec<_>) = self
-                .lost(&page)?
-                .into_iter()
-                .partition(|lost| lost.entry.outcome == Settled::Deduplicated);
+            let (mut folded, mut in_odoo) = (Vec::new(), Vec::new());
+            for lost in self.lost(&page)? {
+                if self.leads_to_anothers(&lost)? {
+                    folded.push(lost);
+                } else {
+                    in_odoo.push(lost);
+                }
+            }
+            self.no_longer_theirs(&folded).await?;
             // theirs is the record of another key
             self.told(
                 &folded,
@@ -146,6 +152,28 @@ impl Loader<'_> {
             }
         }
         Ok(removed)
+    }
+
+    /// Whether the record that a lost key leads to is the record of one that the source has.
+    fn leads_to_anothers(&self, lost: &Lost) -> Result<bool, StepError> {
+        let arrived = self
+            .index
+            .has(Kind::Done, &verify::arrived(&self.object), &lost.id.to_be_bytes())?;
+        Ok(lost.entry.outcome == Settled::Deduplicated || !self.object.dedupe.is_empty() && arrived)
+    }
+
+    /// Whose record another has inherited owns nothing, should the source have them again.
+    async fn no_longer_theirs(&mut self, folded: &[Lost]) -> Result<(), StepError> {
+        let owned = folded.iter().filter(|lost| lost.entry.outcome != Settled::Deduplicated);
+        let entries: Vec<Entry> = owned
+            .map(|lost| Entry {
+                fields: BTreeMap::new(),
+                links: BTreeMap::new(),
+                lines: BTreeMap::new(),
+                ..self.settled(lost, Some(lost.id), Settled::Deduplicated)
+            })
+            .collect();
+        Ok(self.job.workspace.append_ledger(&self.object.name, &entries).await?)
     }
 
     fn lost(&self, page: &[(Vec<u8>, Vec<u8>)]) -> Result<Vec<Lost>, StepError> {

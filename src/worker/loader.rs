@@ -172,6 +172,7 @@ impl Loader<'_> {
         }
         match outcome {
             Outcome::Later => {
+                self.remember_one_that_waits(item, turn)?;
                 postpone(&mut self.index, &self.object, &item.key, Turn::Waiting)?;
                 return Ok(postponed + 1);
             }
@@ -212,6 +213,9 @@ impl Loader<'_> {
                     }
                     Place::Stays(first, entry) => self.note(&item.key, &dedupe::note(&first, &entry, true)).await?,
                     Place::Parted => self.part(&item.key).await?,
+                    Place::Heir(owner) => {
+                        dedupe::inherit(&mut self.index, self.module, &self.object, &item.key, &owner)?;
+                    }
                     Place::First | Place::Wait => {}
                 }
                 self.decide(item.key.clone(), (mapped.values, mapped.checks), open)
@@ -219,6 +223,20 @@ impl Loader<'_> {
             }
         }
         Ok(postponed)
+    }
+
+    /// What has a record is one that others may be, though it waits for a parent itself.
+    fn remember_one_that_waits(&mut self, item: &Item, turn: Turn) -> Result<(), StepError> {
+        let name = ExternalId::of(self.module, &self.object.name, &item.key).name;
+        let has_one = || lookups::known(&self.index, &self.object.name, &name);
+        if turn == Turn::First
+            && !self.object.dedupe.is_empty()
+            && has_one()?.is_some_and(|known| known.id.is_some())
+            && let Outcome::Mapped(mapped) = self.map(item, turn, true)?
+        {
+            dedupe::remember(&mut self.index, &self.object, &item.key, &mapped.values)?;
+        }
+        Ok(())
     }
 
     /// Whether an item must wait: for an earlier record that it refers to, or behind one of its own lane that waits.
@@ -333,7 +351,10 @@ impl Loader<'_> {
                         );
                         return self.reject(Some(&key), &rejection).await;
                     }
-                    if entry.as_ref().is_some_and(|entry| entry.id.is_some()) {
+                    if entry
+                        .as_ref()
+                        .is_some_and(|entry| entry.id.is_some() && entry.outcome != Settled::Deduplicated)
+                    {
                         let note = Rejection::new("Remade", "", "somebody took it out of Odoo: it is made again");
                         self.note(&key, &note).await?;
                     }

@@ -161,12 +161,25 @@ impl Finder<'_> {
         }
     }
 
+    fn id_of_own(&self) -> Result<Option<i64>, IndexError> {
+        let name = ExternalId::of(self.module, &self.object.name, self.own).name;
+        Ok(known(self.index, &self.object.name, &name)?.and_then(|known| known.id))
+    }
+
     fn by_key(&self, object: &str, key: &SourceKey) -> Result<Found, IndexError> {
         if object == self.object.name && key == self.own {
             return Ok(Found::None);
         }
         let external = ExternalId::of(self.module, object, key);
         if let Some(known) = known(self.index, object, &external.name)? {
+            if known.id.is_some()
+                && object == self.object.name
+                && !self.object.dedupe.is_empty()
+                && self.id_of_own()? == known.id
+            {
+                // folded into it
+                return Ok(Found::None);
+            }
             return Ok(Found::One(known.id.map_or(Reference::Pending(external), Reference::Id)));
         }
         if self.index.has(Kind::Held, object, key.0.as_bytes())? {

@@ -233,13 +233,7 @@ impl Rehearsal<'_> {
         Ok(postponed)
     }
 
-    async fn place(
-        &mut self,
-        object: &Object,
-        item: &Item,
-        run: &mut Run,
-        (turn, last_call): (Turn, bool),
-    ) -> Result<bool, StepError> {
+    fn map(&mut self, object: &Object, item: &Item, (turn, last_call): (Turn, bool)) -> Result<Outcome, StepError> {
         let filling = turn == Turn::Filling;
         let none = HashSet::new();
         let finder = Finder {
@@ -255,11 +249,37 @@ impl Rehearsal<'_> {
             index: &mut self.index,
         };
         let outcome = object.map(item, &finder);
-        if let Some(error) = finder.broken.into_inner() {
-            return Err(error.into());
+        match finder.broken.into_inner() {
+            Some(error) => Err(error.into()),
+            None => Ok(outcome),
         }
+    }
+
+    /// As the load does.
+    fn remember_one_that_waits(&mut self, object: &Object, item: &Item, turn: Turn) -> Result<(), StepError> {
+        let name = ExternalId::of(&self.plan.external_id_module, &object.name, &item.key).name;
+        if turn == Turn::First
+            && !object.dedupe.is_empty()
+            && lookups::known(&self.index, &object.name, &name)?.is_some_and(|known| known.id.is_some())
+            && let Outcome::Mapped(mapped) = self.map(object, item, (turn, true))?
+        {
+            dedupe::remember(&mut self.index, object, &item.key, &mapped.values)?;
+        }
+        Ok(())
+    }
+
+    async fn place(
+        &mut self,
+        object: &Object,
+        item: &Item,
+        run: &mut Run,
+        (turn, last_call): (Turn, bool),
+    ) -> Result<bool, StepError> {
+        let filling = turn == Turn::Filling;
+        let outcome = self.map(object, item, (turn, last_call))?;
         match outcome {
             Outcome::Later => {
+                self.remember_one_that_waits(object, item, turn)?;
                 postpone(&mut self.index, object, &item.key, Turn::Waiting)?;
                 return Ok(true);
             }
@@ -308,6 +328,7 @@ impl Rehearsal<'_> {
                         let name = ExternalId::of(module, &object.name, &item.key).name;
                         lookups::forget(&mut self.index, &object.name, &name)?;
                     }
+                    Place::Heir(owner) => dedupe::inherit(&mut self.index, module, object, &item.key, &owner)?,
                     Place::First | Place::Wait => {}
                 }
                 dedupe::remember(&mut self.index, object, &item.key, &mapped.values)?;

@@ -84,7 +84,12 @@ impl Loader<'_> {
                 }
                 continue;
             };
-            let known = lookups::known(&self.index, &self.object.name, &external_id.name)?;
+            let mut known = lookups::known(&self.index, &self.object.name, &external_id.name)?;
+            if known.is_some_and(|known| known.id.is_some_and(|other| other != id)) {
+                // what it was folded into before is another's alone now
+                self.part(&fold.key).await?;
+                known = None;
+            }
             if known.is_none_or(|known| known.id != Some(id)) {
                 writes.push(Write {
                     key: fold.key.clone(),
