@@ -110,7 +110,39 @@ pub fn merge(
     merge
 }
 
+/// A field, and those of the record that Odoo computes it from.
+pub type Computed = (String, Vec<String>);
+
 impl Merge {
+    /// Sends along what Odoo would compute anew from what is sent, over what is there: the value wanted, or the one that
+    /// stays as it is.
+    pub fn hold(
+        &mut self,
+        computed: &[Computed],
+        current: &BTreeMap<String, OdooValue>,
+        wanted: &[(String, OdooValue)],
+    ) {
+        let mut rest: Vec<&Computed> = computed.iter().collect();
+        loop {
+            let sent = |name: &String| {
+                self.send.iter().any(|(field, _)| field == name) || self.unlink.iter().any(|(field, _)| field == name)
+            };
+            let next = rest
+                .iter()
+                .position(|(field, from)| !sent(field) && from.iter().any(sent));
+            let Some((field, _)) = next.map(|at| rest.swap_remove(at)) else {
+                return;
+            };
+            let ours = wanted.iter().find(|(name, _)| name == field).map(|(_, value)| value);
+            let value = ours
+                .filter(|_| !self.kept.contains(field))
+                .or_else(|| current.get(field));
+            if let Some(value) = value {
+                self.send.push((field.clone(), value.clone()));
+            }
+        }
+    }
+
     /// Three ways: what we linked last, what is linked now, what is wanted. What people linked stays, whatever is asked.
     fn links(
         &mut self,
@@ -311,6 +343,44 @@ fn is_written(model: &str, field: &TargetField, found: &OdooValue, digest: &str)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_odoo_would_compute_anew_is_sent_along_with_the_value_that_is_to_stay() {
+        let wanted = [
+            ("lang".to_owned(), OdooValue::Empty),
+            ("user_id".to_owned(), text("ours")),
+            ("team_id".to_owned(), text("team")),
+            ("function".to_owned(), text("same")),
+        ];
+        let current = BTreeMap::from([("user_id".to_owned(), text("theirs"))]);
+        let from = |field: &str, of: &str| (field.to_owned(), vec![of.to_owned()]);
+        let computed = [
+            from("team_id", "user_id"),
+            from("user_id", "parent_id"),
+            from("lang", "parent_id"),
+            from("function", "name"),
+        ];
+        let mut merge = Merge {
+            send: vec![("parent_id".to_owned(), OdooValue::Link(Reference::Id(7)))],
+            kept: vec!["user_id".to_owned()],
+            ..Merge::default()
+        };
+        merge.hold(&computed, &current, &wanted);
+        merge.send.sort_by(|a, b| a.0.cmp(&b.0));
+        let sent: Vec<_> = merge.send[..2].iter().chain(&merge.send[3..]).cloned().collect();
+        assert_eq!(
+            sent,
+            [
+                ("lang".to_owned(), OdooValue::Empty),
+                ("parent_id".to_owned(), OdooValue::Link(Reference::Id(7))),
+                ("user_id".to_owned(), text("theirs")),
+            ]
+        );
+        assert_eq!(merge.send[2], ("team_id".to_owned(), text("team")));
+        let mut nothing = Merge::default();
+        nothing.hold(&computed, &current, &wanted);
+        assert_eq!(nothing, Merge::default());
+    }
 
     fn text(text: &str) -> OdooValue {
         OdooValue::Text(text.to_owned())

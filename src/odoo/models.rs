@@ -1,12 +1,18 @@
 //! What an Odoo's models look like: the bundled description of Odoo 19, or what a server says (`fields_get`).
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::rpc::{Rpc, RpcError};
-use crate::args;
+use super::{
+    conflict::Computed,
+    rpc::{Rpc, RpcError},
+};
+use crate::{args, mapping::TargetField};
 
 /// The models of an Odoo, by name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -70,9 +76,24 @@ pub struct Field {
     /// Longest text (`size`), where there is a bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<i64>,
+    /// Fields of the record at whose change Odoo computes it anew, over what was written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub computed_from: Vec<String>,
 }
 
 impl Models {
+    /// Of these fields of a model those that Odoo computes anew when others change. Of links and content, which are sent in
+    /// part or by themselves, nothing.
+    #[must_use]
+    pub fn computed(&self, model: &str, fields: &[TargetField]) -> Arc<[Computed]> {
+        let sent_whole = |field: &&TargetField| !matches!(field.ttype.as_str(), "many2many" | "one2many" | "binary");
+        let computed = fields.iter().filter(sent_whole).filter_map(|field| {
+            let from = &self.field(model, &field.name)?.computed_from;
+            (!from.is_empty()).then(|| (field.name.clone(), from.clone()))
+        });
+        computed.collect()
+    }
+
     /// A model's field.
     #[must_use]
     pub fn field(&self, model: &str, field: &str) -> Option<&Field> {
@@ -255,6 +276,26 @@ fn names_of(rows: &Value) -> Vec<String> {
         .collect()
 }
 
+/// The fields of the record itself that a stored field that can be written is computed from.
+fn computed_from(raw: &Value) -> Vec<String> {
+    let is = |attribute: &str| raw[attribute].as_bool().unwrap_or(false);
+    if !is("store") || is("readonly") || raw["related"].is_string() {
+        return Vec::new();
+    }
+    let depends = raw["depends"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str);
+    let mut own: Vec<String> = depends
+        .filter_map(|path| path.split('.').next())
+        .map(str::to_owned)
+        .collect();
+    own.sort_unstable();
+    own.dedup();
+    own
+}
+
 fn may_default(field: &str, raw: &Value) -> bool {
     !KEPT_BY_ODOO.contains(&field)
         && !matches!(
@@ -287,6 +328,7 @@ impl Field {
             required: is("required") && refused_without(name, raw),
             readonly: is("readonly") && !writable(name, raw),
             store: is("store"),
+            computed_from: computed_from(raw),
             // Odoo's `false` is an empty value everywhere but in a boolean.
             has_default: default
                 .is_some_and(|value| ttype == "boolean" || !matches!(value, Value::Null | Value::Bool(false))),

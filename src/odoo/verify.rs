@@ -280,6 +280,8 @@ pub(super) fn visible(html: &str) -> String {
         rest = end.map_or("", |end| &tag[end..]);
     }
     unescape_into(rest, &mut text);
+    // Odoo's sanitiser drops control characters
+    text.retain(|c| !c.is_control() || c.is_whitespace());
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -384,6 +386,13 @@ mod tests {
             ("website", "char", "a.br", "http://b.br", Different),
             ("ref", "char", "a.br", "http://a.br", Different),
             ("comment", "html", "a & b", "<p>a &amp; b</p>", Explained("Sanitised")),
+            (
+                "comment",
+                "html",
+                "a\u{2}b \u{1b}[0m",
+                "<p>ab [0m</p>",
+                Explained("Sanitised"),
+            ),
             ("comment", "html", "<p>a</p>", "<p>b</p>", Different),
         ] {
             check(field, ttype, &text(wanted), &text(found), is);

@@ -277,7 +277,7 @@ pub fn sentence(reason: &Reason) -> String {
 }
 
 /// Heading of what is not named.
-pub const UNNAMED: &str = "Too rare to be named here";
+pub const UNNAMED: &str = "Not named here";
 
 /// What is not named, in words: `contacts: 3 further kinds, 31 in all: results/contacts/reasons.csv`.
 #[must_use]

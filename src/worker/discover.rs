@@ -46,12 +46,13 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
     let merged = mapping_spec(job).await?;
     let module = module(job, &merged);
     claim(job, &merged, &module).await?;
+    // before an export is waited for: a key that is wrong is to be known before gigabytes are pushed
+    let destination = job.destination().await?;
+    let version = destination.rpc.version().await?;
     let Looked {
         seen: source,
         findings: told,
     } = look_at_source(job, &merged).await?;
-    let destination = job.destination().await?;
-    let version = destination.rpc.version().await?;
     let odoo = format!("Odoo {version} {}", destination.spoken);
     let models = look_at_odoo(&destination, &merged.spec).await?;
     let shapes = source

@@ -138,7 +138,9 @@ pub fn secret_missing(
 ) -> StepError {
     let how = if let Some(namespace) = namespace {
         let files = keys.join("=FILE --from-file=");
-        format!("make it with: kubectl create secret generic {secret} -n {namespace} --from-file={files}=FILE")
+        format!(
+            "make it with: kubectl create secret generic {secret} -n {namespace} --from-file={files}=FILE --dry-run=client -o yaml | kubectl apply -f -"
+        )
     } else {
         // the last is the one that is not there
         let file = keys.last().copied().unwrap_or_default();

@@ -177,6 +177,7 @@ async fn object_into_odoo(scene: &Scene<'_>, object: InOdoo<'_>, last_call: bool
             Writer::new(rpc.clone(), object.model.clone(), plan.external_id_module.clone())
                 .with_contents(Arc::new(InWorkspace(job.workspace.clone()))),
         ),
+        computed: plan.models.computed(&object.model.0, &object.targets),
         rpc: rpc.clone(),
         uid: destination.uid,
         stock: stock.clone(),

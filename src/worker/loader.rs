@@ -39,7 +39,7 @@ use crate::{
     },
     mapping::{Awaited, InOdoo, Item, Outcome},
     model::{ExternalId, OdooValue, Reference, Rejection, SourceKey},
-    odoo::{rpc::Rpc, upsert::Writer},
+    odoo::{conflict::Computed, rpc::Rpc, upsert::Writer},
     workspace::{Entry, Manifest, Outcome as Settled},
 };
 
@@ -57,6 +57,8 @@ pub(super) struct Loader<'a> {
     pub tally: Tally,
     pub results: Results,
     pub writer: Arc<Writer>,
+    /// Fields that Odoo computes from others.
+    pub computed: Arc<[Computed]>,
     pub rpc: Arc<dyn Rpc>,
     pub uid: i64,
     pub stock: Stock,

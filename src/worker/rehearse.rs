@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     api::{
-        mapping_spec::OnNew,
+        mapping_spec::{OnConflict, OnNew},
         phase_run::{ObjectReport, ReasonKind, RejectReason, Totals},
     },
     lifecycle::{book, queue},
@@ -360,6 +360,10 @@ impl Rehearsal<'_> {
             let same =
                 ledger_entry(&self.index, &object.name, key)?.is_some_and(|e| e.digest.as_deref() == Some(&digest));
             run.tally.count(if same { Fate::Unchanged } else { Fate::Updated });
+            if object.on_conflict == OnConflict::Overwrite {
+                let note = Rejection::new("MayOverwrite", "", "what people changed in it is written over");
+                run.note(key, &note).await?;
+            }
             return Ok(());
         }
         match matches::match_record(&mut self.index, &object, values)? {

@@ -15,7 +15,7 @@ use crate::{
     mapping::{LineFields, TargetField},
     model::{ExternalId, OdooModel, OdooValue, Record, Rejection, SourceKey},
     odoo::{
-        conflict::{self, Merge, beside},
+        conflict::{self, Computed, Merge, beside},
         content,
         lines::{self, FoundLine, LineOp, WrittenLines},
         rpc::Rpc,
@@ -112,6 +112,8 @@ pub(super) struct Sender {
     pub workspace: Workspace,
     pub heart: Heart,
     pub targets: Vec<TargetField>,
+    /// Those of them that Odoo computes from others.
+    pub computed: Arc<[Computed]>,
     pub lines: Vec<LineFields>,
     pub module: String,
     pub object: String,
@@ -258,6 +260,7 @@ impl Sender {
             adopted,
             self.overwrite,
         );
+        merge.hold(&self.computed, &now.values, &wanted);
         let (lines, kept_lines) = self.line_ops(prepared, id, current, (adopted, &mut merge), undo);
         let changes = !(merge.send.is_empty() && merge.unlink.is_empty() && lines.is_empty());
         if adopt || !merge.foreign.is_empty() {

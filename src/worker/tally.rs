@@ -10,8 +10,8 @@ use crate::{
     model::{Rejection, SourceKey},
 };
 
-/// Most reasons that a report names.
-const REASONS: usize = 20;
+/// Most reasons that a report names: of losses, of what waits, of notes. Room that one leaves is for the others.
+const REASONS: [usize; 3] = [10, 4, 6];
 /// Reasons that are counted apart; hostile data could else make the tally grow without bound.
 const KINDS: usize = 500;
 /// Stands for the fields, and at last for the codes, that are not counted apart.
@@ -111,14 +111,18 @@ impl Tally {
     }
 }
 
+/// Losses, what waits, notes.
+const fn rank(reason: &RejectReason) -> usize {
+    match reason.kind {
+        ReasonKind::Rejected | ReasonKind::Failed | ReasonKind::Mismatched => 0,
+        ReasonKind::Held => 1,
+        ReasonKind::Noted => 2,
+    }
+}
+
 /// Orders reasons: losses before what waits before notes, then by frequency.
 pub fn by_weight(reasons: &mut [RejectReason]) {
     reasons.sort_by(|a, b| {
-        let rank = |reason: &RejectReason| match reason.kind {
-            ReasonKind::Rejected | ReasonKind::Failed | ReasonKind::Mismatched => 0,
-            ReasonKind::Held => 1,
-            ReasonKind::Noted => 2,
-        };
         (rank(a), b.count, &a.object, &a.code, &a.field).cmp(&(rank(b), a.count, &b.object, &b.code, &b.field))
     });
 }
@@ -130,14 +134,32 @@ pub fn redact(reasons: &mut [RejectReason], keys_are_ids: bool) {
     }
 }
 
-/// Keeps the twenty reasons that weigh most; the reports of their objects say how many others there were.
+/// Keeps the twenty reasons that weigh most, of losses, of what waits and of notes some each: a thousand values that were
+/// emptied are not to hide behind twenty records that were rejected one by one. The reports of their objects say how many
+/// others there were.
 pub fn most_frequent(reasons: &mut Vec<RejectReason>, reports: &mut [ObjectReport]) {
     by_weight(reasons);
-    for unnamed in reasons.drain(REASONS.min(reasons.len())..) {
-        if let Some(report) = reports.iter_mut().find(|report| report.name == unnamed.object) {
-            report.more_reasons.add(unnamed.count);
-        }
+    let mut room = REASONS;
+    let mut keeps: Vec<bool> = Vec::with_capacity(reasons.len());
+    for reason in reasons.iter() {
+        let room: &mut usize = &mut room[rank(reason)];
+        keeps.push(*room > 0);
+        *room = room.saturating_sub(1);
     }
+    let mut left: usize = room.iter().sum();
+    for keep in keeps.iter_mut().filter(|keep| !**keep) {
+        *keep = left > 0;
+        left = left.saturating_sub(1);
+    }
+    let mut keeps = keeps.into_iter();
+    reasons.retain(|reason| {
+        let keep = keeps.next().unwrap_or(false);
+        let report = reports.iter_mut().find(|report| report.name == reason.object);
+        if let Some(report) = report.filter(|_| !keep) {
+            report.more_reasons.add(reason.count);
+        }
+        keep
+    });
 }
 
 /// Sums over books.
@@ -242,7 +264,7 @@ mod tests {
             reports.push(report);
             most_frequent(&mut all, &mut reports);
         }
-        assert_eq!(all.len(), REASONS);
+        assert_eq!(all.len(), 20);
         let more: Vec<_> = reports.iter().map(|report| report.more_reasons).collect();
         let named: i64 = all.iter().map(|reason| reason.count).sum();
         assert_eq!(more.iter().map(|more| more.kinds).sum::<i64>() + 20, 31, "{more:?}");
@@ -256,6 +278,32 @@ mod tests {
             (1, 1),
             "the rare one of the first object is told"
         );
+    }
+
+    #[test]
+    fn notes_are_named_beside_many_rare_losses() {
+        let mut tally = Tally::default();
+        for kind in 0..30 {
+            tally.reason(
+                ReasonKind::Rejected,
+                &Rejection::new("Empty", format!("x_{kind}"), ""),
+                None,
+            );
+        }
+        for (kind, field) in [(ReasonKind::Noted, "parent_id"), (ReasonKind::Held, "user_id")] {
+            for _ in 0..78 {
+                tally.reason(kind, &Rejection::new("NotFound", field, ""), None);
+            }
+        }
+        let mut reasons = tally.reasons("contacts");
+        let mut reports = [ObjectReport {
+            name: "contacts".into(),
+            ..ObjectReport::default()
+        }];
+        most_frequent(&mut reasons, &mut reports);
+        assert_eq!((reasons.len(), reports[0].more_reasons.kinds), (20, 12));
+        let named: Vec<_> = reasons.iter().map(|reason| reason.field.as_str()).collect();
+        assert!(named.contains(&"parent_id") && named.contains(&"user_id"), "{named:?}");
     }
 
     #[test]

@@ -108,7 +108,10 @@ async fn when_the_first_of_several_that_agree_goes_the_next_inherits_its_record(
         let mut mapping: Json = serde_json::from_str(COMPANIES).unwrap();
         mapping["onSourceDelete"] = json!(policy);
         let mut bench = Bench::new(mapping);
-        let many: String = (10..60).map(|id| format!("{id},Other {id},\n")).collect();
+        let many = (10..60).fold(String::new(), |mut rows, id| {
+            let _ = writeln!(rows, "{id},Other {id},");
+            rows
+        });
         let export = |bench: &Bench, rows: &str| bench.export("company.csv", &format!("id,name,site\n{rows}{many}"));
         bench.export("contact.csv", "id,name,company_id\n20,Ana,2\n30,Rui,3\n");
         export(

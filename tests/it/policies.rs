@@ -224,6 +224,31 @@ const TWO: &str = "id,name,email,phone\n1,Ana,ana@example.com,11\n2,Rui,rui@exam
 const TWO_LATER: &str = "id,name,email,phone\n1,Ana,ana@example.com,12\n2,Rui,rui@example.com,23\n";
 
 #[tokio::test]
+async fn odoo_what_it_computes_from_a_field_that_changes_stays_what_the_source_says() {
+    let mapping = json!({"source": {"platform": "Pipz"}, "objects": [
+        {"name": "companies", "source": {"object": "company"}, "key": ["id"], "destination": {"model": "res.partner"},
+         "fields": [{"to": "name", "from": "name"}, {"to": "lang", "from": "lang"}]},
+        {"name": "contacts", "source": {"object": "contact"}, "key": ["id"], "destination": {"model": "res.partner"},
+         "fields": [{"to": "name", "from": "name"}, {"to": "lang", "from": "lang"},
+                    {"to": "parent_id", "from": "company", "lookup": {"object": "companies"}}]}]});
+    for (mut bench, word) in benches(&mapping) {
+        bench.export(
+            "company.csv",
+            &format!("id,name,lang\n1,A {word},en_US\n2,B {word},en_US\n"),
+        );
+        let contacts = |company: u8| format!("id,name,lang,company\n1,Ana {word},,{company}\n");
+        bench.export("contact.csv", &contacts(1));
+        sound(&bench.all().await);
+        bench.run = 2;
+        bench.export("contact.csv", &contacts(2));
+        let second = bench.all().await;
+        sound(&second);
+        assert_eq!(second[1].book.updated, 1, "{word}");
+        bench.leave(&[]).await;
+    }
+}
+
+#[tokio::test]
 async fn a_persons_edit_stays_is_counted_and_listed_unless_overwriting_is_asked_for() {
     for (policy, phone, edited, conflicts, code) in [
         ("KeepTheirs", "person's", 1, 0, "Edited"),

@@ -56,6 +56,7 @@ impl Loader<'_> {
             workspace: self.job.workspace.clone(),
             heart: self.job.heart.clone(),
             targets: self.object.targets.clone(),
+            computed: self.computed.clone(),
             lines: self.object.lines.clone(),
             module: self.module.to_owned(),
             object: self.object.name.clone(),
