@@ -18,7 +18,7 @@ use super::{
     verbs::Command,
 };
 use crate::api::{
-    migration::{Ending, GateState, ObjectState, Phase, PinnedWorker, Verdict},
+    migration::{Ending, GateState, ObjectState, OwnersMissing, Phase, PinnedWorker, Verdict},
     phase_run::{FailureReason, Step},
 };
 
@@ -275,7 +275,10 @@ impl Pass<'_> {
             return self.succeed();
         }
         let mood = self.gate_mood(Kind::Mapping);
-        self.name_the_missing();
+        // else they are shown, and nothing waits for them
+        if self.seen.migration.spec.owners.on_missing == OwnersMissing::Hold {
+            self.name_the_missing();
+        }
         mood
     }
 

@@ -165,7 +165,10 @@ fn names_of_source(compiler: &mut Compiler<'_>, draft: &Draft<'_>) {
         compiler.findings.warning(
             "UnknownSource",
             &path,
-            format!("the source has no object {name}{near}: there is nothing to do"),
+            format!(
+                "the source has no object {name}{near}: nothing of it moves, and what refers to it finds nothing; if there is an \
+                 export of it, push it as {name}.csv or {name}.jsonl"
+            ),
         );
         return;
     };

@@ -46,7 +46,7 @@ pub fn compile(merged: &Merged, world: World<'_>) -> Compiled {
     let mapping = match Formats::new(formats) {
         Err(message) => {
             findings.error("BadFormat", "source.formats", message);
-            compatibility = rows_kept(spec, &BTreeSet::new());
+            compatibility = rows_kept(spec, &BTreeSet::new(), None);
             None
         }
         Ok(read) => {
@@ -56,7 +56,7 @@ pub fn compile(merged: &Merged, world: World<'_>) -> Compiled {
             let (mapping, active) = compiler.whole();
             findings = compiler.findings;
             unmapped = compiler.unmapped;
-            compatibility = rows_kept(spec, &with_source(spec, active, world.source));
+            compatibility = rows_kept(spec, &active, world.source);
             mapping
         }
     };
@@ -95,27 +95,23 @@ fn check_size(spec: &MappingSpecSpec, findings: &mut Findings) {
     }
 }
 
-/// Of these objects those that have something to read, as far as that is known.
-fn with_source<'a>(
+/// Rows that arrive one to one, of all rows: those that an object keeps, and, as far as the source is known, whose objects
+/// all have something to read.
+fn rows_kept(
     spec: &MappingSpecSpec,
-    active: BTreeSet<&'a str>,
+    active: &BTreeSet<&str>,
     source: Option<&BTreeMap<String, SourceShape>>,
-) -> BTreeSet<&'a str> {
-    let Some(source) = source else { return active };
-    let reads = |name: &&str| {
+) -> (usize, usize) {
+    let rows = spec.rows.as_deref().unwrap_or_default();
+    let can_be_read = |name: &str| {
         let object = spec.objects.iter().flatten().find(|object| object.name == *name);
         let of = object.and_then(|object| object.source.as_ref()?.object.as_deref());
-        of.is_some_and(|of| source.contains_key(of))
+        source.is_none_or(|source| of.is_some_and(|of| source.contains_key(of)))
     };
-    active.into_iter().filter(reads).collect()
-}
-
-/// Rows that arrive one to one and that an object keeps, of all rows.
-fn rows_kept(spec: &MappingSpecSpec, active: &BTreeSet<&str>) -> (usize, usize) {
-    let rows = spec.rows.as_deref().unwrap_or_default();
     let kept = |row: &&api::Row| {
-        row.fidelity == Some(Fidelity::OneToOne)
-            && row.objects.iter().flatten().any(|name| active.contains(name.as_str()))
+        let objects = row.objects.iter().flatten().map(String::as_str);
+        let mut objects = objects.filter(|name| active.contains(name)).peekable();
+        row.fidelity == Some(Fidelity::OneToOne) && objects.peek().is_some() && objects.all(can_be_read)
     };
     (rows.iter().filter(kept).count(), rows.len())
 }

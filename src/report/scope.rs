@@ -126,9 +126,12 @@ pub fn json(scope: &Scope) -> String {
 pub fn markdown(scope: &Scope) -> String {
     let mut text = String::new();
     let (one_to_one, rows) = scope.compatibility;
-    let grade = scope
-        .grade
-        .map_or_else(|| "none while there are Errors".to_owned(), |grade| grade.to_string());
+    let none = if rows == 0 {
+        "none without rows"
+    } else {
+        "none while there are Errors"
+    };
+    let grade = scope.grade.map_or_else(|| none.to_owned(), |grade| grade.to_string());
     let odoo = &scope.odoo;
     let lines = [
         format!("# Scope of {}\n", scope.migration),

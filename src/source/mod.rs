@@ -254,7 +254,7 @@ pub enum Item {
 pub struct Note {
     /// Id of the record in question.
     pub key: String,
-    /// A closed word: `Repeated`, `RepeatedDiffers`, `Deleted`.
+    /// A closed word: `Repeated`, `RepeatedDiffers`, `Deleted`, `FewerThanAnnounced`.
     pub code: &'static str,
     /// What it means.
     pub message: &'static str,

@@ -81,6 +81,12 @@ impl Walk {
         self.round == 1
     }
 
+    /// New rows so far.
+    #[must_use]
+    pub const fn known(&self) -> u64 {
+        self.known
+    }
+
     /// How many of a page's first rows are the anchor: 1 or 0.
     #[must_use]
     pub fn overlap(&self, ids: &[String]) -> usize {

@@ -408,6 +408,15 @@ async fn a_row_that_comes_again_with_other_values_is_told_from_one_that_is_the_s
 }
 
 #[tokio::test]
+async fn an_api_that_gives_fewer_than_it_announces_is_noted_and_believed() {
+    let simulator = Simulator::start("--contacts 90 --companies 4 --meta boasting");
+    let account = Account::of(&simulator);
+    assert_eq!(account.records("contact").await.len(), 90);
+    let notes: Vec<&str> = account.pipz.notes().iter().map(|note| note.code).collect();
+    assert_eq!(notes, ["FewerThanAnnounced"]);
+}
+
+#[tokio::test]
 async fn a_redirect_for_a_moment_is_asked_again() {
     let simulator = Simulator::start("--contacts 90 --cap 30");
     let account = Account::of(&simulator);

@@ -56,7 +56,7 @@ OPTIONS = {  # switch: its values, the first is what is most probable
     "fieldsets": ("list", "dict"),
     "rows": ("full", "summary"),                  # summary: rows without fieldsets, the rest is in the detail
     "custom": ("fieldsets", "root", "custom_fields", "custom_attributes", "label", "mixed", "none"),
-    "meta": ("present", "absent", "lying"),
+    "meta": ("present", "absent", "lying", "boasting"),
     "order": ("id", "updated"),
     "company": ("yes", "404", "405", "403"),
     "contactfields": ("yes", "404", "405"),
@@ -397,6 +397,8 @@ class Pipz:
         meta = {"limit": limit, "offset": offset, "previous": None, "next": None, "total_count": len(ids)}
         if self.options["meta"] == "lying":
             meta = {"limit": 1, "offset": 7, "next": "/api/v1/nowhere/", "total_count": 3}
+        if self.options["meta"] == "boasting":
+            meta["total_count"] *= 12
         return 200, {"objects": rows} if self.options["meta"] == "absent" else {"meta": meta, "objects": rows}
 
     def shape(self, kind, record, full, with_fieldsets):

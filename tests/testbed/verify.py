@@ -863,8 +863,8 @@ def triggers(expected):
 def left_out(expected):
     """Members of lists who are no contact with an address."""
     reachable = {text(r["id"]) for r in expected.rows["contact"] if r and r["email"]}
-    rows = [r for r in expected.rows["list_member"] if r and r["contact_id"] not in reachable]
-    return {i: {"list": r["list_id"], "contact": r["contact_id"] or "", "unsubscribed": r.get("unsubscribed_at") or ""} for i, r in by_key(rows, "list_id", "contact_id").items()}
+    rows = [r for r in expected.rows["list_member"] if r and text(r["contact_id"]) not in reachable]
+    return {i: {"list": text(r["list_id"]), "contact": text(r["contact_id"]) or "", "unsubscribed": r.get("unsubscribed_at") or ""} for i, r in by_key(rows, "list_id", "contact_id").items()}
 
 
 DOCUMENTS = [  # label, document, its columns, what it is to say

@@ -397,7 +397,7 @@ fn what_the_source_has_is_compared_with_what_the_spec_reads() {
     assert_eq!(
         said(&elsewhere.findings),
         [
-            "Warning UnknownSource objects[people].source.object: the source has no object contact; did you mean contacts?: there is nothing to do"
+            "Warning UnknownSource objects[people].source.object: the source has no object contact; did you mean contacts?: nothing of it moves, and what refers to it finds nothing; if there is an export of it, push it as contact.csv or contact.jsonl"
         ]
     );
 }

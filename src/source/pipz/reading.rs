@@ -21,6 +21,8 @@ const DIFFERS: (&str, &str) = (
     "the list gave this row more than once, with different values: the first is used; where it was changed meanwhile the next round meets it",
 );
 
+const FEWER: &str = "the API says that there are clearly more than it gave: look whether the keys may see all of them";
+
 /// The id of a row as text.
 pub fn id_of(row: &Record) -> Option<String> {
     match row.get("id")? {
@@ -77,6 +79,8 @@ pub struct Reading {
     /// Rows of the page that are not taken yet, each with its offset.
     rows: VecDeque<(u64, Row)>,
     over: bool,
+    /// How many there are by what the last page said.
+    announced: Option<i64>,
 }
 
 impl Reading {
@@ -91,6 +95,7 @@ impl Reading {
             offered,
             rows: VecDeque::new(),
             over: false,
+            announced: None,
         })
     }
 
@@ -150,9 +155,13 @@ impl Reading {
                 self.api.note(row.id, code, message);
             }
         }
+        self.announced = page.total.or(self.announced);
         match self.walk.met(&ids, new) {
             Next::Ask => {}
-            Next::Over => self.over = true,
+            Next::Over => {
+                self.over = true;
+                self.compare_with_announced();
+            }
             Next::Endless => {
                 return Err(SourceError::Unusable {
                     place: self.api.place(&self.kind),
@@ -162,6 +171,17 @@ impl Reading {
             }
         }
         Ok(())
+    }
+
+    /// A source that gave clearly less than it said may have been cut off; that number is a guess, and no reason to stop.
+    fn compare_with_announced(&self) {
+        let read = self.walk.known();
+        let announced = self.announced.and_then(|said| u64::try_from(said).ok()).unwrap_or(0);
+        if self.list.is_none() && announced > read + announced / 20 {
+            let kind = &self.kind;
+            tracing::warn!("the API says that there are about {announced} of {kind}, and gave {read}");
+            self.api.note(String::new(), "FewerThanAnnounced", FEWER);
+        }
     }
 
     /// What a new row becomes; `None` for one that was deleted meanwhile.
