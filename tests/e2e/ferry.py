@@ -200,7 +200,9 @@ class Ferry:
                 table[found[1]] = int(found[3])
         books = self.books(name)
         for label, objects in OBJECTS.items():
-            rejected = sum(books[o]["rejected"] + books[o].get("held", 0) for o in objects if o in books)
+            if not books.keys() & set(objects):                             # nothing was to be done about them
+                continue
+            rejected = sum(books[o]["rejected"] + books[o].get("held", 0) for o in objects)
             if rejected != table[label]:
                 raise AssertionError(f"{label}: the book says {rejected} rejected, verify.py {table[label]}\n{done.stdout}")
         return done.stdout
