@@ -147,6 +147,10 @@ pub fn place(
     let Some(id) = own.filter(|_| folded) else {
         return Ok(Place::First);
     };
+    // the mapping folds nothing any more
+    if object.dedupe.is_empty() {
+        return Ok(Place::Parted);
+    }
     let Some(owner) = index.get(Kind::Dedupe, &owners(object), &id.to_be_bytes())? else {
         return Ok(Place::First);
     };
@@ -155,7 +159,7 @@ pub fn place(
         gone::is_met(index, object, &owner)?,
     );
     let owner = as_key(owner);
-    Ok(match (agrees_no_more || object.dedupe.is_empty(), met) {
+    Ok(match (agrees_no_more, met) {
         (true, _) => Place::Parted,
         // what it would say is not known this time: it was refused, or is held
         (false, true) => Place::Folded(owner, object.dedupe[0].join("+")),

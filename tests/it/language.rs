@@ -197,6 +197,27 @@ async fn when_the_first_of_several_that_agree_parts_the_others_go_together() {
 }
 
 #[tokio::test]
+async fn when_the_mapping_folds_nothing_any_more_each_gets_a_record_of_its_own() {
+    let mut bench = Bench::new(serde_json::from_str(COMPANIES).unwrap());
+    bench.export("contact.csv", "id,name,company_id\n20,Ana,2\n");
+    bench.export(
+        "company.csv",
+        "id,name,site\n1,One,same.example\n2,Two,same.example\n3,Three,\n",
+    );
+    sound(&bench.all().await);
+    let (before, _) = companies(&bench).await;
+    bench.run = 2;
+    let mut mapping: Json = serde_json::from_str(COMPANIES).unwrap();
+    mapping["objects"][0].as_object_mut().unwrap().remove("dedupe");
+    bench.mapping = serde_json::from_value(mapping).unwrap();
+    let second = bench.all().await;
+    sound(&second);
+    assert_eq!(counts(&second, "companies"), (1, 0, 2, 0));
+    let (ids, made) = companies(&bench).await;
+    assert!(ids[0] == before[0] && ids[1] != ids[0] && made == 2, "{ids:?}");
+}
+
+#[tokio::test]
 async fn a_record_that_comes_late_becomes_one_with_its_own_child() {
     let mapping = json!({"source": {"platform": "Pipz"}, "objects": [
         {"name": "companies", "source": {"object": "company"}, "key": ["id"], "dedupe": ["website"],
