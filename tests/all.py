@@ -29,12 +29,16 @@ RUST = [
     ("lints", ["cargo", "clippy", "--locked", "--all-targets", "--", "-D", "warnings"]),
     ("release build", ["cargo", "build", "--release", "--locked"]),
 ]
-REAL = [
-    ("generated files", ["hack/generate.sh", "--check"]),
-    ("chart and policies", ["python3", "-B", "tests/testbed/chart_test.py"]),
-    ("verifier", ["bash", "-c", f'eval "$({ON_ITS_OWN} tests/testbed/odoo/reset.sh | sed "s/^/export /")" && exec python3 -B tests/testbed/verify_test.py']),
-    ("Odoo in memory against the real one", ["cargo", "test", "--locked", "--test", "it", "odoo_", "--", "--test-threads=1"]),
-    ("scenarios", ["python3", "-B", "tests/e2e/run.py"]),
+REAL = [                              # those of one list one after the other, the lists of one step side by side: each has an Odoo of its own
+    [
+        [
+            ("generated files", ["hack/generate.sh", "--check"]),
+            ("chart and policies", ["python3", "-B", "tests/testbed/chart_test.py"]),
+            ("verifier", ["bash", "-c", f'eval "$({ON_ITS_OWN} tests/testbed/odoo/reset.sh | sed "s/^/export /")" && exec python3 -B tests/testbed/verify_test.py']),
+        ],
+        [("Odoo in memory against the real one", ["cargo", "test", "--locked", "--test", "it", "odoo_", "--", "--test-threads=1"])],
+    ],
+    [[("scenarios", ["python3", "-B", "tests/e2e/run.py"])]],
 ]
 
 
@@ -80,6 +84,7 @@ class Score:
 
     def __init__(self):
         self.passed = self.failed = 0
+        self.one_at_a_time = threading.Lock()
 
     def play(self, name, command, environment=None):
         log = os.path.join(LOGS, re.sub(r"\W+", "-", name) + ".log")
@@ -92,15 +97,31 @@ class Score:
                 if name == "scenarios":                                     # they take long: each is told as it ends
                     print("  " + line, end="", flush=True)
         passed, failed = counts("".join(lines), process.returncode == 0)
-        self.passed, self.failed = self.passed + passed, self.failed + failed
-        print(f"{'FAIL' if failed else 'ok':4} {name}: {passed} passed, {failed} failed ({time.monotonic() - begun:.0f} s)", flush=True)
-        if failed and name != "scenarios":
-            print("".join(lines[-60:]) + f"in full: {log}", flush=True)
+        with self.one_at_a_time:
+            self.passed, self.failed = self.passed + passed, self.failed + failed
+            print(f"{'FAIL' if failed else 'ok':4} {name}: {passed} passed, {failed} failed ({time.monotonic() - begun:.0f} s)", flush=True)
+            if failed and name != "scenarios":
+                print("".join(lines[-60:]) + f"in full: {log}", flush=True)
         return not failed
 
     def lost(self, name, why):
-        self.failed += 1
-        print(f"FAIL {name}: {why}", flush=True)
+        with self.one_at_a_time:
+            self.failed += 1
+            print(f"FAIL {name}: {why}", flush=True)
+
+    def play_beside(self, lists, play):
+        """Each list in its order, the lists at once. What cannot be played has failed."""
+        def in_order(parts):
+            for name, command in parts:
+                try:
+                    play(name, command)
+                except Exception as error:                                   # a thread that dies must not be a test that passes
+                    self.lost(name, repr(error))
+        threads = [threading.Thread(target=in_order, args=(parts,)) for parts in lists]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
 
 
 def main():
@@ -120,13 +141,17 @@ def main():
     if bed.environment is None:
         with open(os.path.join(LOGS, "test-bed.log"), encoding="utf-8") as log:
             print("".join(log.readlines()[-40:]))
-    for name, command in REAL:
+
+    def on_the_bed(name, command):
         if bed.environment is None:
             score.lost(name, "the test bed did not come up")
         elif name == "scenarios" and not built:
             score.lost(name, "there is no release build")
         else:
             score.play(name, command, bed.environment)
+
+    for step in REAL:
+        score.play_beside(step, on_the_bed)
     print(f"{score.passed} passed, {score.failed} failed")
     sys.exit(1 if score.failed or not score.passed else 0)
 

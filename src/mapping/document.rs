@@ -207,9 +207,12 @@ impl Reading<'_> {
         }
     }
 
-    fn unknown<'k>(&mut self, key: &Key, path: &str, known: impl Iterator<Item = &'k str>) {
+    fn unknown<'k>(&mut self, key: &Key, path: &str, known: impl Iterator<Item = &'k str> + Clone) {
         let path = join(path, &key.text);
-        let hint = nearest(&key.text, known).map_or_else(String::new, |name| format!("; did you mean {name}?"));
+        let hint = nearest(&key.text, known.clone()).map_or_else(
+            || format!("; there are {}", known.collect::<Vec<_>>().join(", ")),
+            |name| format!("; did you mean {name}?"),
+        );
         self.say(
             "UnknownField",
             &path,

@@ -25,7 +25,7 @@ use super::{
     lookups::{self, Finder, Known},
     matches::{self, Matched},
     outcome::{self, Results},
-    reader::{Met, Reader, Turn, postpone},
+    reader::{Met, Reader, Turn, postpone, waited_enough},
     sender::{Open, Prepared, Todo},
     stock::Stock,
     tally::{Fate, Tally, totals},
@@ -102,10 +102,12 @@ impl Loader<'_> {
     /// Reads the object as often as records wait for others of their own.
     pub async fn pass(&mut self, manifest: &Manifest) -> Result<(), StepError> {
         let mut waiting = self.reading(manifest, Turn::First, false).await?;
+        let mut waves = 0;
         while waiting > 0 {
             let before = waiting;
+            waves += 1;
             waiting = self.reading(manifest, Turn::Waiting, false).await?;
-            if waiting == before {
+            if waited_enough(self.object.defers(), waves, before, waiting) {
                 waiting = self.reading(manifest, Turn::Waiting, true).await?;
             }
         }
@@ -400,7 +402,9 @@ impl Loader<'_> {
             known,
             entry.run == self.job.spec.run && entry.outcome == Settled::Updated,
         );
-        self.want(key, id, (values, checks), (&entry.fields, &entry.links))?;
+        if open != Open::Now {
+            self.want(key, id, (values, checks), (&entry.fields, &entry.links))?;
+        }
         self.arrived((key, open), external_id, id, fate).await
     }
 

@@ -191,6 +191,17 @@ impl Turn {
     }
 }
 
+/// Readings of an object after which what can be filled later waits for others of its own no longer: a ladder of a thousand
+/// rungs, the lowest first, would take a thousand readings.
+const WAVES: usize = 8;
+
+/// Whether records that wait for others of their own object are written as they are: nothing more comes, or what comes can
+/// be filled.
+#[must_use]
+pub const fn waited_enough(defers: bool, waves: usize, before: usize, waiting: usize) -> bool {
+    waiting == before || (defers && waves >= WAVES)
+}
+
 /// Leaves an item for a later turn.
 ///
 /// # Errors
@@ -217,4 +228,25 @@ fn take_postponed(index: &mut Index, object: &Object, key: &SourceKey, turn: Tur
 pub fn print_of(record: &Record) -> Result<Digest, StepError> {
     Digest::of_json(record)
         .map_err(|error| StepError::permanent(crate::api::phase_run::FailureReason::Internal, error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ladder_is_not_read_rung_by_rung_where_what_is_missing_can_be_filled() {
+        for (defers, waves, before, waiting, enough) in [
+            (true, 1, 1_000, 999, false),
+            (true, 8, 993, 992, true),
+            (false, 8, 993, 992, false),
+            (false, 1, 7, 7, true),
+        ] {
+            assert_eq!(
+                waited_enough(defers, waves, before, waiting),
+                enough,
+                "{defers} {waves} {before} {waiting}"
+            );
+        }
+    }
 }

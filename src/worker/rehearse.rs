@@ -17,7 +17,7 @@ use super::{
     matches::{self, Matched},
     outcome::{self, Results},
     plan::Plan,
-    reader::{Met, Reader, Turn, postpone},
+    reader::{Met, Reader, Turn, postpone, waited_enough},
     schema::{OPTIONS, Options},
     tally::{Fate, Tally, by_weight, most_frequent, redact, totals},
     waits::Waits,
@@ -184,10 +184,12 @@ impl Rehearsal<'_> {
         }
         dedupe::begin(&mut self.index, object)?;
         let mut waiting = self.reading(object, manifest, &mut run, Turn::First, false).await?;
+        let mut waves = 0;
         while waiting > 0 {
             let before = waiting;
+            waves += 1;
             waiting = self.reading(object, manifest, &mut run, Turn::Waiting, false).await?;
-            if waiting == before {
+            if waited_enough(object.defers(), waves, before, waiting) {
                 waiting = self.reading(object, manifest, &mut run, Turn::Waiting, true).await?;
             }
         }

@@ -283,7 +283,8 @@ async fn door(
         ));
     }
     let (memory, fresh) = local::memory(folder)?;
-    if (fresh && status.is_some()) || was_killed(folder, status)? {
+    let began = |status: &MigrationStatus| status.attempt.is_some() || !status.objects.is_empty();
+    if (fresh && status.is_some_and(began)) || was_killed(folder, status)? {
         show.warn("the process before was killed: what its last attempt did is looked up again");
         workspace.drop_ledgers().await?;
     }

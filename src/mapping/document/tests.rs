@@ -43,7 +43,7 @@ fn what_the_api_server_would_refuse_is_refused_with_the_line() {
         ),
         (
             "spec:\n  objects:\n  - name: deals\n    source: {shard: 1}",
-            "UnknownField objects[deals].source.shard: a.yaml:7: unknown field shard",
+            "UnknownField objects[deals].source.shard: a.yaml:7: unknown field shard; there are each, join, object, orderBy, where",
         ),
         (
             "sepc: {}\nspec: {}",

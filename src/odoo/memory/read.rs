@@ -150,10 +150,14 @@ fn partner_name(store: &Store, id: i64) -> String {
             .to_owned()
     };
     let own = stored(id, "name");
-    let company = match store.stored("res.partner", id, "parent_id").as_i64() {
-        Some(parent) if !is_true(store.stored("res.partner", id, "is_company")) => partner_name(store, parent),
-        Some(_) => String::new(),
-        None => stored(id, "company_name"),
+    let is_company = |id: i64| is_true(store.stored("res.partner", id, "is_company"));
+    let parent = store.stored("res.partner", id, "parent_id").as_i64();
+    let of = commercial(store, id);
+    let company = match parent {
+        _ if is_company(id) => String::new(),
+        Some(_) if is_company(of) => stored(of, "name"),
+        Some(parent) if stored(id, "company_name").is_empty() => stored(parent, "name"),
+        _ => stored(id, "company_name"),
     };
     if company.is_empty() {
         own

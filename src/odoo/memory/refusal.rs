@@ -21,6 +21,11 @@ pub(super) fn validation(message: impl Into<String>) -> RpcError {
     rejected("odoo.exceptions.ValidationError", message)
 }
 
+/// 422: what a person may not do.
+pub(super) fn user(message: impl Into<String>) -> RpcError {
+    rejected("odoo.exceptions.UserError", message)
+}
+
 /// 422: arguments.
 pub(super) fn arguments(message: impl Into<String>) -> RpcError {
     rejected("werkzeug.exceptions.UnprocessableEntity", message)

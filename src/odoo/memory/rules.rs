@@ -77,11 +77,31 @@ pub(super) fn before_write(store: &mut Store, call: &Call, model: &str, id: i64,
 
 /// Does what follows from a change.
 pub(super) fn after_write(store: &mut Store, call: &Call, model: &str, id: i64, sent: &Row) -> Outcome<()> {
+    if sent.contains_key("parent_id") {
+        check_parents(store, model, id)?;
+    }
     match model {
         "crm.lead" => lead::after_change(store, call, id, sent),
         "res.partner" => partner::after_write(store, call, id, sent),
         _ => Ok(()),
     }
+}
+
+/// No contact and no tag is above itself. Other models are not asked.
+fn check_parents(store: &Store, model: &str, id: i64) -> Outcome<()> {
+    let refused = match model {
+        "res.partner" => refusal::validation("You cannot create recursive Partner hierarchies."),
+        "res.partner.category" => refusal::user("Recursion Detected."),
+        _ => return Ok(()),
+    };
+    let mut above = store.stored(model, id, "parent_id").as_i64();
+    while let Some(at) = above {
+        if at == id {
+            return Err(refused);
+        }
+        above = store.stored(model, at, "parent_id").as_i64();
+    }
+    Ok(())
 }
 
 /// Clears away what goes with the records.

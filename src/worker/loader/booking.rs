@@ -18,7 +18,7 @@ use crate::{
         error::StepError,
         index::{Kind, encode},
         lookups::{self, Known},
-        sender::{Done, End, Sender, Todo},
+        sender::{Done, End, Open, Sender, Todo},
         tally::Fate,
     },
     workspace::{Entry, Outcome as Settled},
@@ -145,12 +145,15 @@ impl Loader<'_> {
             },
         };
         lookups::note(&mut self.index, &self.object.name, &prepared.external_id.name, known)?;
-        self.want(
-            &prepared.key,
-            id,
-            (&prepared.values, prepared.checks.clone()),
-            (&ours(self.object, &done), &links(&done)),
-        )?;
+        // what is to be filled may still be refused
+        if prepared.open != Open::Now {
+            self.want(
+                &prepared.key,
+                id,
+                (&prepared.values, prepared.checks.clone()),
+                (&ours(self.object, &done), &links(&done)),
+            )?;
+        }
         if self.object.on_conflict == OnConflict::Overwrite {
             for field in &done.merge.conflicts {
                 let note = Rejection::new(
