@@ -11,6 +11,8 @@ use crate::api::{
 
 /// Attempts without progress after which the phase stalls.
 pub const FRUITLESS_MAX: i64 = 5;
+/// Why a phase stalls that failed so often.
+pub const RETRIES: &str = "Retries";
 /// How long a wait for somebody else lasts before another look.
 const WAIT: SignedDuration = SignedDuration::from_secs(15);
 /// How long a pod may take to start, once something is known to be wrong with it.
@@ -154,7 +156,7 @@ pub fn count(attempt: &mut Attempt, ending: Ending, done: i64) {
         if attempt.fruitless >= FRUITLESS_MAX {
             ending = Ending {
                 verdict: Verdict::Stalled,
-                reason: "Retries".into(),
+                reason: RETRIES.into(),
                 message: format!(
                     "{FRUITLESS_MAX} attempts in a row got no further; the last: {}: {}",
                     ending.reason, ending.message

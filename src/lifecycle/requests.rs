@@ -50,7 +50,7 @@ impl Pass<'_> {
             return Err("it is being cancelled".into());
         }
         if self.switched() && verb != Verb::Rerun {
-            return Err("the cutover has switched: nothing is undone from here".into());
+            return Err("the cutover has switched: nothing is undone from here; rerun begins another run".into());
         }
         match verb {
             Verb::Retry => self.retry(),

@@ -370,7 +370,12 @@ impl<'a> Pass<'a> {
                 } else {
                     attempt::backoff(attempt.fruitless)
                 };
-                let due = ended.saturating_add(wait).unwrap_or(Timestamp::MAX);
+                let lock = ending.reason == attempt::word(FailureReason::DestinationLock);
+                let due = if lock && self.status.orders.unlock {
+                    self.now
+                } else {
+                    ended.saturating_add(wait).unwrap_or(Timestamp::MAX)
+                };
                 if self.now < due {
                     self.look_at(due);
                     return Work::Busy(if waiting {
@@ -387,14 +392,15 @@ impl<'a> Pass<'a> {
 
     /// Whether new exports came since an attempt that failed for want of them began.
     fn pushed_for(&self, attempt: &Attempt, ending: &Ending) -> bool {
-        [
+        let reads = matches!(attempt.step, Step::Discover | Step::Extract | Step::Delta);
+        let for_want_of_them = [
             FailureReason::ExportMissing,
             FailureReason::SourceShrunk,
             FailureReason::SourceUnavailable,
         ]
         .iter()
-        .any(|reason| attempt::word(*reason) == ending.reason)
-            && self.pushed_since(attempt.since.0)
+        .any(|reason| attempt::word(*reason) == ending.reason);
+        (for_want_of_them || reads && ending.reason == attempt::RETRIES) && self.pushed_since(attempt.since.0)
     }
 
     /// Whether new exports were pushed since then. A time in the future does not count yet.

@@ -3,7 +3,7 @@
 use crate::model::{OdooValue, Reference};
 
 /// The comparable form of a value of a field; `None` where it is empty. Text is trimmed and without case, a `website`
-/// is its host, links are sorted; the rest is compared exactly.
+/// is whose site it is, links are sorted; the rest is compared exactly.
 #[must_use]
 pub fn normal(ttype: &str, field: &str, value: &OdooValue) -> Option<String> {
     match value {
@@ -34,9 +34,65 @@ pub fn normal_text(field: &str, text: &str) -> Option<String> {
     if field == "website"
         && let Some(host) = host(&lower)
     {
-        return Some(host);
+        return whose_site(host, &lower);
     }
     Some(lower).filter(|text| !text.is_empty())
+}
+
+/// Hosts on which many have their page: it is the path that tells whose.
+const SHARED_HOSTS: [&str; 38] = [
+    "airbnb.com",
+    "amazon.com",
+    "beacons.ai",
+    "behance.net",
+    "bio.link",
+    "bit.ly",
+    "booking.com",
+    "ebay.com",
+    "etsy.com",
+    "facebook.com",
+    "fb.com",
+    "fb.me",
+    "g.page",
+    "github.com",
+    "goo.gl",
+    "google.com",
+    "ifood.com.br",
+    "instagram.com",
+    "linkedin.com",
+    "linktr.ee",
+    "medium.com",
+    "mercadolivre.com.br",
+    "olx.com.br",
+    "pinterest.com",
+    "shopee.com.br",
+    "t.me",
+    "telegram.me",
+    "threads.net",
+    "tiktok.com",
+    "tripadvisor.com",
+    "twitter.com",
+    "vimeo.com",
+    "wa.me",
+    "whatsapp.com",
+    "x.com",
+    "yelp.com",
+    "youtu.be",
+    "youtube.com",
+];
+
+/// The host, which is a company's own; on a shared one the page too. A shared host without a page is nobody's.
+fn whose_site(host: String, lower: &str) -> Option<String> {
+    let shared = |shared: &&&str| {
+        host.strip_suffix(**shared)
+            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    };
+    let Some(shared) = SHARED_HOSTS.iter().find(shared) else {
+        return Some(host);
+    };
+    let rest = lower.split_once("://").map_or(lower, |(_, rest)| rest);
+    let page = rest.split_once('/')?.1.split('#').next()?.trim_matches('/');
+    (!page.is_empty()).then(|| format!("{shared}/{page}"))
 }
 
 /// The host of an address or an e-mail, lower case, without `www.`; `None` where there is none.
@@ -100,6 +156,21 @@ mod tests {
             ),
             ("char", "website", text("acme.com.br"), Some("acme.com.br")),
             ("char", "website", text("https://"), Some("https://")),
+            (
+                "char",
+                "website",
+                text("https://pt-br.facebook.com/Padaria/#about"),
+                Some("facebook.com/padaria"),
+            ),
+            (
+                "char",
+                "website",
+                text("facebook.com/oficina"),
+                Some("facebook.com/oficina"),
+            ),
+            ("char", "website", text("http://www.instagram.com/"), None),
+            ("char", "website", text("linktr.ee"), None),
+            ("char", "website", text("netflix.com/br"), Some("netflix.com")),
             ("selection", "type", text("Other"), Some("Other")),
             ("integer", "n", OdooValue::Integer(0), Some("0")),
             ("float", "n", OdooValue::Float(12.0), Some("12")),

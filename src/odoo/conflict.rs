@@ -12,7 +12,8 @@ use crate::{
 };
 
 /// Fields beside the mapped ones that [`merge`] wants to see of a record of this model: a partner's address and
-/// kind, because filling its parent would replace the address.
+/// kind, because filling its parent would replace the address; whether an opportunity is lost, because a won stage would
+/// make it active.
 #[must_use]
 pub fn beside(model: &str) -> Vec<TargetField> {
     let field = |(name, ttype): &(&str, &str)| TargetField {
@@ -25,10 +26,16 @@ pub fn beside(model: &str) -> Vec<TargetField> {
             .chain(&[("type", "selection"), ("parent_id", "many2one")])
             .map(field)
             .collect()
+    } else if model == "crm.lead" {
+        vec![field(&(ACTIVE, "boolean"))]
     } else {
         Vec::new()
     }
 }
+
+const ACTIVE: &str = "active";
+/// What makes of a lost opportunity one that is not lost, and goes with it.
+const OUTCOME: [&str; 4] = ["stage_id", "probability", "lost_reason_id", "date_closed"];
 
 const ADDRESS: [(&str, &str); 6] = [
     ("street", "char"),
@@ -93,6 +100,9 @@ pub fn merge(
             // nothing to do
         } else if last.map_or(unknown_is_ours, |last| is_written(model, &field, now, last)) {
             merge.send.push((name.clone(), wanted.clone()));
+            if last.is_none() {
+                merge.foreign.push(name.clone());
+            }
         } else if is_blank(&field, now) || overwrite {
             merge.send.push((name.clone(), wanted.clone()));
             merge.foreign.push(name.clone());
@@ -104,8 +114,10 @@ pub fn merge(
             merge.conflicts.push(name.clone());
         }
     }
-    if model == "res.partner" {
-        merge.keep_the_address(current);
+    match model {
+        "res.partner" => merge.keep_the_address(current),
+        "crm.lead" => merge.keep_the_loss(current, wanted),
+        _ => {}
     }
     merge
 }
@@ -196,6 +208,28 @@ impl Merge {
         }
     }
 
+    /// An opportunity that a person marked lost stays where they left it: a won stage would make it active again.
+    fn keep_the_loss(&mut self, current: &BTreeMap<String, OdooValue>, wanted: &[(String, OdooValue)]) {
+        let is_lost = current.get(ACTIVE) == Some(&OdooValue::Boolean(false));
+        let by_the_source = wanted
+            .iter()
+            .any(|(field, value)| field == ACTIVE && *value == OdooValue::Boolean(false));
+        if !is_lost || by_the_source || self.send.iter().any(|(field, _)| field == ACTIVE) {
+            return;
+        }
+        let sent = std::mem::take(&mut self.send);
+        let (theirs, ours): (Vec<_>, Vec<_>) = sent
+            .into_iter()
+            .partition(|(field, _)| OUTCOME.contains(&field.as_str()));
+        self.send = ours;
+        self.foreign.retain(|field| !OUTCOME.contains(&field.as_str()));
+        for (field, _) in theirs {
+            self.conflicts.retain(|conflict| *conflict != field);
+            self.kept.push(field.clone());
+            self.conflicts.push(field);
+        }
+    }
+
     /// A partner of type `contact` shares its parent's address: given a parent, or made a contact again, it loses its own;
     /// given a street, it changes the company's. As `other` it keeps to itself, if that is said in the same call.
     fn keep_the_address(&mut self, current: &BTreeMap<String, OdooValue>) {
@@ -241,7 +275,9 @@ pub fn keeps_the_address(model: &str, field: &str, now: &OdooValue) -> bool {
 fn is_there(model: &str, field: &TargetField, wanted: &OdooValue, now: &OdooValue, last: Option<&str>) -> bool {
     match verify::compare(field, model, wanted, now) {
         verify::Comparison::Equal => true,
-        verify::Comparison::Explained(_) => last.is_none_or(|last| last == field_digest(model, field, wanted)),
+        verify::Comparison::Explained(_) => {
+            last.is_none_or(|last| without_form(field, last) == field_digest(model, field, wanted))
+        }
         verify::Comparison::Different => false,
     }
 }
@@ -286,17 +322,55 @@ fn is_blank(field: &TargetField, value: &OdooValue) -> bool {
 }
 
 /// What the ledger keeps of a written value, to know it again when it is read back. Links are their sorted ids and a
-/// fraction is itself, because part of the first may change and Odoo rounds the second; all else is 16 hex digits.
+/// fraction is itself, because part of the first may change and Odoo rounds the second; all else is 16 hex digits. HTML,
+/// which Odoo rewrites, has them twice, of what is to be seen and of the source's own text; [`with_form`] adds those of what
+/// Odoo made of it.
 #[must_use]
 pub fn field_digest(model: &str, field: &TargetField, value: &OdooValue) -> String {
     match value {
         OdooValue::Links(_) => json!(ids(value)).to_string(),
         OdooValue::Float(number) => number.to_string(),
         value => {
-            let text = json!(normal(model, field, value)).to_string();
-            hex(&Sha256::digest(text.as_bytes()))[..16].to_owned()
+            let seen = short(&json!(normal(model, field, value)).to_string());
+            match value {
+                OdooValue::Text(text) if is_html(field) => format!("{seen}.{}", short(text)),
+                _ => seen,
+            }
         }
     }
+}
+
+fn short(text: &str) -> String {
+    hex(&Sha256::digest(text.as_bytes()))[..16].to_owned()
+}
+
+/// Whether Odoo rewrites what is sent.
+#[must_use]
+pub fn is_html(field: &TargetField) -> bool {
+    field.ttype == "html"
+}
+
+/// The digest of HTML with what Odoo made of it: by that it is known whether a person changed a link or a picture.
+#[must_use]
+pub fn with_form(digest: &str, found: &OdooValue) -> String {
+    match (digest.split('.').count(), found) {
+        (2, OdooValue::Text(found)) => format!("{digest}.{}", short(found)),
+        _ => digest.to_owned(),
+    }
+}
+
+/// The digest of HTML with what an earlier one says that Odoo made of it.
+#[must_use]
+pub fn with_form_of(digest: &str, earlier: &str) -> String {
+    match earlier.split('.').nth(2) {
+        Some(form) if digest.split('.').count() == 2 => format!("{digest}.{form}"),
+        _ => digest.to_owned(),
+    }
+}
+
+fn without_form<'d>(field: &TargetField, digest: &'d str) -> &'d str {
+    let form = digest.match_indices('.').nth(1).filter(|_| is_html(field));
+    form.map_or(digest, |(at, _)| &digest[..at])
 }
 
 /// One of the values that Odoo does not tell apart from this one.
@@ -330,6 +404,14 @@ fn normal(model: &str, field: &TargetField, value: &OdooValue) -> OdooValue {
 
 /// Whether the value found is the one whose digest was kept.
 fn is_written(model: &str, field: &TargetField, found: &OdooValue, digest: &str) -> bool {
+    if is_html(field) {
+        let found_digest = field_digest(model, field, found);
+        let seen = |digest: &str| digest.split('.').next().map(str::to_owned);
+        return match (digest.split('.').nth(2), found) {
+            (Some(form), OdooValue::Text(found)) => form == short(found),
+            _ => seen(&found_digest) == seen(digest),
+        };
+    }
     match (found, digest.parse::<f64>()) {
         (OdooValue::Float(found), Ok(wanted)) => {
             let wanted = OdooValue::Float(wanted);
@@ -343,6 +425,92 @@ fn is_written(model: &str, field: &TargetField, found: &OdooValue, digest: &str)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_that_changes_is_sent_and_one_that_a_person_changed_stays() {
+        let (html, model) = (field("comment"), "res.partner");
+        let (sent, form) = (
+            text("<a href=\"https://old.example\">Site</a>"),
+            text("<p><a href=\"https://old.example\">Site</a></p>"),
+        );
+        let digest = field_digest(model, &html, &sent);
+        let known = BTreeMap::from([("comment".to_owned(), with_form(&digest, &form))]);
+        let merged = |now: &OdooValue, wanted: &str, last: &BTreeMap<String, String>| {
+            let (current, wanted) = (BTreeMap::from([("comment".to_owned(), now.clone())]), text(wanted));
+            super::merge(
+                model,
+                std::slice::from_ref(&html),
+                &current,
+                &[("comment".to_owned(), wanted)],
+                last,
+                false,
+                false,
+            )
+        };
+        let (new_link, new_text) = ("<a href=\"https://new.example\">Site</a>", "<p>Other</p>");
+        let edited = text("<p><a href=\"https://person.example\">Site</a></p>");
+        let OdooValue::Text(as_sent) = &sent else {
+            unreachable!()
+        };
+        assert_eq!(merged(&form, as_sent, &known), Merge::default());
+        assert_eq!(merged(&form, new_link, &known).send.len(), 1);
+        assert_eq!(merged(&form, new_text, &known).send.len(), 1);
+        assert_eq!(
+            merged(&edited, as_sent, &known),
+            Merge::default(),
+            "nothing is wanted that is not there"
+        );
+        assert_eq!(merged(&edited, new_link, &known).kept, ["comment"]);
+        assert_eq!(merged(&edited, new_text, &known).kept, ["comment"]);
+        // as long as nobody looked at what Odoo made of it, what is to be seen decides
+        let unknown = BTreeMap::from([("comment".to_owned(), digest.clone())]);
+        assert_eq!(merged(&form, new_link, &unknown).send.len(), 1);
+        assert_eq!(with_form_of(&digest, &known["comment"]), known["comment"]);
+        assert_eq!(with_form_of("1.5", "1.5"), "1.5");
+    }
+
+    #[test]
+    fn an_opportunity_that_a_person_marked_lost_is_not_made_active_by_a_won_stage() {
+        let field = |name: &str, ttype: &str| TargetField {
+            name: name.to_owned(),
+            ttype: ttype.to_owned(),
+        };
+        let fields = [
+            field("name", "char"),
+            field("stage_id", "many2one"),
+            field(ACTIVE, "boolean"),
+        ];
+        let stage = |id| OdooValue::Link(Reference::Id(id));
+        let values_of = |stage_id, active| {
+            vec![
+                ("name".to_owned(), text("Deal")),
+                ("stage_id".to_owned(), stage(stage_id)),
+                (ACTIVE.to_owned(), OdooValue::Boolean(active)),
+            ]
+        };
+        let last: BTreeMap<String, String> = values_of(1, true)
+            .iter()
+            .zip(&fields)
+            .map(|((name, value), field)| (name.clone(), field_digest("crm.lead", field, value)))
+            .collect();
+        let merged = |now: bool, wanted: bool| {
+            let current = values_of(1, now).into_iter().collect();
+            super::merge(
+                "crm.lead",
+                &fields,
+                &current,
+                &values_of(4, wanted),
+                &last,
+                false,
+                false,
+            )
+        };
+        let lost_by_a_person = merged(false, true);
+        assert_eq!(lost_by_a_person.send, []);
+        assert_eq!(lost_by_a_person.kept, [ACTIVE, "stage_id"]);
+        assert_eq!(merged(true, true).send, [("stage_id".to_owned(), stage(4))]);
+        assert_eq!(merged(false, false).send, [("stage_id".to_owned(), stage(4))]);
+    }
 
     #[test]
     fn what_odoo_would_compute_anew_is_sent_along_with_the_value_that_is_to_stay() {
@@ -684,15 +852,25 @@ mod tests {
     fn a_digest_knows_a_value_again_as_odoo_gives_it_back() {
         for (name, written, read) in [
             ("comment", text("a & b"), text("<p>a &amp; b</p>")),
-            ("website", text(" a.br"), text("http://a.br")),
+            ("website", text("a.br"), text("http://a.br")),
             ("name", text("a "), text("a")),
             ("name", OdooValue::Empty, text("")),
             ("color", OdooValue::Empty, OdooValue::Integer(0)),
             ("active", OdooValue::Empty, OdooValue::Boolean(false)),
             ("category_id", links(&[3, 1]), links(&[1, 3])),
         ] {
-            let digest = |value| field_digest("res.partner", &field(name), value);
-            assert_eq!(digest(&written), digest(&read), "{name}");
+            let digest = field_digest("res.partner", &field(name), &written);
+            let last = BTreeMap::from([(name.to_owned(), digest)]);
+            let again = super::merge(
+                "res.partner",
+                &[field(name)],
+                &BTreeMap::from([(name.to_owned(), read)]),
+                &[(name.to_owned(), written)],
+                &last,
+                false,
+                false,
+            );
+            assert_eq!((again.send, again.kept), (vec![], vec![]), "{name}");
         }
         assert_eq!(field_digest("res.partner", &field("name"), &text("a")).len(), 16);
     }

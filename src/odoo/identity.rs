@@ -106,6 +106,37 @@ pub async fn owners(
     Ok(found)
 }
 
+/// Of these records of a model those that external ids of other objects name.
+///
+/// # Errors
+/// When Odoo does not answer, or refuses.
+pub async fn of_others(
+    rpc: &dyn Rpc,
+    module: &str,
+    object: &str,
+    model: &str,
+    ids: &[i64],
+) -> Result<BTreeSet<i64>, RpcError> {
+    let ours = format!("{object}_");
+    let mut found = BTreeSet::new();
+    for chunk in ids.chunks(LIST) {
+        let domain = json!([["module", "=", module], ["model", "=", model], ["res_id", "in", chunk]]);
+        let answer = patience::call(
+            rpc,
+            DATA,
+            "search_read",
+            args!({"domain": domain, "fields": ["name", "res_id"]}),
+        )
+        .await?;
+        for row in patience::rows(&answer, "search_read")? {
+            if !patience::text(row, "name").starts_with(&ours) {
+                found.insert(patience::integer(row, "res_id")?);
+            }
+        }
+    }
+    Ok(found)
+}
+
 /// Takes an external id away; its record stays.
 ///
 /// # Errors

@@ -137,6 +137,14 @@ pub fn merge(
                 merge.conflicts = true;
                 merge.kept.push((line.name.clone(), None));
             }
+            // Odoo takes no second one: the person's stands for ours
+            None if now
+                .iter()
+                .any(|found| found.name.is_none() && are_one(lines, found, line)) =>
+            {
+                merge.conflicts = true;
+                merge.kept.push((line.name.clone(), None));
+            }
             None => {
                 merge.conflicts |= written.is_some();
                 merge.ops.push(LineOp::Add(line.clone()));
@@ -154,6 +162,20 @@ pub fn merge(
         merge.ops.push(LineOp::Remove(found.id));
     }
     merge
+}
+
+/// Models whose lines are told apart by a field, and Odoo refuses a second one: a contact is on a list once.
+const ONCE: [(&str, &str); 1] = [("mailing.subscription", "list_id")];
+
+fn are_one(lines: &LineFields, found: &FoundLine, line: &Line) -> bool {
+    ONCE.iter().any(|(model, field)| {
+        let wanted = line
+            .values
+            .iter()
+            .find(|(name, _)| name == field)
+            .map(|(_, value)| value);
+        lines.model.0 == *model && wanted.is_some_and(|wanted| found.record.values.get(*field) == Some(wanted))
+    })
 }
 
 impl LineMerge {
@@ -235,7 +257,7 @@ pub(super) fn change_what_is_there(values: &mut serde_json::Map<String, Json>, t
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::OdooModel;
+    use crate::model::{OdooModel, Reference};
 
     const UID: i64 = 7;
 
@@ -279,6 +301,40 @@ mod tests {
     fn last(lines_written: &[(&str, &str)]) -> WrittenLines {
         let all: Vec<Line> = lines_written.iter().map(|(name, label)| wanted(name, label)).collect();
         digests(&lines(), &all, &[])
+    }
+
+    #[test]
+    fn a_person_who_put_a_contact_on_the_list_before_has_the_only_line_there_may_be() {
+        let list = |id| ("list_id".to_owned(), OdooValue::Link(Reference::Id(id)));
+        let subscriptions = |model: &str| LineFields {
+            model: OdooModel(model.to_owned()),
+            targets: vec![TargetField {
+                name: "list_id".to_owned(),
+                ttype: "many2one".to_owned(),
+            }],
+            ..lines()
+        };
+        let mut theirs = found(9, None, "theirs");
+        theirs.record.values = BTreeMap::from([list(3)]);
+        let line = |name: &str, id| Line {
+            values: vec![list(id)],
+            ..wanted(name, "")
+        };
+        let lines_wanted = [line("a", 3), line("b", 4)];
+        let met = |model: &str| {
+            let now = std::slice::from_ref(&theirs);
+            merge(
+                &subscriptions(model),
+                now,
+                &lines_wanted,
+                &WrittenLines::new(),
+                (false, UID, false),
+            )
+        };
+        let once = met("mailing.subscription");
+        assert_eq!(once.ops, [LineOp::Add(line("b", 4))]);
+        assert!(once.conflicts && once.kept == [("a".to_owned(), None)]);
+        assert_eq!(met("sale.order.line").ops.len(), 2, "an order may have a product twice");
     }
 
     #[test]

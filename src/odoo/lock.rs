@@ -22,7 +22,7 @@ const PARAMETER: &str = "ir.config_parameter";
 const LOCK: &str = "crmferry.lock";
 const WAITING: &str = "crmferry.lock.waiting";
 /// A lock, or a wait, that was not beaten for this long counts no more.
-const AGES_OUT: SignedDuration = SignedDuration::from_mins(10);
+pub const AGES_OUT: SignedDuration = SignedDuration::from_mins(10);
 /// Tries against others who want it at the same moment.
 const TRIES: usize = 10;
 

@@ -11,8 +11,9 @@ use serde_json::{Map, Value};
 use super::{
     conflict::Computed,
     rpc::{Rpc, RpcError},
+    verify,
 };
-use crate::{args, mapping::TargetField};
+use crate::{args, mapping::TargetField, model::OdooValue};
 
 /// The models of an Odoo, by name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -58,6 +59,9 @@ pub struct Field {
     /// Odoo fills it at `create` when it is not sent (from `default_get`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_default: bool,
+    /// What that is, of a boolean, a selection or a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<Value>,
     /// Model of the other side of a relation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relation: Option<String>,
@@ -92,6 +96,22 @@ impl Models {
             (!from.is_empty()).then(|| (field.name.clone(), from.clone()))
         });
         computed.collect()
+    }
+
+    /// What Odoo gives these fields of a model where nothing is sent, as it is read back. A boolean that it gives nothing is
+    /// false; of others without a default, nothing.
+    #[must_use]
+    pub fn defaults(&self, model: &str, fields: &[TargetField]) -> Arc<BTreeMap<String, OdooValue>> {
+        let defaults = fields.iter().filter_map(|target| {
+            let given = self.field(model, &target.name).and_then(|field| field.default.as_ref());
+            let value = match given {
+                Some(json) => verify::decode(&target.ttype, json),
+                None if target.ttype == "boolean" => OdooValue::Boolean(false),
+                None => return None,
+            };
+            Some((target.name.clone(), value))
+        });
+        Arc::new(defaults.collect())
     }
 
     /// A model's field.
@@ -332,6 +352,9 @@ impl Field {
             // Odoo's `false` is an empty value everywhere but in a boolean.
             has_default: default
                 .is_some_and(|value| ttype == "boolean" || !matches!(value, Value::Null | Value::Bool(false))),
+            default: default
+                .filter(|_| matches!(ttype.as_str(), "boolean" | "selection" | "integer" | "float"))
+                .cloned(),
             relation: text("relation"),
             inverse: text("relation_field"),
             selection: raw["selection"]

@@ -94,9 +94,18 @@ pub async fn odoos_own(rpc: &dyn Rpc, model: &str, left: &[i64]) -> Result<HashS
         .collect())
 }
 
+/// Odoo may leave out what the user may not read after it has counted to the limit (`mail.message` does): nothing found
+/// means nothing only where the limit is far.
 async fn search(rpc: &dyn Rpc, model: &str, domain: Json, order: &str, limit: usize) -> Result<Vec<i64>, RpcError> {
-    let args = args!({"domain": domain, "order": order, "limit": limit, "context": {"active_test": false}});
-    patience::ids(&patience::call(rpc, model, "search", args).await?, "search")
+    let mut found = Vec::new();
+    for limit in [limit, 1_000, 1_000_000].into_iter().filter(|wide| *wide >= limit) {
+        let args = args!({"domain": domain, "order": order, "limit": limit, "context": {"active_test": false}});
+        found = patience::ids(&patience::call(rpc, model, "search", args).await?, "search")?;
+        if !found.is_empty() {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 async fn named(rpc: &dyn Rpc, model: &str, ids: &[i64]) -> Result<HashSet<i64>, RpcError> {
@@ -227,6 +236,37 @@ mod tests {
         }
         let me = whoami(&odoo).await.unwrap();
         assert_eq!(orphans(&odoo, "res.partner", above, me).await, Ok(vec![orphan]));
+    }
+
+    /// An Odoo that leaves out of a search what the user may not read, after it has counted to the limit.
+    struct Blind(Fake, i64);
+
+    #[async_trait::async_trait]
+    impl Rpc for Blind {
+        async fn call(&self, model: &str, method: &str, args: crate::odoo::rpc::Args) -> Result<Json, RpcError> {
+            let mut answer = self.0.call(model, method, args).await?;
+            if let Some(ids) = answer.as_array_mut().filter(|_| method == "search") {
+                ids.retain(|id| id.as_i64() < Some(self.1));
+            }
+            Ok(answer)
+        }
+
+        async fn version(&self) -> Result<String, RpcError> {
+            self.0.version().await
+        }
+    }
+
+    #[tokio::test]
+    async fn the_mark_is_the_highest_record_that_can_be_read_however_many_above_it_cannot() {
+        let odoo = Fake::default();
+        let ids: Vec<i64> = (0..40)
+            .map(|_| odoo.put("mail.message", &json!({"body": "x"})))
+            .collect();
+        let blind = Blind(odoo, ids[10]);
+        let marks = marks(&blind, &[OdooModel("mail.message".to_owned())]).await.unwrap();
+        assert_eq!(marks["mail.message"], ids[9]);
+        assert_eq!(orphans(&blind, "mail.message", 0, 2).await.unwrap().len(), 10);
+        assert_eq!(orphans(&blind, "mail.message", ids[9], 2).await, Ok(vec![]));
     }
 
     #[tokio::test]

@@ -59,6 +59,9 @@ pub async fn page(
     search_read(rpc, model, fields, json!([["id", ">", after]]), limit).await
 }
 
+/// Models with a `search_read` of their own that takes no `load`.
+const WITH_NAMES: [&str; 1] = ["project.tags"];
+
 async fn search_read(
     rpc: &dyn Rpc,
     model: &str,
@@ -80,10 +83,13 @@ async fn search_read(
         .chain(content::PROOF.into_iter().filter(|_| !own.is_empty()))
         .collect();
     // `load: null` leaves out the names of linked records, which cost more than the rest
-    let args = args!({
-        "domain": domain, "fields": names, "order": "id", "limit": limit, "load": null,
+    let mut args = args!({
+        "domain": domain, "fields": names, "order": "id", "limit": limit,
         "context": {"active_test": false},
     });
+    if !WITH_NAMES.contains(&model) {
+        args.insert("load".to_owned(), Json::Null);
+    }
     let answer = patience::call(rpc, model, "search_read", args).await?;
     let mut records = BTreeMap::new();
     for row in patience::rows(&answer, "search_read")? {

@@ -220,11 +220,12 @@ fn held_by(job: &Job, other: &Holder) -> StepError {
     StepError {
         reason: FailureReason::DestinationLock,
         message: format!(
-            "another migration writes to this Odoo: {} (cluster {}, run {}, last sign of life {}); it waits its turn, or take over with: {}",
+            "another migration has the lock of this Odoo: {} (cluster {}, run {}, last sign of life {}); it waits its turn (a lock without a sign of life is no more after {} minutes), or take over with: {}",
             other.name,
             other.cluster,
             other.run,
             other.beat,
+            lock::AGES_OUT.as_mins(),
             job.command(Command::Request("unlock")),
         ),
         exit: Exit::LockHeld,

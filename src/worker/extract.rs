@@ -14,6 +14,7 @@ use super::{
     notes::Notes,
     plan::Plan,
     reader::print_of,
+    recheck,
 };
 use crate::{
     api::phase_run::{Delta, FailureReason},
@@ -29,11 +30,10 @@ use crate::{
 /// When the source, the workspace or the scratch disk fails, or too much vanished from the source.
 pub async fn run(job: &Job) -> Result<(), StepError> {
     let plan = job.plan().await?;
-    if job.spec.orders.rebuild {
-        // the truth is in Odoo: without a ledger every record is compared by reading it back
-        job.workspace.drop_ledgers().await?;
-    }
     let mapping = plan.compiled()?;
+    if job.spec.orders.rebuild {
+        recheck::everything(job, &mapping).await?;
+    }
     let (manifest, delta) = snapshot(job, &plan, &mapping).await?;
     job.heart.update(|status| {
         status.delta = Some(delta);

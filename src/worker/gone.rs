@@ -17,7 +17,7 @@ use crate::{
     mapping::{Object, TargetField},
     model::{ExternalId, OdooModel, OdooValue, Rejection, SourceKey},
     odoo::{
-        remove, sweep,
+        identity, remove, sweep,
         upsert::{Op, Write, Written},
         verify::{ReadRecord, read_back},
     },
@@ -224,9 +224,15 @@ impl Loader<'_> {
         let (field, archived) = (active(), OdooValue::Boolean(false));
         let name = field.name.clone();
         let there = self.read(lost, &[field]).await?;
+        let ids: Vec<i64> = lost.iter().map(|lost| lost.id).collect();
+        let others =
+            identity::of_others(&*self.rpc, self.module, &self.object.name, &self.object.model.0, &ids).await?;
         let (mut undo, mut writes) = (Vec::new(), Vec::new());
         for lost in lost {
-            if lost.entry.outcome == Settled::Archived {
+            if others.contains(&lost.id) {
+                self.tell(&lost.key, "Deleted", "kept: it is the record of another object too")
+                    .await?;
+            } else if lost.entry.outcome == Settled::Archived {
                 self.tell(&lost.key, "Archived", "gone from the source; archived")
                     .await?;
             } else if let Some(record) = there.get(&lost.id).filter(|record| record.values[&name] != archived) {

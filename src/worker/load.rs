@@ -18,6 +18,7 @@ use super::{
     matches,
     outcome::Results,
     plan::Plan,
+    recheck,
     stock::{Gone, Stock},
     tally::{Tally, by_weight, most_frequent, redact, totals},
     verify::{self, Verified},
@@ -164,6 +165,7 @@ async fn object_into_odoo(scene: &Scene<'_>, object: InOdoo<'_>, last_call: bool
     dedupe::begin(&mut index, &object)?;
     prepare_lookups(job, &mut index, &*rpc, plan, mapping, &object, manifest).await?;
     matches::load_candidates(&mut index, &*rpc, &plan.models, object).await?;
+    matches::load_archived(job, &mut index, mapping, object).await?;
 
     let total = i64::try_from(manifest.count(&object.source_object)).unwrap_or(i64::MAX);
     let mut loader = Loader {
@@ -178,6 +180,7 @@ async fn object_into_odoo(scene: &Scene<'_>, object: InOdoo<'_>, last_call: bool
                 .with_contents(Arc::new(InWorkspace(job.workspace.clone()))),
         ),
         computed: plan.models.computed(&object.model.0, &object.targets),
+        defaults: plan.models.defaults(&object.model.0, &object.targets),
         rpc: rpc.clone(),
         uid: destination.uid,
         stock: stock.clone(),
@@ -191,10 +194,12 @@ async fn object_into_odoo(scene: &Scene<'_>, object: InOdoo<'_>, last_call: bool
         total,
         keyless: 0,
         last_call,
+        recheck: recheck::is_due(job, &object.name).await?,
         to_fill: 0,
         waits: Waits::of(mapping, &object.name),
     };
     loader.pass(manifest).await?;
+    recheck::done(job, &object.name).await?;
     let removed = loader.see_to_the_gone().await?;
     let Loader {
         mut index,

@@ -26,7 +26,7 @@ use super::{
     matches::{self, Matched},
     outcome::{self, Results},
     reader::{Met, Reader, Turn, postpone, waited_enough},
-    sender::{Open, Prepared, Todo},
+    sender::{self, Open, Prepared, Todo},
     stock::Stock,
     tally::{Fate, Tally, totals},
     verify,
@@ -59,6 +59,8 @@ pub(super) struct Loader<'a> {
     pub writer: Arc<Writer>,
     /// Fields that Odoo computes from others.
     pub computed: Arc<[Computed]>,
+    /// What Odoo gives fields where nothing is sent.
+    pub defaults: Arc<BTreeMap<String, OdooValue>>,
     pub rpc: Arc<dyn Rpc>,
     pub uid: i64,
     pub stock: Stock,
@@ -79,6 +81,8 @@ pub(super) struct Loader<'a> {
     pub keyless: i64,
     /// Every other object is in Odoo: what is not found now does not come.
     pub last_call: bool,
+    /// Every record is compared with what is there, be it as it was written last.
+    pub recheck: bool,
     /// Records with values to fill.
     pub to_fill: usize,
     /// What records wait for.
@@ -282,6 +286,16 @@ impl Loader<'_> {
         self.results.note(key, note).await
     }
 
+    /// Notes what happens once in a run, however often the record is looked at.
+    async fn note_once(&mut self, key: &SourceKey, note: &Rejection) -> Result<(), StepError> {
+        let what = format!("{key}|{}|{}", note.code, note.field);
+        let scope = format!("{}|noted", self.object.name);
+        if self.index.put_first(Kind::Done, &scope, what.as_bytes(), Vec::new())? {
+            self.note(key, note).await?;
+        }
+        Ok(())
+    }
+
     fn map(&mut self, item: &Item, turn: Turn, last_call: bool) -> Result<Outcome, StepError> {
         let filling = turn == Turn::Filling;
         let finder = Finder {
@@ -315,11 +329,19 @@ impl Loader<'_> {
         let digest = content_digest(&values)?;
         let known = lookups::known(&self.index, &self.object.name, &external_id.name)?;
         let entry = ledger_entry(&self.index, &self.object.name, &key)?;
+        // an entry that is not of this run tells of an earlier one
+        let told = entry.as_ref().filter(|entry| entry.run == self.job.spec.run);
+        let mut notes = told.map_or_else(Vec::new, |entry| entry.notes.clone());
+        for note in notes.clone() {
+            self.note_once(&key, &note).await?;
+        }
+        let mut revived = entry.as_ref().is_some_and(|entry| entry.outcome == Settled::Archived);
         let todo = match known.and_then(|known| Some((known, known.id?))) {
             Some((known, id)) => match entry {
                 // to overwrite what a person wrote, it must be looked at
                 Some(entry)
                     if self.object.on_conflict != OnConflict::Overwrite
+                        && !self.recheck
                         && entry.digest.as_deref() == Some(&digest)
                         && entry.id == Some(id) =>
                 {
@@ -334,13 +356,22 @@ impl Loader<'_> {
                 },
             },
             None => match matches::match_record(&mut self.index, &self.object, &values)? {
-                Matched::One(id) => Todo::Adopt(id),
+                Matched::One { id, active } => {
+                    let writes_active = values.iter().any(|(field, _)| *field == sender::active().name);
+                    revived = !active && matches::is_archived_by_us(&self.index, &self.object, id)?;
+                    if !active && !revived && !writes_active {
+                        notes.push(Rejection::new(
+                            "AdoptedArchived",
+                            "active",
+                            "it is archived in Odoo, and stays so",
+                        ));
+                    }
+                    Todo::Adopt(id)
+                }
                 Matched::Nothing { ambiguous } => {
                     for entry in ambiguous {
-                        let note =
-                            Rejection::new("Ambiguous", entry, "several records in Odoo agree: none was adopted");
-                        self.tally.reason(ReasonKind::Noted, &note, Some(&key));
-                        self.results.note(&key, &note).await?;
+                        let what = "several records in Odoo agree: none was adopted";
+                        notes.push(Rejection::new("Ambiguous", entry, what));
                     }
                     if self.object.on_new == OnNew::Hold {
                         let why = outcome::not_in_odoo(&self.object, &values);
@@ -359,13 +390,19 @@ impl Loader<'_> {
                         .as_ref()
                         .is_some_and(|entry| entry.id.is_some() && entry.outcome != Settled::Deduplicated)
                     {
-                        let note = Rejection::new("Remade", "", "somebody took it out of Odoo: it is made again");
-                        self.note(&key, &note).await?;
+                        notes.push(Rejection::new(
+                            "Remade",
+                            "",
+                            "somebody took it out of Odoo: it is made again",
+                        ));
                     }
                     Todo::Create
                 }
             },
         };
+        for note in notes.clone() {
+            self.note_once(&key, &note).await?;
+        }
         let shard = shard_of(&values, &self.object.model.0, self.shards.len());
         self.goes(&key);
         self.shards[shard].push(Prepared {
@@ -376,6 +413,8 @@ impl Loader<'_> {
             checks,
             todo,
             open,
+            notes,
+            revived,
         });
         if self.shards[shard].len() >= BATCH {
             self.send(shard).await?;

@@ -2,18 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    Job,
     error::StepError,
     index::{Index, IndexError, Kind, decode, encode},
     lookups::{self, Known, PAGE},
 };
 use crate::{
+    api::mapping_spec::OnSourceDelete,
     args,
     mapping::{InOdoo, Mapping, Object, compare},
     model::{OdooValue, Reference},
     odoo::{models::Models, rpc::Rpc, verify},
+    workspace::Outcome,
 };
 
 /// A record of the model that may be adopted.
@@ -163,7 +167,12 @@ fn candidates_at(index: &Index, scope: &str, text: &str) -> Result<Vec<Candidate
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Matched {
     /// Exactly one record, which is now taken.
-    One(i64),
+    One {
+        /// Its id in Odoo; 0 for one that another object of the run will make.
+        id: i64,
+        /// Whether it is active.
+        active: bool,
+    },
     /// None; and whether some entry found several.
     Nothing {
         /// Entries of `match` that found several records, as text.
@@ -202,7 +211,8 @@ pub fn match_record(index: &mut Index, object: &Object, values: &[(String, OdooV
             [] => {}
             [one] => {
                 index.put(Kind::Taken, &object.name, &one.id.to_be_bytes(), Vec::new())?;
-                return Ok(Matched::One(one.id));
+                let (id, active) = (one.id, one.active);
+                return Ok(Matched::One { id, active });
             }
             _ => ambiguous.push(entry.join("+")),
         }
@@ -215,6 +225,49 @@ fn contains(theirs: &Links, ours: &Links) -> bool {
         ids.iter()
             .all(|id| theirs.get(field).is_some_and(|theirs| theirs.contains(id)))
     })
+}
+
+/// Notes which records were archived because another object's source lost them: one of those that this object has now is
+/// active again.
+///
+/// # Errors
+/// When the workspace or the scratch disk fails.
+pub async fn load_archived(
+    job: &Job,
+    index: &mut Index,
+    mapping: &Mapping,
+    object: InOdoo<'_>,
+) -> Result<(), StepError> {
+    let archives = |other: &InOdoo<'_>| {
+        other.name != object.name && other.model == object.model && other.on_source_delete == OnSourceDelete::Archive
+    };
+    if object.match_on.is_empty() {
+        return Ok(());
+    }
+    for other in mapping.in_odoo().filter(archives) {
+        let mut entries = job.workspace.ledger(&other.name);
+        while let Some(entry) = entries.next().await {
+            let entry = entry?;
+            if let Some(id) = entry.id {
+                let is_archived = vec![u8::from(entry.outcome == Outcome::Archived)];
+                index.put(Kind::Done, &archived_scope(&object), &id.to_be_bytes(), is_archived)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn archived_scope(object: &Object) -> String {
+    format!("{}|archived", object.name)
+}
+
+/// Whether a record was archived because another object's source lost it.
+///
+/// # Errors
+/// When the scratch disk fails.
+pub fn is_archived_by_us(index: &Index, object: &Object, id: i64) -> Result<bool, IndexError> {
+    let archived = index.get(Kind::Done, &archived_scope(object), &id.to_be_bytes())?;
+    Ok(archived.is_some_and(|archived| archived == [1]))
 }
 
 /// In a rehearsal: a record that one object will make may be adopted by another of the same model.

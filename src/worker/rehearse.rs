@@ -369,7 +369,7 @@ impl Rehearsal<'_> {
             return Ok(());
         }
         match matches::match_record(&mut self.index, &object, values)? {
-            Matched::One(id) => {
+            Matched::One { id, .. } => {
                 run.tally.count(Fate::Adopted);
                 // one that the run itself will make has no id yet
                 self.note(&object, &external, (id > 0).then_some(id), true)?;

@@ -22,7 +22,7 @@ use crate::{
         upsert::{Op, Stop, Write, Writer, Written},
         verify::{ReadRecord, read_back},
     },
-    workspace::{Entry, Former, Outcome as Settled, Why, Workspace},
+    workspace::{Entry, Former, Why, Workspace},
 };
 
 /// A record that is mapped and decided on.
@@ -36,6 +36,10 @@ pub(super) struct Prepared {
     pub checks: Vec<(String, OdooValue)>,
     pub todo: Todo,
     pub open: Open,
+    /// What happened to it in this run so far that does not happen again.
+    pub notes: Vec<Rejection>,
+    /// The source has it again after it was archived for its want, be it in another object.
+    pub revived: bool,
 }
 
 /// Whether values of a record are open when it is written.
@@ -60,9 +64,17 @@ pub(super) enum Todo {
 }
 
 impl Prepared {
-    /// Whether the source has it again after it was archived for its want.
-    fn is_revived(&self) -> bool {
-        matches!(&self.todo, Todo::Compare { entry: Some(entry), .. } if entry.outcome == Settled::Archived)
+    /// Whether it is in Odoo and no ledger tells what we wrote of it.
+    fn is_unknown(&self) -> bool {
+        matches!(&self.todo, Todo::Compare { entry: None, .. })
+    }
+}
+
+/// When a record was made.
+fn made() -> TargetField {
+    TargetField {
+        name: "create_date".to_owned(),
+        ttype: "datetime".to_owned(),
     }
 }
 
@@ -82,6 +94,8 @@ pub(super) struct Done {
     pub merge: Merge,
     /// Lines that a person keeps, by the name of their external id, and fields of them.
     pub kept_lines: Vec<(String, Option<String>)>,
+    /// What Odoo has made of the HTML that it was sent now.
+    pub forms: BTreeMap<String, OdooValue>,
 }
 
 /// Changes of lines, by field.
@@ -105,6 +119,16 @@ pub(super) enum End {
     Failed(Rejection),
 }
 
+impl End {
+    /// The record; none where Odoo refused it.
+    fn id(&self) -> Option<i64> {
+        match self {
+            Self::Created(id) | Self::Adopted(id) | Self::Updated(id) | Self::Untouched(id) => Some(*id),
+            Self::Failed(_) => None,
+        }
+    }
+}
+
 /// What one batch in flight needs.
 pub(super) struct Sender {
     pub writer: Arc<Writer>,
@@ -114,6 +138,8 @@ pub(super) struct Sender {
     pub targets: Vec<TargetField>,
     /// Those of them that Odoo computes from others.
     pub computed: Arc<[Computed]>,
+    /// What Odoo gives of them where nothing is sent.
+    pub defaults: Arc<BTreeMap<String, OdooValue>>,
     pub lines: Vec<LineFields>,
     pub module: String,
     pub object: String,
@@ -160,18 +186,61 @@ impl Sender {
                 };
             }
         }
+        let mut forms = self.forms(&batch, &ends).await?;
         Ok(batch
             .into_iter()
             .filter_map(|prepared| {
                 let (end, (merge, kept_lines)) = ends.remove(&prepared.key)?;
+                let forms = end.id().and_then(|id| forms.remove(&id)).unwrap_or_default();
                 Some(Done {
                     prepared,
                     end,
                     merge,
                     kept_lines,
+                    forms,
                 })
             })
             .collect())
+    }
+
+    /// What Odoo has made of the HTML that it was just sent, by record.
+    async fn forms(
+        &self,
+        batch: &[Prepared],
+        ends: &BTreeMap<SourceKey, (End, Met)>,
+    ) -> Result<BTreeMap<i64, BTreeMap<String, OdooValue>>, StepError> {
+        let html: Vec<TargetField> = self
+            .targets
+            .iter()
+            .filter(|field| conflict::is_html(field))
+            .cloned()
+            .collect();
+        let is_html = |name: &str| html.iter().any(|field| field.name == name);
+        let mut sent: BTreeMap<i64, Vec<&str>> = BTreeMap::new();
+        for prepared in batch {
+            let Some((end, (merge, _))) = ends.get(&prepared.key) else {
+                continue;
+            };
+            let made = matches!(prepared.todo, Todo::Create);
+            let all = prepared.values.iter().filter(|_| made).chain(&merge.send);
+            let texts = all.filter(|(name, value)| is_html(name) && matches!(value, OdooValue::Text(_)));
+            let names: Vec<&str> = texts.map(|(name, _)| name.as_str()).collect();
+            if let Some(id) = end.id().filter(|_| !names.is_empty()) {
+                sent.insert(id, names);
+            }
+        }
+        if sent.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let ids: Vec<i64> = sent.keys().copied().collect();
+        let mut found = read_back(&*self.rpc, &self.model, &html, &ids).await?;
+        for (id, record) in &mut found {
+            let names = sent.get(id);
+            record
+                .values
+                .retain(|name, _| names.is_some_and(|names| names.contains(&name.as_str())));
+        }
+        Ok(found.into_iter().map(|(id, record)| (id, record.values)).collect())
     }
 
     /// Content that is written over is kept in the workspace, and the undo log names it.
@@ -214,8 +283,9 @@ impl Sender {
             return Ok(now);
         }
         let mut fields = self.targets.clone();
-        let revived = batch.iter().any(Prepared::is_revived).then(active);
-        for field in beside(&self.model).into_iter().chain(revived) {
+        let revived = batch.iter().any(|prepared| prepared.revived).then(active);
+        let unknown = batch.iter().any(Prepared::is_unknown).then(made);
+        for field in beside(&self.model).into_iter().chain(revived).chain(unknown) {
             if !fields.iter().any(|mapped| mapped.name == field.name) {
                 fields.push(field);
             }
@@ -240,8 +310,9 @@ impl Sender {
             return (Some(Op::Create(prepared.values.clone())), Met::default());
         };
         let (mut last, adopted) = written_last(prepared, now, self.uid);
+        last.extend(self.never_written(prepared, now));
         let (mut targets, mut wanted) = (Cow::from(&self.targets), Cow::from(&prepared.values));
-        if prepared.is_revived() {
+        if prepared.revived {
             // that it is archived is our doing
             let active = active();
             let archived = conflict::field_digest(&self.model, &active, &OdooValue::Boolean(false));
@@ -271,7 +342,7 @@ impl Sender {
                 fields: former(
                     now.values
                         .iter()
-                        .filter(|(name, _)| adopt || merge.foreign.contains(name)),
+                        .filter(|(name, _)| (adopt && **name != made().name) || merge.foreign.contains(name)),
                 ),
                 when: Some(self.now),
                 why: if adopt { Why::Adopted } else { Why::Written },
@@ -290,6 +361,34 @@ impl Sender {
             })
         };
         (op, (merge, kept_lines))
+    }
+
+    /// Fields that the mapping has since the record was made, and that are as Odoo made them: those are ours to fill.
+    fn never_written(&self, prepared: &Prepared, now: &ReadRecord) -> Vec<(String, String)> {
+        let Todo::Compare {
+            entry: Some(entry),
+            known,
+            ..
+        } = &prepared.todo
+        else {
+            return Vec::new();
+        };
+        let fields = self.targets.iter().filter(|field| {
+            let name = &field.name;
+            !known.noupdate
+                && !entry.fields.contains_key(name)
+                && !entry.theirs.contains(name)
+                && self
+                    .defaults
+                    .get(name)
+                    .is_some_and(|default| now.values.get(name) == Some(default))
+        });
+        fields
+            .filter_map(|field| {
+                let digest = conflict::field_digest(&self.model, field, now.values.get(&field.name)?);
+                Some((field.name.clone(), digest))
+            })
+            .collect()
     }
 
     /// What to send of the lines of a record, and which of them a person keeps.
@@ -361,7 +460,8 @@ pub(super) fn stopped_by(stop: &Stop) -> StepError {
 }
 
 /// What we wrote last, and whether the values of the record are theirs where that is not known. Without a ledger (a lost
-/// workspace) a record that we made and nobody wrote since is ours.
+/// workspace) a record that we made and nobody wrote since is ours. One that was written since may have been written by
+/// a person and then by us: it is not told apart, and what differs stays.
 fn written_last(prepared: &Prepared, now: &ReadRecord, uid: i64) -> (BTreeMap<String, String>, bool) {
     match &prepared.todo {
         Todo::Compare {
@@ -369,7 +469,10 @@ fn written_last(prepared: &Prepared, now: &ReadRecord, uid: i64) -> (BTreeMap<St
             known,
             ..
         } => (entry.fields.clone(), known.noupdate),
-        Todo::Compare { entry: None, known, .. } => (BTreeMap::new(), known.noupdate || now.write_uid != uid),
+        Todo::Compare { entry: None, known, .. } => {
+            let as_made = now.values.get(&made().name) == Some(&OdooValue::DateTime(now.write_date.clone()));
+            (BTreeMap::new(), known.noupdate || now.write_uid != uid || !as_made)
+        }
         Todo::Adopt(_) | Todo::Create => (BTreeMap::new(), true),
     }
 }

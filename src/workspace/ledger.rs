@@ -3,7 +3,7 @@
 //! A segment is put whole and made but once, so a process that is killed leaves all segments or all but the last, and
 //! one that comes back late cannot write over its successor's. Numbers have no gaps: a lost segment is seen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::segment::{pack, write_line};
 use super::{Workspace, WorkspaceError};
-use crate::model::{OdooModel, Record, SourceKey};
+use crate::model::{OdooModel, Record, Rejection, SourceKey};
 
 const LEDGER: &str = "ledger";
 const UNDO: &str = "undo";
@@ -38,6 +38,12 @@ pub struct Entry {
     /// Destination field to a short digest of what was last written there.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, String>,
+    /// Fields in which a person's value stood against ours, and was kept.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub theirs: BTreeSet<String>,
+    /// What happened to the record in this run that does not happen again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Rejection>,
     /// Many2many field to the ids linked by us that are there.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub links: BTreeMap<String, Vec<i64>>,

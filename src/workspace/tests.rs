@@ -34,6 +34,8 @@ fn entry(key: &str, id: i64) -> Entry {
         outcome: Outcome::Created,
         digest: Some("sha256:00".into()),
         fields: BTreeMap::from([("name".into(), "ab".into())]),
+        theirs: std::collections::BTreeSet::new(),
+        notes: Vec::new(),
         links: BTreeMap::from([("category_id".into(), vec![1, 2])]),
         lines: BTreeMap::new(),
         run: 1,

@@ -8,8 +8,10 @@ mod contents;
 mod corner;
 mod crds;
 mod docs;
+
 mod language;
 mod odoo_domains;
+mod odoo_edits;
 mod odoo_lines;
 mod odoo_lock;
 mod odoo_parity;

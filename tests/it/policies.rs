@@ -128,7 +128,7 @@ impl Bench {
     }
 
     /// A person creates or writes.
-    async fn by_ana(&self, model: &str, method: &str, args: Args) -> Json {
+    pub(crate) async fn by_ana(&self, model: &str, method: &str, args: Args) -> Json {
         match &self.door {
             Door::Memory(memory) => memory.call_as(ANA, model, method, &args).unwrap(),
             Door::Server { .. } => {
@@ -142,7 +142,7 @@ impl Bench {
     }
 
     /// The one record with this value, archived or not.
-    async fn find(&self, model: &str, field: &str, value: &str) -> Json {
+    pub(crate) async fn find(&self, model: &str, field: &str, value: &str) -> Json {
         let fields = [
             "name",
             "email",
@@ -160,13 +160,13 @@ impl Bench {
         rows[0].clone()
     }
 
-    async fn load(&mut self, object: &str) -> ObjectReport {
+    pub(crate) async fn load(&mut self, object: &str) -> ObjectReport {
         let status = self.done(Step::Load, Some(object)).await;
         status.objects[0].clone()
     }
 
     /// Extracts what was exported anew, and loads an object.
-    async fn reload(&mut self, object: &str) -> ObjectReport {
+    pub(crate) async fn reload(&mut self, object: &str) -> ObjectReport {
         self.done(Step::Extract, None).await;
         self.load(object).await
     }
@@ -175,7 +175,7 @@ impl Bench {
         Workspace::local(self.root.path(), "default", "acme").unwrap()
     }
 
-    async fn undo(&self, object: &str) -> Vec<Former> {
+    pub(crate) async fn undo(&self, object: &str) -> Vec<Former> {
         self.workspace().undo(object).try_collect().await.unwrap()
     }
 
@@ -195,7 +195,7 @@ impl Bench {
     }
 
     /// Rows of an object's `noted.csv`: key, code, field.
-    fn noted(&self, object: &str) -> Vec<(String, String, String)> {
+    pub(crate) fn noted(&self, object: &str) -> Vec<(String, String, String)> {
         let path = self.folder().join("results").join(object).join("noted.csv");
         let mut reader = csv::Reader::from_path(path).unwrap();
         let rows = reader.records().map(|row| {

@@ -59,6 +59,9 @@ pub enum TransferError {
     /// There is nothing of that name.
     #[error("there is nothing at {}", .0.display())]
     Absent(PathBuf),
+    /// A file where a folder is wanted.
+    #[error("{} is a file: give the folder that it is in", .0.display())]
+    NoFolder(PathBuf),
     /// A folder without files.
     #[error("there are no files in {}", .0.display())]
     Empty(PathBuf),
@@ -66,7 +69,7 @@ pub enum TransferError {
     #[error("{} is no regular file or folder (links are not followed): remove it or copy what it stands for", .0.display())]
     NotRegular(PathBuf),
     /// A name that cannot be sent or must not be written.
-    #[error("{0:?} is not a name that may be written there")]
+    #[error("{0:?} is not a name that may be written there: rename it")]
     Name(String),
     /// A folder that is the run's own.
     #[error(
@@ -190,6 +193,9 @@ async fn idle(longest: Duration) -> u8 {
 pub fn list(folder: &Path, but: Option<&Path>) -> Result<Vec<Parcel>, TransferError> {
     let mut parcels = Vec::new();
     let mut open = vec![(folder.to_path_buf(), String::new())];
+    if folder.is_file() {
+        return Err(TransferError::NoFolder(folder.to_path_buf()));
+    }
     if !folder.is_dir() {
         return Err(TransferError::Absent(folder.to_path_buf()));
     }
@@ -199,6 +205,7 @@ pub fn list(folder: &Path, but: Option<&Path>) -> Result<Vec<Parcel>, TransferEr
             let leaf = path.file_name().unwrap_or_default();
             let leaf = leaf
                 .to_str()
+                .filter(|leaf| !leaf.contains(char::is_control))
                 .ok_or_else(|| TransferError::Name(leaf.to_string_lossy().into_owned()))?;
             let name = format!("{prefix}{leaf}");
             let seen = fs::symlink_metadata(&path).map_err(TransferError::io(&path))?;

@@ -11,7 +11,7 @@ use crate::{
     mapping::InOdoo,
     model::{OdooValue, Reference, Rejection},
     odoo::{
-        conflict::field_digest,
+        conflict::{self, field_digest},
         lines::{self, WrittenLines},
     },
     worker::{
@@ -57,6 +57,7 @@ impl Loader<'_> {
             heart: self.job.heart.clone(),
             targets: self.object.targets.clone(),
             computed: self.computed.clone(),
+            defaults: self.defaults.clone(),
             lines: self.object.lines.clone(),
             module: self.module.to_owned(),
             object: self.object.name.clone(),
@@ -109,10 +110,35 @@ impl Loader<'_> {
             outcome,
             digest: Some(done.prepared.digest.clone()),
             fields: ours(self.object, done),
+            theirs: done.merge.kept.iter().cloned().collect(),
+            notes: self.notes_of(done),
             links: links(done),
             lines: lines_written(self.object, done),
             run: self.job.spec.run,
         })
+    }
+
+    /// What happened to a record in this run that does not happen again.
+    fn notes_of(&self, done: &Done) -> Vec<Rejection> {
+        let mut notes = done.prepared.notes.clone();
+        for note in self.overwritten(done) {
+            if !notes
+                .iter()
+                .any(|known| (&known.code, &known.field) == (&note.code, &note.field))
+            {
+                notes.push(note);
+            }
+        }
+        notes
+    }
+
+    fn overwritten(&self, done: &Done) -> Vec<Rejection> {
+        let asked = self.object.on_conflict == OnConflict::Overwrite;
+        let fields = done.merge.conflicts.iter().filter(|_| asked);
+        let what = "a person's value was written over; undo/ has it";
+        fields
+            .map(|field| Rejection::new("Overwritten", field.as_str(), what))
+            .collect()
     }
 
     async fn book(&mut self, done: Done) -> Result<(), StepError> {
@@ -154,15 +180,8 @@ impl Loader<'_> {
                 (&ours(self.object, &done), &links(&done)),
             )?;
         }
-        if self.object.on_conflict == OnConflict::Overwrite {
-            for field in &done.merge.conflicts {
-                let note = Rejection::new(
-                    "Overwritten",
-                    field.as_str(),
-                    "a person's value was written over; undo/ has it",
-                );
-                self.note(&prepared.key, &note).await?;
-            }
+        for note in self.overwritten(&done) {
+            self.note_once(&prepared.key, &note).await?;
         }
         self.arrived((&prepared.key, prepared.open), &prepared.external_id, id, fate)
             .await
@@ -194,12 +213,28 @@ fn untouched(todo: &Todo, run: i64) -> Settled {
 /// Digests of the fields that are ours in this record.
 fn ours(object: InOdoo<'_>, done: &Done) -> BTreeMap<String, String> {
     let values = done.prepared.values.iter();
+    let mapped = |name: &str| done.prepared.values.iter().any(|(field, _)| field == name);
+    let before = match &done.prepared.todo {
+        Todo::Compare { entry: Some(entry), .. } => Some(&entry.fields),
+        Todo::Compare { entry: None, .. } | Todo::Create | Todo::Adopt(_) => None,
+    };
+    // what the mapping has no more is still what we wrote
+    let dropped = before.into_iter().flatten().filter(|(name, _)| !mapped(name));
+    let dropped = dropped.map(|(name, digest)| (name.clone(), digest.clone()));
     values
         .filter(|(field, _)| !done.merge.kept.contains(field))
         .filter_map(|(field, value)| {
             let target = object.targets.iter().find(|target| target.name == *field)?;
-            Some((field.clone(), field_digest(&object.model.0, target, value)))
+            let digest = field_digest(&object.model.0, target, value);
+            let before = before.and_then(|fields| fields.get(field));
+            let digest = match (done.forms.get(field), before) {
+                (Some(found), _) if conflict::is_html(target) => conflict::with_form(&digest, found),
+                (None, Some(before)) => conflict::with_form_of(&digest, before),
+                _ => digest,
+            };
+            Some((field.clone(), digest))
         })
+        .chain(dropped)
         .collect()
 }
 

@@ -1,6 +1,6 @@
 //! Records that are one with an earlier one: named after it, once that is in Odoo.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{BATCH, Loader};
 use crate::{
@@ -141,6 +141,8 @@ impl Loader<'_> {
                 outcome: Settled::Deduplicated,
                 digest: None,
                 fields: BTreeMap::new(),
+                theirs: BTreeSet::new(),
+                notes: Vec::new(),
                 links: BTreeMap::new(),
                 lines: BTreeMap::new(),
                 run: self.job.spec.run,

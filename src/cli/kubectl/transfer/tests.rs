@@ -239,6 +239,15 @@ fn results_come_back_alone_or_with_everything() {
 }
 
 #[test]
+fn a_name_that_no_worker_could_read_and_a_file_for_a_folder_are_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("new\nline.csv");
+    fs::write(&file, "id\n").unwrap();
+    assert!(matches!(list(root.path(), None), Err(TransferError::Name(name)) if name == "new\nline.csv"));
+    assert!(matches!(list(&file, None), Err(TransferError::NoFolder(_))));
+}
+
+#[test]
 fn a_digest_sees_every_byte_every_name_and_no_order() {
     let manifest = |files: &[(&str, u64, &str)]| Manifest {
         files: files

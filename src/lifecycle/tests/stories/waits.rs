@@ -20,6 +20,37 @@ fn the_lock_is_waited_for_and_unlock_takes_it_with_the_next_job() {
 }
 
 #[test]
+fn unlock_that_is_asked_for_while_a_job_looks_at_the_lock_is_not_made_to_wait_for_the_next_look() {
+    let mut story = Story::in_phase(Phase::PreparingSchema);
+    story.sees(JobSeen::Running, None).ask("unlock 1").pass(10);
+    assert!(story.started().is_none());
+    story.sees(JobSeen::Failed(Some(40)), None).pass(12);
+    story.pass(12);
+    assert!(story.started().unwrap().orders.unlock);
+}
+
+#[test]
+fn exports_that_are_pushed_after_the_last_of_many_failures_are_read() {
+    for (step, phase, again) in [
+        (Step::Delta, Phase::Synchronising, true),
+        (Step::Load, Phase::Loading, false),
+    ] {
+        let mut story = Story::in_phase(phase);
+        let mut failed = done(attempt(step, (step == Step::Load).then_some("contacts"), 5));
+        failed.ending = Some(Ending {
+            verdict: Verdict::Stalled,
+            reason: crate::lifecycle::attempt::RETRIES.into(),
+            message: String::new(),
+        });
+        story.status_mut().attempt = Some(failed);
+        story.pass(10);
+        annotate(&mut story.observed.migration, PUSHED, at(12).to_string());
+        story.pass(12);
+        assert_eq!(story.started().is_some(), again, "{step:?}");
+    }
+}
+
+#[test]
 fn a_missing_export_waits_with_the_command_to_push_and_a_push_looks_at_once() {
     let mut story = Story::in_phase(Phase::Discovering);
     let report = bad_report(Outcome::Failed, FailureReason::ExportMissing);
