@@ -408,7 +408,8 @@ impl<'a> Pass<'a> {
         let pushed = self
             .annotation(crate::api::PUSHED)
             .and_then(|text| text.parse::<Timestamp>().ok());
-        pushed.is_some_and(|pushed| pushed > then && pushed <= self.now)
+        // our own clock goes by whole seconds
+        pushed.is_some_and(|pushed| pushed > then && pushed.as_second() <= self.now.as_second())
     }
 
     fn wait_for_others(&mut self, ending: &Ending) -> Mood {

@@ -82,7 +82,7 @@ impl Verified {
         let note = Rejection::new(
             "Merged",
             "",
-            "people made it one with another record in Odoo: its values are theirs now",
+            "it has one record with another in Odoo: people made them one, or a run whose ledger was lost; its values are not written",
         );
         self.tell(ReasonKind::Noted, note, key);
     }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{Cluster, Error, ask, requests::LOOK};
 use crate::{
     api::{
-        APPROVAL_PREFIX, EVIDENCE_KEY, Migration,
+        APPROVAL_PREFIX, EVIDENCE_KEY, Migration, Phase,
         migration::{Gate, GateState, ObjectStatus},
     },
     lifecycle::verbs,
@@ -169,6 +169,9 @@ fn open_gate<'a>(migration: &'a Migration, gate: &str) -> Result<&'a Gate, Error
     };
     let message = clean(found.message.as_deref().unwrap_or_default());
     match found.state {
+        GateState::Waiting | GateState::Approved if phase == Phase::Cancelled => {
+            refused("waits no more: the run is cancelled; rerun begins another".to_owned())
+        }
         GateState::Waiting | GateState::Approved => Ok(found),
         GateState::Stale => refused(format!(
             "is stale: {message}. New evidence is sealed as soon as it can be: look at it again with kubectl crmferry status"
@@ -361,6 +364,10 @@ mod tests {
                 ),
             }
         }
+        let mut cancelled = with_gate(&json!({"state": "Waiting"}));
+        cancelled.status.get_or_insert_default().phase = Phase::Cancelled;
+        let refused = open_gate(&cancelled, "mapping").unwrap_err().to_string();
+        assert!(refused.contains("cancelled; rerun"), "{refused}");
     }
 
     #[test]

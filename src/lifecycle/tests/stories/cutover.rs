@@ -1,5 +1,7 @@
 //! Rounds of delta and the cutover.
 
+use jiff::SignedDuration;
+
 use super::*;
 
 #[test]
@@ -39,6 +41,19 @@ fn a_push_asks_for_a_round_once() {
         .sees(JobSeen::Complete, Some(good_report(Step::Delta, None)))
         .pass(110);
     assert!(story.started().is_none());
+}
+
+#[test]
+fn a_push_is_seen_within_its_own_second() {
+    let (mut story, _) = Story::at_gate(Phase::Synchronising);
+    story.pass(10);
+    let pushed = at(100) + SignedDuration::from_millis(900);
+    annotate(&mut story.observed.migration, PUSHED, pushed.to_string());
+    story.pass(100);
+    assert!(
+        story.started().is_some(),
+        "a laptop looks once, and ends where nothing is to be done"
+    );
 }
 
 #[test]
