@@ -65,10 +65,8 @@ async fn an_edit_outlives_our_own_later_write_and_the_ledger() {
             }
             let email = format!("ana@{word}.example");
             let export = |bench: &Bench, name: &str, phone: &str| {
-                bench.export(
-                    "contact.csv",
-                    &format!("id,name,email,phone\n1,{name},{email},{phone}\n"),
-                );
+                let rows = format!("1,{name},{email},{phone}\n2,Rui,rui-{email},{phone}\n");
+                bench.export("contact.csv", &format!("id,name,email,phone\n{rows}"));
             };
             export(&bench, "Ana", "p1");
             sound(&bench.all().await);
@@ -90,6 +88,8 @@ async fn an_edit_outlives_our_own_later_write_and_the_ledger() {
             let report = bench.load("contacts").await;
             assert!(report.book.balanced, "{report:#?}");
             assert_eq!(read(&bench, &email, "phone").await, "PERSON", "lost: {lost}");
+            let untouched = read(&bench, &format!("rui-{email}"), "phone").await;
+            assert_eq!(untouched, "p2", "nobody wrote it since it was made; lost: {lost}");
             bench.leave(&[id]).await;
         }
     }
