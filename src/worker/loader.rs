@@ -371,7 +371,10 @@ impl Loader<'_> {
                 Matched::Nothing { ambiguous } => {
                     for entry in ambiguous {
                         let what = "several records in Odoo agree: none was adopted";
-                        notes.push(Rejection::new("Ambiguous", entry, what));
+                        let note = Rejection::new("Ambiguous", entry, what);
+                        // also where the record is then held or rejected
+                        self.note_once(&key, &note).await?;
+                        notes.push(note);
                     }
                     if self.object.on_new == OnNew::Hold {
                         let why = outcome::not_in_odoo(&self.object, &values);

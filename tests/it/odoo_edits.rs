@@ -228,6 +228,24 @@ async fn what_happened_once_in_a_run_is_listed_after_its_last_round_too() {
 }
 
 #[tokio::test]
+async fn what_agrees_with_several_is_told_so_though_it_is_held_or_rejected() {
+    for policy in ["Hold", "Reject"] {
+        let mut mapping = people(&[]);
+        mapping["objects"][0]["onNew"] = json!(policy);
+        let mut bench = Bench::new(mapping);
+        let twice = json!([{"name": "Ana", "email": "ana@acme.example"}, {"name": "Ana", "email": "ana@acme.example"}]);
+        bench.by_ana("res.partner", "create", args!({"vals_list": twice})).await;
+        bench.export("contact.csv", "id,name,email\n1,Ana,ana@acme.example\n");
+        bench.done(Step::Discover, None).await;
+        bench.done(Step::Extract, None).await;
+        bench.done(Step::Schema, None).await;
+        bench.load("contacts").await;
+        let ambiguous = ("1".to_owned(), "Ambiguous".to_owned(), "email".to_owned());
+        assert_eq!(bench.noted("contacts"), [ambiguous], "{policy}");
+    }
+}
+
+#[tokio::test]
 async fn an_opt_out_is_one_though_odoo_once_let_the_address_go() {
     let mut bench = Bench::new(json!({"extends": "pipz-to-odoo"}));
     bench.export("contact.csv", "id,name,email,optin\n1,Ana,ana@acme.example,false\n");
