@@ -85,6 +85,14 @@ impl ExternalId {
             name,
         }
     }
+
+    /// The key that the name of an object's external id was made of; `None` of another object's, or where it may have been
+    /// shortened.
+    #[must_use]
+    pub fn key_in(object: &str, name: &str) -> Option<SourceKey> {
+        let key = name.strip_prefix(object)?.strip_prefix('_')?;
+        (name.len() < NAME_MAX).then(|| SourceKey(key.to_owned()))
+    }
 }
 
 impl fmt::Display for ExternalId {
@@ -115,9 +123,12 @@ mod tests {
         let a = ExternalId::of("crmferry_pipz_acme", "deals", &long("1"));
         let b = ExternalId::of("crmferry_pipz_acme", "deals", &long("2"));
         assert_eq!(a.name.len(), NAME_MAX);
+        assert_eq!(ExternalId::key_in("deals", &a.name), None);
         assert_ne!(a, b);
         assert!(a.name.starts_with("deals_xxx"));
         let short = ExternalId::of("m", "deals", &SourceKey::of_parts(["1"]));
         assert_eq!(short.to_string(), "m.deals_1");
+        assert_eq!(ExternalId::key_in("deals", "deals_1"), Some(SourceKey("1".into())));
+        assert_eq!(ExternalId::key_in("deal", "deals_1"), None);
     }
 }

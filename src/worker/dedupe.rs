@@ -5,7 +5,7 @@ use super::{
     gone,
     index::{Index, IndexError, Kind, decode, encode},
     load::ledger_entry,
-    lookups,
+    lookups::{self, Known},
     reader::Turn,
 };
 use crate::{
@@ -60,7 +60,12 @@ fn told(object: &Object) -> String {
     format!("{}|told", object.name)
 }
 
-/// Ledger entries a page.
+/// Names of records that were folded into others, as far as the ledger does not tell.
+fn named_after(object: &Object) -> String {
+    format!("{}|named", object.name)
+}
+
+/// Entries a page.
 const PAGE: usize = 5_000;
 
 /// Notes what earlier runs left in Odoo: records, and whose they are. Then one without a record (it was held or rejected, or
@@ -68,11 +73,16 @@ const PAGE: usize = 5_000;
 ///
 /// # Errors
 /// When the scratch disk fails.
-pub fn begin(index: &mut Index, object: &Object) -> Result<(), StepError> {
+pub fn begin(index: &mut Index, module: &str, object: &Object) -> Result<(), StepError> {
     if object.dedupe.is_empty() || index.page(Kind::Identity, &object.name, None, 1)?.is_empty() {
         return Ok(());
     }
     index.put(Kind::Dedupe, &object.name, b"", Vec::new())?;
+    owners_by_ledger(index, object)?;
+    owners_by_name(index, module, object)
+}
+
+fn owners_by_ledger(index: &mut Index, object: &Object) -> Result<(), StepError> {
     let mut after: Option<Vec<u8>> = None;
     loop {
         let page = index.page(Kind::Ledger, &object.name, after.as_deref(), PAGE)?;
@@ -97,6 +107,45 @@ pub fn begin(index: &mut Index, object: &Object) -> Result<(), StepError> {
     }
 }
 
+/// What the ledger does not tell (a lost workspace) the names do: a record is whose it was made for, and those that were
+/// named after it later were folded into it.
+fn owners_by_name(index: &mut Index, module: &str, object: &Object) -> Result<(), StepError> {
+    for of_the_made in [true, false] {
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = index.page(Kind::Identity, &object.name, after.as_deref(), PAGE)?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.0.clone());
+            for (name, bytes) in &page {
+                let known: Known = decode(Kind::Identity, bytes)?;
+                let Some(id) = known.id.filter(|_| known.noupdate != of_the_made) else {
+                    continue;
+                };
+                if index.has(Kind::Name, &object.name, name)? {
+                    continue;
+                }
+                let owner = index.get(Kind::Dedupe, &owners(object), &id.to_be_bytes())?.map(as_key);
+                match (of_the_made, owner) {
+                    (true, None) => {
+                        let key = ExternalId::key_in(&object.name, &String::from_utf8_lossy(name));
+                        let Some(key) = key else { continue };
+                        index.put(Kind::Dedupe, &owners(object), &id.to_be_bytes(), key.0.into_bytes())?;
+                    }
+                    (false, Some(owner)) => {
+                        let owner = ExternalId::of(module, &object.name, &owner).name;
+                        let owner = lookups::known(index, &object.name, &owner)?;
+                        if owner.is_some_and(|owner| owner.id == known.id && owner.data_id < known.data_id) {
+                            index.put(Kind::Dedupe, &named_after(object), name, Vec::new())?;
+                        }
+                    }
+                    (true, Some(_)) | (false, None) => {}
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 /// What a record is to those that came before it. After the first turn every record was looked at once.
 ///
 /// # Errors
@@ -109,9 +158,9 @@ pub fn place(
     values: &[(String, OdooValue)],
     turn: Turn,
 ) -> Result<Place, StepError> {
+    let name_of = |key: &SourceKey| ExternalId::of(module, &object.name, key).name;
     let id_of = |key: &SourceKey| -> Result<Option<i64>, IndexError> {
-        let name = ExternalId::of(module, &object.name, key).name;
-        Ok(lookups::known(index, &object.name, &name)?.and_then(|known| known.id))
+        Ok(lookups::known(index, &object.name, &name_of(key))?.and_then(|known| known.id))
     };
     let own = id_of(key)?;
     // what is filled was told apart before
@@ -119,8 +168,10 @@ pub fn place(
         return Ok(Place::First);
     }
     // a record that was parted by an attempt that ended before its ledger has another id by now
-    let folded = ledger_entry(index, &object.name, key)?
-        .is_some_and(|entry| entry.outcome == Outcome::Deduplicated && (own.is_none() || own == entry.id));
+    let folded = match ledger_entry(index, &object.name, key)? {
+        Some(entry) => entry.outcome == Outcome::Deduplicated && (own.is_none() || own == entry.id),
+        None => index.has(Kind::Dedupe, &named_after(object), name_of(key).as_bytes())?,
+    };
     for entry in &object.dedupe {
         let Some(text) = text(object, entry, values) else {
             continue;
@@ -183,13 +234,15 @@ pub fn inherit(
     key: &SourceKey,
     owner: &SourceKey,
 ) -> Result<(), StepError> {
+    let name = ExternalId::of(module, &object.name, owner).name;
+    let Some(id) = lookups::known(index, &object.name, &name)?.and_then(|known| known.id) else {
+        return Ok(());
+    };
+    let heir = key.0.clone().into_bytes();
+    index.put(Kind::Dedupe, &owners(object), &id.to_be_bytes(), heir)?;
     let Some(entry) = ledger_entry(index, &object.name, owner)? else {
         return Ok(());
     };
-    if let Some(id) = entry.id {
-        let heir = key.0.clone().into_bytes();
-        index.put(Kind::Dedupe, &owners(object), &id.to_be_bytes(), heir)?;
-    }
     let entry = Entry {
         key: key.clone(),
         external_id: ExternalId::of(module, &object.name, key).name,

@@ -162,7 +162,7 @@ async fn object_into_odoo(scene: &Scene<'_>, object: InOdoo<'_>, last_call: bool
     let ledger_is_empty = read_ledger(job, &mut index, &object).await? == 0;
     let stock = Stock::before(job, &*rpc, plan, object, ledger_is_empty).await?;
     lookups::load_identities(&mut index, &*rpc, &plan.external_id_module, object).await?;
-    dedupe::begin(&mut index, &object)?;
+    dedupe::begin(&mut index, &plan.external_id_module, &object)?;
     prepare_lookups(job, &mut index, &*rpc, plan, mapping, &object, manifest).await?;
     matches::load_candidates(&mut index, &*rpc, &plan.models, object).await?;
     matches::load_archived(job, &mut index, mapping, object).await?;

@@ -182,7 +182,7 @@ impl Rehearsal<'_> {
         if object.is_self_referring() {
             super::load::own_keys(self.job, &mut self.index, object, manifest).await?;
         }
-        dedupe::begin(&mut self.index, object)?;
+        dedupe::begin(&mut self.index, &self.plan.external_id_module, object)?;
         let mut waiting = self.reading(object, manifest, &mut run, Turn::First, false).await?;
         let mut waves = 0;
         while waiting > 0 {

@@ -196,6 +196,63 @@ async fn when_the_first_of_several_that_agree_parts_the_others_go_together() {
     assert_eq!(counts(&last, "companies"), (0, 0, 2, 1));
 }
 
+/// The names in Odoo tell it where no ledger does: the first record was made, the others were named after it.
+#[tokio::test]
+async fn what_agrees_no_more_parts_though_the_workspace_was_lost() {
+    for (first, policy) in [
+        ("1,One,same.example\n", "Keep"),
+        ("", "Keep"),
+        ("", "Archive"),
+        ("", "Unlink"),
+    ] {
+        let mut mapping: Json = serde_json::from_str(COMPANIES).unwrap();
+        mapping["onSourceDelete"] = json!(policy);
+        let mut bench = Bench::new(mapping);
+        let many = (10..60).fold(String::new(), |mut rows, id| {
+            let _ = writeln!(rows, "{id},Other {id},");
+            rows
+        });
+        let export = |bench: &Bench, rows: &str| {
+            bench.export("company.csv", &format!("id,name,site\n{rows}{many}"));
+            bench.export("contact.csv", "id,name,company_id\n20,Ana,2\n30,Rui,3\n");
+        };
+        export(&bench, "1,One,same.example\n2,Two,same.example\n3,Three,same.example\n");
+        sound(&bench.all().await);
+        let (before, _) = companies(&bench).await;
+        std::fs::remove_dir_all(bench.folder()).unwrap();
+
+        bench.run = 2;
+        export(&bench, &format!("{first}2,Two,own.example\n3,Three,same.example\n"));
+        let second = bench.all().await;
+        sound(&second);
+        let (ids, made) = companies(&bench).await;
+        assert_ne!(ids[1], ids[2], "{policy} {ids:?}");
+        if first.is_empty() {
+            // the record is the next one's, with the values that it has: whose they are is not known any more
+            assert_eq!(
+                (counts(&second, "companies"), ids[1], made),
+                ((1, 0, 51, 0), before[0], 2),
+                "{policy}"
+            );
+            let noted = bench.noted("companies");
+            assert!(
+                noted.iter().any(|(key, code, _)| key == "2" && code == "Edited"),
+                "{noted:?}"
+            );
+        } else {
+            assert_eq!((counts(&second, "companies"), made), ((1, 0, 51, 1), 1));
+            assert_eq!((ids[0], ids[2]), (before[0], before[0]), "{ids:?}");
+        }
+        let rui = read(&bench, "res.partner", json!([["name", "=", "Rui"]]), &["parent_id"]).await;
+        assert_eq!(rui[0]["parent_id"][0], json!(ids[2]));
+        bench.run = 3;
+        let third = bench.all().await;
+        sound(&third);
+        assert_eq!(counts(&third, "companies").0, 0, "{third:#?}");
+        assert_eq!(companies(&bench).await.0[1..], ids[1..]);
+    }
+}
+
 #[tokio::test]
 async fn when_the_mapping_folds_nothing_any_more_each_gets_a_record_of_its_own() {
     let mut bench = Bench::new(serde_json::from_str(COMPANIES).unwrap());
