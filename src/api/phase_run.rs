@@ -479,6 +479,9 @@ impl PlannedObject {
     }
 }
 
+/// Code of what tells that a source announced more records than it gave.
+pub const FEWER: &str = "FewerThanAnnounced";
+
 /// How the source differs from the snapshot before.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
@@ -492,6 +495,10 @@ pub struct Delta {
     /// Digest of the snapshot that was read: the watermark.
     #[schemars(length(max = 80))]
     pub watermark: String,
+    /// What may mean that the source did not give all of its records: `FewerThanAnnounced`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub findings: Vec<Finding>,
 }
 
 /// The steps of the cutover, each recorded once.

@@ -5,7 +5,7 @@ use crate::api::{
     PhaseRunStatus,
     mapping_spec::Severity,
     migration::{Attempt, ObjectState, ObjectStatus, PinnedPlan, Round, Verdict},
-    phase_run::{CutoverFacts, FailureReason, ObjectReport, PlanReport, Step},
+    phase_run::{CutoverFacts, FEWER, FailureReason, ObjectReport, PlanReport, Step},
 };
 
 impl Pass<'_> {
@@ -45,6 +45,11 @@ impl Pass<'_> {
                 self.settle_objects();
             }
             Step::Discover | Step::Extract | Step::Schema | Step::Release => {}
+        }
+        if let Some(delta) = &report.delta {
+            // of the last reading alone
+            self.status.findings.retain(|finding| finding.code != FEWER);
+            self.status.findings.extend(delta.findings.iter().cloned());
         }
         if attempt.step == Step::Delta && in_order {
             let delta = report.delta.clone().unwrap_or_default();

@@ -189,7 +189,7 @@ impl Links {
             message,
         };
         Ok(Self {
-            wire: Wire::new(spec.insecure, CALLS, Vec::new()).map_err(unusable)?,
+            wire: Wire::new(spec.insecure, CALLS, &[]).map_err(unusable)?,
             hosts: spec.hosts.clone(),
             insecure: spec.insecure,
         })

@@ -13,6 +13,7 @@ pub mod walk;
 pub mod wire;
 
 use std::{
+    borrow::Cow,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -254,10 +255,10 @@ pub enum Item {
 pub struct Note {
     /// Id of the record in question.
     pub key: String,
-    /// A closed word: `Repeated`, `RepeatedDiffers`, `Deleted`, `FewerThanAnnounced`.
+    /// A closed word: `Repeated`, `RepeatedDiffers`, `Deleted`, [`FewerThanAnnounced`](crate::api::phase_run::FEWER).
     pub code: &'static str,
     /// What it means.
-    pub message: &'static str,
+    pub message: Cow<'static, str>,
 }
 
 /// Why a source cannot be read.

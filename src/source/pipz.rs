@@ -11,6 +11,7 @@ mod reading;
 mod record;
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -146,8 +147,8 @@ impl Pipz {
         if matches!(base.path(), "" | "/") {
             base = http::below(&base, &["api", "v1"]);
         }
-        let hidden = vec![options.secret.clone(), options.key.clone()];
-        let wire = Wire::new(options.insecure, options.calls_per_minute, hidden).map_err(unusable)?;
+        let keys = [options.key.clone(), options.secret.clone()];
+        let wire = Wire::new(options.insecure, options.calls_per_minute, &keys).map_err(unusable)?;
         Ok(Self {
             api: Arc::new(Api {
                 wire: wire.with_second(options.second),
@@ -220,15 +221,19 @@ impl Api {
             .await
     }
 
-    /// One record, whole. What is wrong with it comes inside.
+    /// One record, whole. What is wrong with it comes inside; so does that it is another one.
     async fn detail(&self, kind: &str, id: &str) -> Result<Result<Record, String>, Refusal> {
         let request = || self.request(self.options.authentication, &[kind, id, ""], &[("extra_fields", "1")]);
         self.wire
             .ask(request, |body| {
-                match serde_json::from_str::<serde::de::IgnoredAny>(body) {
-                    Ok(_) => Ok(super::files::record(body.as_bytes())),
-                    Err(_) => Err(Refusal::Failed("200, which is no JSON".into())),
+                if serde_json::from_str::<serde::de::IgnoredAny>(body).is_err() {
+                    return Err(Refusal::Failed("200, which is no JSON".into()));
                 }
+                let record = page::one(body).and_then(|text| super::files::record(text.as_bytes()));
+                Ok(record.and_then(|record| match reading::id_of(&record) {
+                    Some(found) if found == id => Ok(record),
+                    _ => Err("which is of another record".into()),
+                }))
             })
             .await
     }
@@ -250,7 +255,7 @@ impl Api {
         }
     }
 
-    fn note(&self, key: String, code: &'static str, message: &'static str) {
+    fn note(&self, key: String, code: &'static str, message: Cow<'static, str>) {
         lock(&self.notes).push(Note { key, code, message });
     }
 

@@ -17,8 +17,6 @@ const BEYOND: u64 = 10;
 #[derive(Clone, Debug)]
 pub struct Walk {
     limit: u64,
-    /// The source gives all rows at once, whatever is asked for.
-    unpaged: bool,
     /// Rows passed in this round.
     taken: u64,
     /// Id of the last row passed, if the next page can begin with it.
@@ -52,10 +50,9 @@ pub enum Next {
 impl Walk {
     /// At the beginning of a list that is asked for `limit` rows at a time.
     #[must_use]
-    pub const fn new(limit: u64, unpaged: bool) -> Self {
+    pub const fn new(limit: u64) -> Self {
         Self {
             limit,
-            unpaged,
             taken: 0,
             anchor: None,
             anchored: false,
@@ -79,6 +76,13 @@ impl Walk {
     #[must_use]
     pub const fn is_first_round(&self) -> bool {
         self.round == 1
+    }
+
+    /// Whether a page is the first one once more, and every page so far was: the source does not page, and no row of it is
+    /// a repetition.
+    #[must_use]
+    pub fn is_same(&self, ids: &[String]) -> bool {
+        self.same.as_deref() == Some(ids)
     }
 
     /// New rows so far.
@@ -113,14 +117,15 @@ impl Walk {
         }
         // a page that holds the anchor alone may be cut short: asked once more, beyond it. Pages of one row have no overlap.
         self.anchor = ids.last().filter(|_| ids.len() > 1).cloned();
-        if self.unpaged {
-            return Next::Over;
+        match &self.same {
+            None if self.pages == 1 => self.same = Some(ids.to_vec()),
+            Some(first) if first != ids => self.same = None,
+            _ => {}
         }
-        self.is_same(ids);
         self.barren = if new > 0 || rows == 0 { 0 } else { self.barren + 1 };
         if self.round == 1 && self.barren >= BARREN {
-            // the first page again and again, and not a full one: the source does not page
-            if self.same.is_some() && (ids.len() as u64) < self.limit {
+            // the first page again and again, and not as many rows as were asked for: the source does not page
+            if self.same.is_some() && ids.len() as u64 != self.limit {
                 return Next::Over;
             }
             return self.end_of_round();
@@ -129,14 +134,6 @@ impl Walk {
             return Next::Endless;
         }
         Next::Ask
-    }
-
-    fn is_same(&mut self, ids: &[String]) {
-        match &self.same {
-            None if self.pages == 1 => self.same = Some(ids.to_vec()),
-            Some(first) if first != ids => self.same = None,
-            _ => {}
-        }
     }
 
     fn end_of_round(&mut self) -> Next {
@@ -163,7 +160,7 @@ mod tests {
 
     /// What a walk gives over a list that `serve` hands out and changes: the new rows in order, pages asked, how it ended.
     fn walk(limit: u64, mut serve: impl FnMut(u64, u64) -> Vec<u32>) -> (Vec<u32>, u64, Next) {
-        let (mut walk, mut seen, mut got, mut asked) = (Walk::new(limit, false), BTreeSet::new(), Vec::new(), 0);
+        let (mut walk, mut seen, mut got, mut asked) = (Walk::new(limit), BTreeSet::new(), Vec::new(), 0);
         loop {
             let offset = walk.offset();
             asked += 1;

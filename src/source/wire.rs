@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use futures::{
     StreamExt,
@@ -93,7 +94,60 @@ pub fn judge(status: u16, headers: &HeaderMap, body: &[u8], now: Timestamp) -> R
 fn said(body: &[u8]) -> Option<String> {
     let json: Value = serde_json::from_slice(body).ok()?;
     let words = ["user_message", "error", "error_message", "detail"];
-    words.iter().find_map(|word| json[*word].as_str()).map(bounded)
+    let text = words.iter().find_map(|word| json[*word].as_str())?;
+    Some(text.chars().take(QUOTED).collect())
+}
+
+/// Characters of an error that are looked through for keys, before it is shortened.
+const QUOTED: usize = 4_000;
+/// Bytes of a key in a row that are a part of it: a server may quote what it was asked, and cut it off.
+const PART: usize = 8;
+
+/// The ways in which a server may quote keys: as they are, as in an address, as in a header.
+fn ways_to_quote(keys: &[Secret]) -> Vec<String> {
+    let words: Vec<&str> = keys.iter().map(Secret::word).filter(|word| !word.is_empty()).collect();
+    let mut ways = Vec::new();
+    for word in &words {
+        let mut url = reqwest::Url::parse("http://x/").ok();
+        let query = url.as_mut().and_then(|url| {
+            url.query_pairs_mut().append_key_only(word);
+            url.query().map(str::to_owned)
+        });
+        let form = query.unwrap_or_default();
+        let path = form.replace('+', "%20");
+        ways.extend([form.to_lowercase(), path.to_lowercase(), form, path, (*word).to_owned()]);
+        ways.extend(
+            words
+                .iter()
+                .map(|other| BASE64_STANDARD.encode(format!("{word}:{other}"))),
+        );
+    }
+    ways.retain(|way| !way.is_empty());
+    ways
+}
+
+/// A text without keys or parts of them.
+fn without(text: &str, ways: &[String]) -> String {
+    let bytes = text.as_bytes();
+    let mut hidden = vec![false; bytes.len()];
+    for part in ways.iter().flat_map(|way| way.as_bytes().windows(way.len().min(PART))) {
+        for at in 0..(bytes.len() + 1).saturating_sub(part.len()) {
+            if bytes[at..].starts_with(part) {
+                hidden[at..at + part.len()].fill(true);
+            }
+        }
+    }
+    let (mut clean, mut before) = (String::new(), false);
+    for (at, character) in text.char_indices() {
+        let is_hidden = hidden[at..at + character.len_utf8()].contains(&true);
+        match (is_hidden, before) {
+            (false, _) => clean.push(character),
+            (true, false) => clean.push_str("***"),
+            (true, true) => {}
+        }
+        before = is_hidden;
+    }
+    clean
 }
 
 /// How long to wait before asking again.
@@ -144,7 +198,8 @@ pub struct Wire {
     every: Duration,
     /// What a second of waiting is: tests have short ones.
     second: Duration,
-    hidden: Vec<Secret>,
+    /// Ways to quote the keys.
+    hidden: Vec<String>,
     pace: Mutex<Pace>,
     trouble: Mutex<Option<String>>,
 }
@@ -158,12 +213,12 @@ impl Wire {
     ///
     /// # Errors
     /// A sentence, where no client can be made.
-    pub fn new(insecure: bool, calls_per_minute: u32, hidden: Vec<Secret>) -> Result<Self, String> {
+    pub fn new(insecure: bool, calls_per_minute: u32, keys: &[Secret]) -> Result<Self, String> {
         Ok(Self {
             client: http::client(insecure, None)?,
             every: Duration::from_mins(1) / calls_per_minute.max(1),
             second: Duration::from_secs(1),
-            hidden,
+            hidden: ways_to_quote(keys),
             pace: Mutex::default(),
             trouble: Mutex::default(),
         })
@@ -306,10 +361,7 @@ impl Wire {
 
     /// A refusal without keys: a server may quote what it was asked.
     fn redacted(&self, refusal: Refusal) -> Refusal {
-        let clean = |text: String| {
-            let hidden = self.hidden.iter().map(Secret::word).filter(|word| !word.is_empty());
-            hidden.fold(text, |text, word| text.replace(word, "***"))
-        };
+        let clean = |text: String| bounded(&without(&text, &self.hidden));
         match refusal {
             Refusal::Forbidden(said) => Refusal::Forbidden(clean(said)),
             Refusal::Refused(said) => Refusal::Refused(clean(said)),
@@ -431,7 +483,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn calls_keep_their_pace_and_a_strained_server_gets_more_time() {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let wire = Wire::new(true, 120, Vec::new()).unwrap();
+        let wire = Wire::new(true, 120, &[]).unwrap();
         let began = Instant::now();
         for _ in 0..5 {
             wire.turn().await;
@@ -446,8 +498,29 @@ mod tests {
     #[test]
     fn keys_that_a_server_quotes_are_not_handed_on() {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let wire = Wire::new(true, 60, vec![Secret::new("K1"), Secret::new("")]).unwrap();
-        let clean = wire.redacted(Refusal::Refused("400: no such key K1".into()));
-        assert_eq!(clean, Refusal::Refused("400: no such key ***".into()));
+        let keys = ["K-publ/ica+1=", "S-secr/eta+2=&x", "K1", ""].map(Secret::new);
+        let wire = Wire::new(true, 60, &keys).unwrap();
+        for (said, wanted) in [
+            ("no such key K1", "no such key ***"),
+            ("GET /?api_key=K-publ%2Fica%2B1%3D&x", "GET /?api_key=***&x"),
+            ("GET /?api_key=K-publ%2fica%2b1%3d&x", "GET /?api_key=***&x"),
+            ("Basic Sy1wdWJsL2ljYSsxPTpTLXNlY3IvZXRhKzI9Jng=", "Basic ***"),
+            ("half of it: S-secr/eta", "half of it: ***"),
+            ("a part: publ/ica", "a part: ***"),
+            ("publ", "publ"),
+        ] {
+            let clean = wire.redacted(Refusal::Refused(said.into()));
+            let Refusal::Refused(clean) = clean else {
+                panic!("{clean:?}")
+            };
+            assert_eq!(clean, wanted);
+        }
+        let long = format!("{}S-secr/eta+2=&x", "x".repeat(290));
+        let Refusal::Forbidden(clean) =
+            wire.redacted(judged(403, &[], &format!(r#"{{"detail":"{long}"}}"#)).unwrap_err())
+        else {
+            panic!()
+        };
+        assert!(!clean.contains("S-se"), "{clean}");
     }
 }

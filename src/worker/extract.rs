@@ -83,7 +83,10 @@ pub fn source(job: &Job) -> Result<Arc<dyn Source>, StepError> {
 /// As [`run`].
 pub async fn snapshot(job: &Job, plan: &Plan, mapping: &Mapping) -> Result<(Manifest, Delta), StepError> {
     let source = source(job)?;
-    let there: BTreeSet<String> = source.objects().await?.into_iter().map(|object| object.name).collect();
+    // what was not offered at discovery has no fields in the plan
+    let objects = source.objects().await?.into_iter();
+    let planned = objects.filter(|object| !object.live || plan.live.contains(&object.name));
+    let there: BTreeSet<String> = planned.map(|object| object.name).collect();
     let wanted: BTreeSet<&str> = mapping.objects.iter().flat_map(Object::source_objects).collect();
     still_offered(job, plan, &*source, &there, &wanted).await?;
     let before = job.workspace.latest_snapshot().await?;
@@ -141,6 +144,7 @@ pub async fn snapshot(job: &Job, plan: &Plan, mapping: &Mapping) -> Result<(Mani
         changed: if first { 0 } else { changes.changed + content.changed },
         gone: if first { 0 } else { changes.gone() },
         watermark: manifest.watermark.to_string(),
+        findings: notes.findings,
     };
     Ok((manifest, delta))
 }

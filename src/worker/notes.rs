@@ -4,7 +4,14 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use super::{Job, error::StepError};
-use crate::{api::phase_run::FailureReason, source::Note, workspace::table::shield};
+use crate::{
+    api::{
+        mapping_spec::{Finding, Severity},
+        phase_run::{FEWER, FailureReason},
+    },
+    source::Note,
+    workspace::table::shield,
+};
 
 /// Notes of one object and code that are listed; all are counted.
 const LISTED: i64 = 1_000;
@@ -16,6 +23,8 @@ const FILE: &str = "results/source.csv";
 pub struct Notes {
     counts: BTreeMap<(String, &'static str), i64>,
     rows: Vec<[String; 4]>,
+    /// What may mean that records are missing.
+    pub findings: Vec<Finding>,
 }
 
 impl Notes {
@@ -24,9 +33,17 @@ impl Notes {
         for Note { key, code, message } in notes {
             let count = self.counts.entry((object.to_owned(), code)).or_default();
             *count += 1;
+            if code == FEWER {
+                self.findings.push(Finding {
+                    severity: Severity::Warning,
+                    code: code.to_owned(),
+                    path: format!("source[{object}]"),
+                    message: message.to_string(),
+                });
+            }
             if *count <= LISTED {
                 self.rows
-                    .push([object.to_owned(), key, code.to_owned(), message.to_owned()]);
+                    .push([object.to_owned(), key, code.to_owned(), message.into_owned()]);
             }
         }
     }
@@ -78,7 +95,7 @@ mod tests {
         let note = |key: String, code| Note {
             key,
             code,
-            message: "seen",
+            message: "seen".into(),
         };
         notes.take(
             "contact",

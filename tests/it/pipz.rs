@@ -9,7 +9,7 @@ use std::{
 };
 
 use crmferry::{
-    api::migration::Authentication,
+    api::{mapping_spec::Severity, migration::Authentication},
     http::Secret,
     model::Record,
     source::{
@@ -213,6 +213,14 @@ async fn every_account_is_read_whole_however_it_writes_its_records() {
             "--list unpaged --user bare --lists 1 --users 1 --deal other",
             "company contact list list_member user",
         ),
+        (
+            "--contact barePages --list barePages --user barePages --users 70 --cap 20",
+            "company contact list list_member user",
+        ),
+        ("--smallest 20 --meta absent", "company contact"),
+        ("--rows summary --detail list", "company contact"),
+        ("--rows summary --detail wrapped", "company contact"),
+        ("--list yes --members ignored", "company contact list"),
         ("--company 404 --deal 403 --list 405", "contact"),
         ("--company 405 --contactfields 405", "contact"),
         ("--company 403 --contacts 0 --list yes", "contact list list_member"),
@@ -232,11 +240,7 @@ async fn every_account_is_read_whole_however_it_writes_its_records() {
         for object in account.offers().await {
             same(&account.records(&object).await, &simulator.truth(&object).await);
         }
-        // a source that does not page gives its one row again and again
-        assert!(
-            account.pipz.notes().is_empty() || switches.contains("--lists 1"),
-            "{switches}"
-        );
+        assert_eq!(account.pipz.notes(), [], "{switches}");
         for request in simulator.log().await {
             let text = request.to_string();
             assert!(!text.contains("K-publica") && !text.contains("S-secreta"), "{text}");
@@ -405,6 +409,39 @@ async fn an_api_that_gives_fewer_than_it_announces_is_noted_and_believed() {
     assert_eq!(account.records("contact").await.len(), 90);
     let notes: Vec<&str> = account.pipz.notes().iter().map(|note| note.code).collect();
     assert_eq!(notes, ["FewerThanAnnounced"]);
+}
+
+/// No record takes the place of another, and what cannot be compared is told.
+#[tokio::test]
+async fn a_detail_that_is_not_the_records_own_is_a_broken_row_and_one_that_is_no_record_is_told() {
+    let simulator = Simulator::start("--contacts 5 --companies 0 --rows summary");
+    let account = Account::of(&simulator);
+    account.offers().await;
+    simulator.control(json!({"options": {"detail": "another"}})).await;
+    let mut items = account.pipz.read("contact").await.unwrap();
+    let mut broken = 0;
+    while let Some(item) = items.next().await {
+        match item.unwrap() {
+            Item::Broken(why) => {
+                broken += 1;
+                assert!(
+                    why.message.ends_with("its detail: which is of another record"),
+                    "{why:?}"
+                );
+            }
+            Item::Record(record) => panic!("{record:?}"),
+        }
+    }
+    // the first of them has none before it
+    assert_eq!(broken, 4);
+    let other = Simulator::start("--contacts 5 --companies 0 --rows summary --detail other");
+    let findings = Account::of(&other).pipz.preflight().await.unwrap().findings;
+    let told = findings.iter().find(|finding| finding.severity == Severity::Warning);
+    let told = told.expect("a warning");
+    assert!(
+        told.message.contains("cannot be read (which is not one record)"),
+        "{told:?}"
+    );
 }
 
 #[tokio::test]

@@ -61,12 +61,15 @@ OPTIONS = {  # switch: its values, the first is what is most probable
     "company": ("yes", "404", "405", "403"),
     "contactfields": ("yes", "404", "405"),
     "deal": ("404", "yes", "403", "405", "other"),
-    "list": ("404", "yes", "403", "405", "other", "bare", "unpaged"),
-    "user": ("404", "yes", "403", "405", "other", "bare", "unpaged"),
-    "contact": ("yes", "404", "403"),
+    "list": ("404", "yes", "403", "405", "other", "bare", "unpaged", "barePages"),     # bare: a list without meta, whole; barePages: one that pages
+    "user": ("404", "yes", "403", "405", "other", "bare", "unpaged", "barePages"),
+    "contact": ("yes", "404", "403", "barePages"),
+    "members": ("yes", "ignored"),                # ignored: list_id narrows nothing
+    "detail": ("record", "list", "wrapped", "another", "other"),     # another: the record before
+    "smallest": ("1", "20"),                      # rows that a page has at least
     "parameters": ("lenient", "strict"),          # strict: 400 for extra_fields and include_fieldsets on anything but contacts
 }
-OFFERED = ("yes", "bare", "unpaged")
+OFFERED = ("yes", "bare", "unpaged", "barePages")
 NUMBERS = ("id", "company_id", "owner_id", "number_of_employees", "monthly_spend", "value", "contact_id", "pipeline_id", "stage_id", "probability")
 
 
@@ -263,7 +266,7 @@ class Account:
 
     def members(self, number):
         """Contacts of a list."""
-        return [i for i in self.ids("contact") if self.origin.is_member(number, i)]
+        return [i for i in self.ids("contact") if number in self.numbers["list"] and self.origin.is_member(number, i)]
 
     def flat(self, kind, number):
         """A record as an export has it."""
@@ -370,8 +373,12 @@ class Pipz:
             return 400, {"user_message": "Parâmetro desconhecido"}
         full = query.get("extra_fields") == "1"
         if number is not None:
+            number -= self.options["detail"] == "another"
             record = self.account.record(kind, number)
-            return (200, self.shape(kind, record, full, True)) if record else (404, {"user_message": f"{kind} {number} não existe"})
+            record = record and self.shape(kind, record, full, True)
+            if record:
+                record = {"list": [record], "wrapped": {"status": "ok", kind: record}, "other": {"result": "ok"}}.get(self.options["detail"], record)
+            return (200, record) if record else (404, {"user_message": f"{kind} {number} não existe"})
         return self.page(kind, query, fault, full, switch)
 
     def page(self, kind, query, fault, full, switch):
@@ -383,7 +390,8 @@ class Pipz:
             return 400, {"user_message": "limit e offset são positivos"}
         limit = min(limit, self.cap)
         ids = self.account.ids(kind, self.options["order"])
-        if kind == "contact" and "list_id" in query:
+        limit = max(limit, int(self.options["smallest"]))
+        if kind == "contact" and "list_id" in query and self.options["members"] == "yes":
             ids = self.account.members(int(query["list_id"]))
         if fault["do"] == "repeat":
             offset = max(0, offset - limit)
@@ -392,7 +400,7 @@ class Pipz:
         with_fieldsets = query.get("include_fieldsets") == "1" and self.options["rows"] == "full"
         whole = switch in ("bare", "unpaged")
         rows = [self.shape(kind, self.account.record(kind, i), full, with_fieldsets) for i in (ids if whole else ids[offset:offset + limit])]
-        if switch == "bare":
+        if switch in ("bare", "barePages"):
             return 200, rows
         meta = {"limit": limit, "offset": offset, "previous": None, "next": None, "total_count": len(ids)}
         if self.options["meta"] == "lying":

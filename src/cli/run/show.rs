@@ -147,7 +147,9 @@ impl Show {
             .unwrap_or_default();
         let took = self.paint(&took, "2");
         self.say(format!("  {mark} {:<WIDTH$} {text}{took}", title(attempt)));
-        for line in report.plan.iter().flat_map(|plan| warnings(&plan.findings)) {
+        let findings = report.plan.iter().map(|plan| &plan.findings);
+        let findings = findings.chain(report.delta.iter().map(|delta| &delta.findings));
+        for line in findings.flat_map(|findings| warnings(findings)) {
             self.say(format!("    {} {line}", self.paint("!", "33")));
         }
     }

@@ -275,6 +275,7 @@ pub(super) fn good_report(step: Step, object: Option<&str>) -> PhaseRunStatus {
             changed: 3,
             gone: 0,
             watermark: "sha256:w1".into(),
+            findings: Vec::new(),
         }),
         cutover: fact.map(|time| CutoverFacts {
             drained: Some(time.clone()),

@@ -8,7 +8,7 @@ use crate::{
         mapping_spec::{Finding, Severity},
         migration::Authentication,
     },
-    model::Record,
+    model::{Record, record::is_empty},
     source::{Lacking, Preflight, SourceError, files, wire::Refusal},
 };
 
@@ -119,12 +119,12 @@ pub struct Probed {
 pub struct Offered {
     /// It takes the parameters for custom values.
     pub extras: bool,
-    /// It gives all rows, however many are asked for.
-    pub unpaged: bool,
     /// Rows have fieldsets: one that has none is a summary.
     pub fieldsets: bool,
     /// Rows are summaries: each record is asked for by itself.
     pub summary: bool,
+    /// Why nobody can tell whether rows are summaries.
+    pub no_detail: Option<String>,
     /// How many records there are, if the answer says so.
     pub total: Option<i64>,
     /// Fields of the first row.
@@ -139,7 +139,7 @@ pub async fn probe(api: &Api) -> Result<Probed, SourceError> {
             Ok(offered) => drop(probed.offered.insert(kind, offered)),
             Err(refusal) => match (kind, &refusal) {
                 ("contact", Refusal::Unauthorized) => return Err(unauthorized(api).await),
-                ("contact", Refusal::Failed(_) | Refusal::Throttled(_) | Refusal::Elsewhere(_))
+                ("contact" | "company", Refusal::Failed(_) | Refusal::Throttled(_) | Refusal::Elsewhere(_))
                 | (_, Refusal::Throttled(_)) => {
                     return Err(api.failed(kind, &refusal));
                 }
@@ -148,22 +148,9 @@ pub async fn probe(api: &Api) -> Result<Probed, SourceError> {
             },
         }
     }
-    let both = probed
-        .offered
-        .contains_key("list")
-        .then(|| probed.offered.get("contact").cloned())
-        .flatten();
-    if let Some(contact) = both {
-        let fields = ["list_id", "contact_id"].map(str::to_owned).to_vec();
-        let offered = Offered {
-            total: None,
-            summary: false,
-            fields,
-            ..contact
-        };
-        probed.offered.insert(MEMBERS, offered);
-    } else {
-        probed.refused.insert(MEMBERS, "it offers no lists".into());
+    match members(api, &probed).await? {
+        Ok(offered) => drop(probed.offered.insert(MEMBERS, offered)),
+        Err(why) => drop(probed.refused.insert(MEMBERS, why)),
     }
     if probed.offered.contains_key("contact") {
         match api
@@ -181,10 +168,48 @@ pub async fn probe(api: &Api) -> Result<Probed, SourceError> {
     Ok(probed)
 }
 
+/// A list that no account has.
+const NO_LIST: &str = "999999999";
+
+/// How the members of lists are read: as the contacts of each, if contacts can be narrowed by list.
+async fn members(api: &Api, probed: &Probed) -> Result<Result<Offered, String>, SourceError> {
+    let (Some(_), Some(contact)) = (probed.offered.get("list"), probed.offered.get("contact")) else {
+        return Ok(Err("it offers no lists".into()));
+    };
+    let ask = Ask {
+        kind: "contact",
+        limit: 1,
+        list: Some(NO_LIST),
+        ..Ask::default()
+    };
+    match api.page(&ask).await {
+        Ok(page) if !page.rows.is_empty() => {
+            return Ok(Err(
+                "it gives contacts for a list that does not exist: it does not look at list_id".into(),
+            ));
+        }
+        Err(refusal @ (Refusal::Failed(_) | Refusal::Throttled(_) | Refusal::Unauthorized)) => {
+            return Err(api.failed("contact", &refusal));
+        }
+        // that there is no such list is an answer as good as an empty one
+        Ok(_) | Err(_) => {}
+    }
+    Ok(Ok(Offered {
+        total: None,
+        summary: false,
+        no_detail: None,
+        fields: ["list_id", "contact_id"].map(str::to_owned).to_vec(),
+        ..contact.clone()
+    }))
+}
+
+/// Rows that are looked at: the first may be odd, or deleted a moment ago.
+const ROWS: u64 = 5;
+
 async fn list(api: &Api, kind: &'static str) -> Result<Offered, Refusal> {
     let ask = Ask {
         kind,
-        limit: 1,
+        limit: ROWS,
         extras: true,
         ..Ask::default()
     };
@@ -194,35 +219,49 @@ async fn list(api: &Api, kind: &'static str) -> Result<Offered, Refusal> {
     };
     let mut offered = Offered {
         extras,
-        unpaged: page.bare || page.rows.len() > 1,
         total: page.total.filter(|total| *total >= 0),
         ..Offered::default()
     };
-    let Some(row) = page.rows.first().and_then(|row| files::record(row.as_bytes()).ok()) else {
+    let readable = page.rows.iter().filter_map(|row| files::record(row.as_bytes()).ok());
+    let rows: Vec<Record> = readable.take(usize::try_from(ROWS).unwrap_or(usize::MAX)).collect();
+    let Some(first) = rows.first() else {
         return Ok(offered);
     };
-    let Some(id) = super::reading::id_of(&row) else {
+    if rows.iter().all(|row| super::reading::id_of(row).is_none()) {
         return Err(Refusal::Refused("200, with rows that have no id".into()));
-    };
-    offered.fieldsets = row.contains_key("fieldsets");
-    if !offered.fieldsets && matches!(kind, "contact" | "company" | "deal") {
-        offered.summary = match api.detail(kind, &id).await {
-            Ok(detail) => detail.is_ok_and(|detail| adds(&detail, &row)),
-            Err(refusal @ (Refusal::Failed(_) | Refusal::Throttled(_))) if kind == "contact" => return Err(refusal),
-            Err(_) => false,
-        };
     }
-    offered.fields = super::record::flatten(kind, row, &Catalogue::default())
+    offered.fields = super::record::flatten(kind, first.clone(), &Catalogue::default())
         .record
         .into_iter()
         .map(|(name, _)| name)
         .collect();
+    offered.fieldsets = rows.iter().any(|row| !is_empty(row.get("fieldsets")));
+    if !offered.fieldsets && matches!(kind, "contact" | "company" | "deal") {
+        (offered.summary, offered.no_detail) = compared_with_details(api, kind, &rows).await?;
+    }
     Ok(offered)
 }
 
-/// Whether a detail has fields that its row lacks.
+/// Whether a detail has what its row lacks; or why nobody can tell.
+async fn compared_with_details(api: &Api, kind: &str, rows: &[Record]) -> Result<(bool, Option<String>), Refusal> {
+    let mut why = None;
+    for row in rows {
+        let Some(id) = super::reading::id_of(row) else { continue };
+        match api.detail(kind, &id).await {
+            Ok(Ok(detail)) => return Ok((adds(&detail, row), None)),
+            Ok(Err(wrong)) => why = Some(wrong),
+            Err(refusal @ (Refusal::Failed(_) | Refusal::Throttled(_))) => return Err(refusal),
+            Err(refusal) => why = Some(refusal.words()),
+        }
+    }
+    Ok((false, why))
+}
+
+/// Whether a detail has values that its row lacks.
 fn adds(detail: &Record, row: &Record) -> bool {
-    detail.keys().any(|name| !row.contains_key(name))
+    detail
+        .iter()
+        .any(|(name, value)| !is_empty(Some(value)) && is_empty(row.get(name)))
 }
 
 /// The keys are refused: perhaps only the way they were sent.
@@ -260,6 +299,16 @@ pub fn preflight(probed: &Probed, base: &str, calls_per_minute: u32) -> Prefligh
         .iter()
         .map(|(name, offered)| info(name, format!("{base} offers {name}{}", size(offered, calls_per_minute))))
         .collect();
+    findings.extend(probed.offered.iter().filter_map(|(name, offered)| {
+        let why = offered.no_detail.as_ref()?;
+        Some(Finding {
+            severity: Severity::Warning,
+            message: format!(
+                "{base}/{name}/<id>/ cannot be read ({why}): rows of the list are taken for whole records; compare one with what Pipz shows"
+            ),
+            ..info(name, String::new())
+        })
+    }));
     findings.extend(probed.no_catalogue.iter().map(|why| {
         info(
             "contact",

@@ -10,8 +10,6 @@ pub struct Page {
     pub rows: Vec<String>,
     /// `meta.total_count`: a guess, and only ever said with "about".
     pub total: Option<i64>,
-    /// A bare list: there are no further pages.
-    pub bare: bool,
 }
 
 /// Reads `{"meta": …, "objects": [row, …]}`, or a bare list of rows; `None` for JSON that is neither.
@@ -27,11 +25,7 @@ pub fn read(text: &str) -> Result<Option<Page>, String> {
     if at.0.starts_with('[') {
         let rows = at.list()?;
         at.end()?;
-        return Ok(Some(Page {
-            rows,
-            total: None,
-            bare: true,
-        }));
+        return Ok(Some(Page { rows, total: None }));
     }
     let (mut rows, mut total) = (None, None);
     at.take('{')?;
@@ -55,11 +49,48 @@ pub fn read(text: &str) -> Result<Option<Page>, String> {
     }
     at.take('}')?;
     at.end()?;
-    Ok(rows.map(|rows| Page {
-        rows,
-        total,
-        bare: false,
-    }))
+    Ok(rows.map(|rows| Page { rows, total }))
+}
+
+/// The text of the one record in an answer, be it wrapped: `{…}`, `[{…}]`, `{"contact": {…}}`, `{"objects": [{…}]}`.
+///
+/// # Errors
+/// Where it is no JSON, or holds another number of records than one; without a word of the answer.
+pub fn one(text: &str) -> Result<&str, String> {
+    const NOT_ONE: &str = "which is not one record";
+    let mut at = Cursor(text.trim());
+    let whole = at.value()?;
+    at.end()?;
+    let mut at = Cursor(whole);
+    if at.is('[') {
+        return match at.values()?[..] {
+            [row] if row.starts_with('{') => Ok(row),
+            _ => Err(NOT_ONE.to_owned()),
+        };
+    }
+    if !at.is('{') {
+        return Err(NOT_ONE.to_owned());
+    }
+    let mut within = Vec::new();
+    at.take('{')?;
+    while !at.is('}') {
+        let name: String = serde_json::from_str(at.value()?).map_err(|_| "which is no JSON".to_owned())?;
+        at.take(':')?;
+        let value = at.value()?;
+        if name == "id" {
+            return Ok(whole);
+        }
+        if name != "meta" && value.starts_with(['{', '[']) {
+            within.push(value);
+        }
+        if !at.is('}') {
+            at.take(',')?;
+        }
+    }
+    match within[..] {
+        [inner] => one(inner),
+        _ => Err(NOT_ONE.to_owned()),
+    }
 }
 
 /// The rest of the text, without leading white space.
@@ -95,10 +126,14 @@ impl<'a> Cursor<'a> {
     }
 
     fn list(&mut self) -> Result<Vec<String>, String> {
+        Ok(self.values()?.into_iter().map(str::to_owned).collect())
+    }
+
+    fn values(&mut self) -> Result<Vec<&'a str>, String> {
         let mut values = Vec::new();
         self.take('[')?;
         while !self.is(']') {
-            values.push(self.value()?.to_owned());
+            values.push(self.value()?);
             if !self.is(']') {
                 self.take(',')?;
                 if self.is(']') {
@@ -123,20 +158,20 @@ mod tests {
         for (text, wanted) in [
             (
                 r#"{"meta":{"total_count":7},"objects":[{"id":1},{"id":2}]}"#,
-                (vec![r#"{"id":1}"#, r#"{"id":2}"#], Some(7), false),
+                (vec![r#"{"id":1}"#, r#"{"id":2}"#], Some(7)),
             ),
             (
                 r#" { "x": [1, {"objects": 3}], "objects" : [ null , 12.50, "a\"]" ] } "#,
-                (vec!["null", "12.50", r#""a\"]""#], None, false),
+                (vec!["null", "12.50", r#""a\"]""#], None),
             ),
-            (r#"{"objects":[],"meta":null}"#, (vec![], None, false)),
-            (r#"{"objects":[],"meta":{"total_count":"many"}}"#, (vec![], None, false)),
-            (r#"[{"id":1}]"#, (vec![r#"{"id":1}"#], None, true)),
-            ("[]", (vec![], None, true)),
+            (r#"{"objects":[],"meta":null}"#, (vec![], None)),
+            (r#"{"objects":[],"meta":{"total_count":"many"}}"#, (vec![], None)),
+            (r#"[{"id":1}]"#, (vec![r#"{"id":1}"#], None)),
+            ("[]", (vec![], None)),
         ] {
             let page = read(text).unwrap().unwrap();
             let rows: Vec<&str> = page.rows.iter().map(String::as_str).collect();
-            assert_eq!((rows, page.total, page.bare), wanted, "{text}");
+            assert_eq!((rows, page.total), wanted, "{text}");
         }
     }
 
@@ -162,6 +197,30 @@ mod tests {
         }
     }
 
+    #[test]
+    fn one_record_is_found_however_it_is_wrapped() {
+        let record = r#"{"name": "Ana", "id": 7}"#;
+        for text in [
+            record.to_owned(),
+            format!(" [{record}] "),
+            format!(r#"{{"contact": {record}}}"#),
+            format!(r#"{{"meta": {{"a": 1}}, "status": "ok", "objects": [{record}]}}"#),
+        ] {
+            assert_eq!(one(&text), Ok(record), "{text}");
+        }
+        for (text, wanted) in [
+            ("null", "which is not one record"),
+            ("[]", "which is not one record"),
+            (r#"[{"id":1},{"id":2}]"#, "which is not one record"),
+            (r#"{"name":"Ana"}"#, "which is not one record"),
+            (r#"{"a":{"id":1},"b":{"id":2}}"#, "which is not one record"),
+            (r#"{"id":1} x"#, "which is no JSON"),
+            ("<html>", "which is no JSON"),
+        ] {
+            assert_eq!(one(text), Err(wanted.to_owned()), "{text}");
+        }
+    }
+
     proptest! {
         #[test]
         fn every_row_comes_as_it_was_written(rows in prop::collection::vec(("[a-z\"\\\\\\]\\[{},: ]{0,8}", any::<i64>(), any::<bool>()), 0..6)) {
@@ -174,6 +233,7 @@ mod tests {
         #[test]
         fn no_text_makes_it_fail_otherwise(text in "[\\[\\]{}\",:a0 ]{0,24}") {
             let _ = read(&text);
+            let _ = one(&text);
         }
     }
 }

@@ -6,7 +6,8 @@ use futures::{StreamExt, stream};
 
 use super::{Api, Ask, LIMIT, offer::Offered, record};
 use crate::{
-    model::{Digest, Record, Rejection, Value},
+    api::phase_run::FEWER,
+    model::{Digest, Record, Rejection, Value, record::is_empty},
     source::{
         Item, Items, SourceError, files,
         seen::Seen,
@@ -21,7 +22,7 @@ const DIFFERS: (&str, &str) = (
     "the list gave this row more than once, with different values: the first is used; where it was changed meanwhile the next round meets it",
 );
 
-const FEWER: &str = "the API says that there are clearly more than it gave: look whether the keys may see all of them";
+const LOOK: &str = "look whether the keys may see all of them";
 
 /// The id of a row as text.
 pub fn id_of(row: &Record) -> Option<String> {
@@ -30,6 +31,16 @@ pub fn id_of(row: &Record) -> Option<String> {
         Value::Number(id) => Some(id.to_string()),
         _ => None,
     }
+}
+
+/// A row with its detail: what that has counts, but for nothing.
+fn with(mut row: Record, detail: Record) -> Record {
+    for (name, value) in detail {
+        if !is_empty(Some(&value)) || !row.contains_key(&name) {
+            row.insert(name, value);
+        }
+    }
+    row
 }
 
 /// A row as it came: its identity, its digest, and the row or what is wrong with it.
@@ -91,7 +102,7 @@ impl Reading {
             api,
             kind: kind.to_owned(),
             list,
-            walk: Walk::new(LIMIT, offered.unpaged),
+            walk: Walk::new(LIMIT),
             offered,
             rows: VecDeque::new(),
             over: false,
@@ -142,7 +153,7 @@ impl Reading {
         let rows: Vec<Row> = page.rows.iter().map(|row| Row::of(row)).collect();
         let ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
         let overlap = self.walk.overlap(&ids);
-        let first_round = self.walk.is_first_round();
+        let may_repeat = self.walk.is_first_round() && !self.walk.is_same(&ids);
         let mut new = 0;
         for (place, row) in (offset..).zip(rows).skip(overlap) {
             let is_new = self.seen.insert(&row.id)?;
@@ -150,9 +161,9 @@ impl Reading {
             if is_new {
                 new += 1;
                 self.rows.push_back((place, row));
-            } else if first_round {
+            } else if may_repeat {
                 let (code, message) = if differs { DIFFERS } else { REPEATED };
-                self.api.note(row.id, code, message);
+                self.api.note(row.id, code, message.into());
             }
         }
         self.announced = page.total.or(self.announced);
@@ -180,7 +191,8 @@ impl Reading {
         if self.list.is_none() && announced > read + announced / 20 {
             let kind = &self.kind;
             tracing::warn!("the API says that there are about {announced} of {kind}, and gave {read}");
-            self.api.note(String::new(), "FewerThanAnnounced", FEWER);
+            let message = format!("the API says that there are about {announced}, and gave {read}: {LOOK}");
+            self.api.note(String::new(), FEWER, message.into());
         }
     }
 
@@ -193,10 +205,11 @@ impl Reading {
         };
         let record = if self.list.is_none() && self.is_summary(&record) {
             match self.api.detail(&self.kind, &id).await {
-                Ok(Ok(detail)) => record.into_iter().chain(detail).collect(),
+                Ok(Ok(detail)) => with(record, detail),
                 Ok(Err(why)) => return Ok(Some(self.broken(offset, &format!("its detail: {why}")))),
                 Err(Refusal::Absent(404 | 410)) => {
-                    self.api.note(id, "Deleted", "deleted between the list and its detail");
+                    let message = "deleted between the list and its detail";
+                    self.api.note(id, "Deleted", message.into());
                     return Ok(None);
                 }
                 Err(refusal @ (Refusal::Forbidden(_) | Refusal::Refused(_))) => {
@@ -215,7 +228,8 @@ impl Reading {
     }
 
     fn is_summary(&self, row: &Record) -> bool {
-        (self.offered.summary || self.offered.fieldsets) && !row.contains_key("fieldsets")
+        let fieldsets = row.get("fieldsets");
+        is_empty(fieldsets) && (self.offered.summary || self.offered.fieldsets && fieldsets.is_none())
     }
 
     fn broken(&self, offset: u64, why: &str) -> Item {

@@ -2,9 +2,10 @@
 //!
 //! A custom field is called `contact_custom_<slug>` (`company_custom_…`), whatever place and spelling an account uses for
 //! it: technical name, name without prefix, or label. Where several places have a value, the last one that is not empty
-//! counts, in the order root, `fieldsets`, `custom_fields`, `custom_attributes`.
+//! counts, in the order root, `fieldsets`, `custom_fields`, `custom_attributes`; of a field of Pipz itself that of the root,
+//! so that nothing takes the place of an id.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::model::{DeclaredField, Record, Value, record::is_empty};
 
@@ -91,6 +92,7 @@ pub fn flatten(kind: &str, record: Record, catalogue: &Catalogue) -> Flat {
         kind,
         catalogue,
         labels: HashMap::new(),
+        unnamed: HashSet::new(),
         flat: Flat::default(),
     };
     let mut containers: [Option<Value>; 3] = [None, None, None];
@@ -120,17 +122,25 @@ struct Flatten<'a> {
     catalogue: &'a Catalogue,
     /// Labels of this record's fieldsets, in lower case, to names.
     labels: HashMap<String, String>,
+    /// Names of this record's fields that are called by a label alone.
+    unnamed: HashSet<String>,
     flat: Flat,
 }
 
 impl Flatten<'_> {
     /// Puts a value under a name, unless it is empty and there is one.
     fn put(&mut self, name: String, value: Value) {
-        if NEVER.contains(&name.as_str()) {
+        let bare = name.strip_prefix(&prefix(self.kind)).unwrap_or(&name);
+        if NEVER.contains(&bare) {
             return;
         }
         let record = &mut self.flat.record;
-        if !record.contains_key(&name) || !is_empty(Some(&value)) {
+        let is_custom = name.starts_with(&prefix(self.kind));
+        let takes_place = match record.get(&name) {
+            None => true,
+            Some(there) => !is_empty(Some(&value)) && (is_custom || is_empty(Some(there))),
+        };
+        if takes_place {
             record.insert(name, value);
         }
     }
@@ -173,12 +183,21 @@ impl Flatten<'_> {
                 .map(str::to_owned)
         };
         let (name, label) = (text("name"), text("label"));
+        let is_unnamed = name.is_none();
         let (Some(spelt), true) = (name.or_else(|| label.clone()), field.get("value").is_some()) else {
             return Some(field);
         };
-        let name = self.custom_name(&spelt);
+        let mut name = self.custom_name(&spelt);
+        if is_unnamed && !self.unnamed.insert(name.clone()) {
+            // two fields of one label
+            let others = (2..).map(|number| format!("{name}_{number}"));
+            name = others
+                .into_iter()
+                .find(|other| self.unnamed.insert(other.clone()))
+                .unwrap_or(name);
+        }
         if let Some(label) = label.filter(|_| name.starts_with(&prefix(self.kind))) {
-            self.labels.insert(label.to_lowercase(), name.clone());
+            self.labels.entry(label.to_lowercase()).or_insert_with(|| name.clone());
             self.flat.labels.push((name.clone(), label));
         }
         let value = field["value"].take();
@@ -352,13 +371,22 @@ mod tests {
                 {"fields": [{"name": "contact_name", "value": "Maria"}, {"name": "contact_password", "value": "p"}, {"odd": 1}]},
                 {"title": "no fields"}, 7
             ],
-            "custom_attributes": {"A b": 1, "a-b": 2},
+            "custom_attributes": {"A b": 1, "a-b": 2, "password": "p", "Cookie ID": "c", "contact_name": "Other", "contact_company": "Other"},
         });
         let wanted = json!({
             "name": "Maria", "company": "ACME", "zz": {"a": 1},
             "fieldsets": [{"odd": 1}, {"title": "no fields"}, 7],
             "contact_custom_a_b": 1, "a-b": 2,
         });
+        assert_eq!(flat(record), wanted);
+    }
+
+    #[test]
+    fn nothing_takes_the_place_of_an_id_and_two_fields_of_one_label_are_two() {
+        let record = json!({"id": 5, "fieldsets": [
+            {"fields": [{"name": "contact_id", "value": 999}, {"label": "Dup", "value": "a"}, {"label": "dup", "value": "b"}]}
+        ]});
+        let wanted = json!({"id": 5, "contact_custom_dup": "a", "contact_custom_dup_2": "b"});
         assert_eq!(flat(record), wanted);
     }
 

@@ -32,7 +32,7 @@ fn open(opening: &Opening<'_>) -> Result<Fourth, SourceError> {
     };
     let token = opening.secret("token")?;
     let url = std::fs::read_to_string(opening.secrets.join("url")).unwrap_or_default();
-    let wire = Wire::new(true, 60_000, vec![token.clone()]).map_err(unusable)?;
+    let wire = Wire::new(true, 60_000, std::slice::from_ref(&token)).map_err(unusable)?;
     Ok(Fourth {
         wire: Arc::new(wire),
         base: http::base_url(url.trim(), true, "https://fourth.example").map_err(unusable)?,
