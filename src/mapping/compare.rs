@@ -31,10 +31,8 @@ pub fn normal(ttype: &str, field: &str, value: &OdooValue) -> Option<String> {
 #[must_use]
 pub fn normal_text(field: &str, text: &str) -> Option<String> {
     let lower = text.trim().to_lowercase();
-    if field == "website"
-        && let Some(host) = host(&lower)
-    {
-        return whose_site(host, &lower);
+    if field == "website" {
+        return whose_site(host(&lower)?, &lower);
     }
     Some(lower).filter(|text| !text.is_empty())
 }
@@ -81,8 +79,41 @@ const SHARED_HOSTS: [&str; 38] = [
     "youtube.com",
 ];
 
-/// The host, which is a company's own; on a shared one the page too. A shared host without a page is nobody's.
+/// Where people have their mail: as a website it is nobody's.
+const OF_MAIL: [&str; 16] = [
+    "aol.com",
+    "bol.com.br",
+    "gmail.com",
+    "gmx.com",
+    "hotmail.com",
+    "icloud.com",
+    "ig.com.br",
+    "live.com",
+    "mail.com",
+    "msn.com",
+    "outlook.com",
+    "proton.me",
+    "protonmail.com",
+    "terra.com.br",
+    "uol.com.br",
+    "yahoo.com",
+];
+
+/// The host, which is a company's own; on a shared one the page too. A shared host without a page is nobody's, and so is what
+/// is no host at all: `n/a`, `não tem`, an e-mail.
 fn whose_site(host: String, lower: &str) -> Option<String> {
+    let is_mail = !lower.contains("://")
+        && lower
+            .split(['/', '?', '#'])
+            .next()
+            .is_some_and(|named| named.contains('@'));
+    let mail = OF_MAIL.iter().any(|mail| {
+        host.strip_prefix(mail)
+            .is_some_and(|rest| rest.is_empty() || rest == ".br")
+    });
+    if is_mail || mail || !is_a_hosts_name(&host) {
+        return None;
+    }
     let shared = |shared: &&&str| {
         host.strip_suffix(**shared)
             .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
@@ -93,6 +124,18 @@ fn whose_site(host: String, lower: &str) -> Option<String> {
     let rest = lower.split_once("://").map_or(lower, |(_, rest)| rest);
     let page = rest.split_once('/')?.1.split('#').next()?.trim_matches('/');
     (!page.is_empty()).then(|| format!("{shared}/{page}"))
+}
+
+/// Labels with dots between, the last of them a word.
+fn is_a_hosts_name(host: &str) -> bool {
+    let labels: Vec<&str> = host.split('.').collect();
+    let is_label =
+        |label: &&str| !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'));
+    labels.len() > 1
+        && labels.iter().all(is_label)
+        && labels
+            .last()
+            .is_some_and(|last| last.chars().count() > 1 && last.contains(char::is_alphabetic))
 }
 
 /// The host of an address or an e-mail, lower case, without `www.`; `None` where there is none.
@@ -155,7 +198,31 @@ mod tests {
                 Some("acme.com.br"),
             ),
             ("char", "website", text("acme.com.br"), Some("acme.com.br")),
-            ("char", "website", text("https://"), Some("https://")),
+            ("char", "website", text("https://"), None),
+            ("char", "website", text("www"), None),
+            ("char", "website", text("N/A"), None),
+            ("char", "website", text("não tem"), None),
+            ("char", "website", text("sem.site aqui"), Some("sem.site")),
+            ("char", "website", text("-"), None),
+            ("char", "website", text("0"), None),
+            ("char", "website", text("192.168.0.1"), None),
+            ("char", "website", text("http://localhost:8069"), None),
+            ("char", "website", text("ana@acme.com"), None),
+            ("char", "website", text("gmail.com"), None),
+            ("char", "website", text("www.yahoo.com.br"), None),
+            (
+                "char",
+                "website",
+                text("https://hotmail.com.ar/x"),
+                Some("hotmail.com.ar"),
+            ),
+            ("char", "website", text("http://user@acme.com/"), Some("acme.com")),
+            (
+                "char",
+                "website",
+                text("padaria-são-joão.com.br"),
+                Some("padaria-são-joão.com.br"),
+            ),
             (
                 "char",
                 "website",

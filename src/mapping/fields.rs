@@ -76,6 +76,7 @@ pub(super) struct Shape {
     options: Vec<(String, String)>,
     collects: bool,
     size: Option<usize>,
+    digits: Option<u32>,
     required: bool,
     has_default: bool,
 }
@@ -147,8 +148,8 @@ fn entries<'a>(
             target.parts.push(part);
         } else {
             let field = TargetField {
-                name: entry.to.clone(),
-                ttype: shape.ttype.clone(),
+                digits: shape.digits,
+                ..TargetField::new(&entry.to, &shape.ttype)
             };
             if check {
                 fields.checks.push(field);
@@ -332,10 +333,7 @@ fn companions(compiler: &mut Compiler<'_>, model: &str, said: &[&api::Field], fi
             lookup,
             models: models.collect(),
         });
-        fields.targets.push(TargetField {
-            name: name.to_owned(),
-            ttype,
-        });
+        fields.targets.push(TargetField::new(name, &ttype));
     }
 }
 
@@ -403,6 +401,7 @@ fn column(compiler: &mut Compiler<'_>, entry: &api::Field, path: &str) -> Shape 
         options: Vec::new(),
         collects: false,
         size: None,
+        digits: None,
         required: false,
         has_default: false,
     }
@@ -468,6 +467,7 @@ impl Shape {
             collects: made.collects(),
             options: made.options.clone().into_iter().collect(),
             size: None,
+            digits: None,
             required: false,
             has_default: false,
         }
@@ -491,6 +491,7 @@ impl Shape {
                 .size
                 .and_then(|size| usize::try_from(size).ok())
                 .filter(|size| *size > 0),
+            digits: field.digits,
             required: field.required && field.ttype != "boolean",
             has_default: field.has_default,
         }

@@ -105,6 +105,20 @@ pub struct TargetField {
     pub name: String,
     /// Odoo's type, such as `many2one`.
     pub ttype: String,
+    /// Digits behind the point that a float is rounded to.
+    pub digits: Option<u32>,
+}
+
+impl TargetField {
+    /// A field that rounds nothing.
+    #[must_use]
+    pub fn new(name: &str, ttype: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            ttype: ttype.to_owned(),
+            digits: None,
+        }
+    }
 }
 
 /// The lines of a one2many field, as the mapping writes them.

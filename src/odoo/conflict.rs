@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::{content, verify};
+use super::{content, html::Seen, verify};
 use crate::{
     mapping::TargetField,
     model::{Content, OdooValue, Reference, digest::hex},
@@ -16,10 +16,7 @@ use crate::{
 /// make it active.
 #[must_use]
 pub fn beside(model: &str) -> Vec<TargetField> {
-    let field = |(name, ttype): &(&str, &str)| TargetField {
-        name: (*name).to_owned(),
-        ttype: (*ttype).to_owned(),
-    };
+    let field = |(name, ttype): &(&str, &str)| TargetField::new(name, ttype);
     if model == "res.partner" {
         ADDRESS
             .iter()
@@ -81,14 +78,8 @@ pub fn merge(
 ) -> Merge {
     let mut merge = Merge::default();
     for (name, wanted) in wanted {
-        let ttype = fields
-            .iter()
-            .find(|field| field.name == *name)
-            .map_or("", |field| field.ttype.as_str());
-        let field = TargetField {
-            name: name.clone(),
-            ttype: ttype.to_owned(),
-        };
+        let field = fields.iter().find(|field| field.name == *name);
+        let field = field.cloned().unwrap_or_else(|| TargetField::new(name, ""));
         let now = current.get(name).unwrap_or(&OdooValue::Empty);
         let last = written_last.get(name).map(String::as_str);
         let unknown_is_ours = written_last.is_empty() && !adopted;
@@ -120,6 +111,40 @@ pub fn merge(
         _ => {}
     }
     merge
+}
+
+/// What a record does not hold after a write, though it was wanted or was to stay as it `was`. Links, lines and content,
+/// which are sent in part, are left out.
+#[must_use]
+pub fn displaced(
+    model: &str,
+    fields: &[TargetField],
+    (wanted, merge): (&[(String, OdooValue)], &Merge),
+    was: Option<&BTreeMap<String, OdooValue>>,
+    found: &BTreeMap<String, OdooValue>,
+) -> Vec<(String, OdooValue)> {
+    let whole = fields
+        .iter()
+        .filter(|field| !matches!(field.ttype.as_str(), "many2many" | "one2many" | "binary"));
+    let displaced = whole.filter_map(|field| {
+        let (_, value) = wanted.iter().find(|(name, _)| *name == field.name)?;
+        let value = if merge.kept.contains(&field.name) {
+            was?.get(&field.name)?
+        } else {
+            value
+        };
+        let now = found.get(&field.name)?;
+        let is_pending = matches!(value, OdooValue::Link(link) if link.id().is_none());
+        let sent = merge
+            .send
+            .iter()
+            .find(|(name, _)| *name == field.name)
+            .map(|(_, value)| value);
+        let holds = |value: &OdooValue| verify::compare(field, model, value, now) != verify::Comparison::Different;
+        (!is_pending && !holds(value) && !sent.is_some_and(|sent| sent != value && holds(sent)))
+            .then(|| (field.name.clone(), value.clone()))
+    });
+    displaced.collect()
 }
 
 /// A field, and those of the record that Odoo computes it from.
@@ -271,12 +296,17 @@ pub fn keeps_the_address(model: &str, field: &str, now: &OdooValue) -> bool {
     model == "res.partner" && field == "type" && *now == OdooValue::Text(OTHER.to_owned())
 }
 
-/// Whether the value wanted is there. What Odoo made of an earlier value that differs by a little is not.
+/// Whether the value wanted is there. What Odoo made of an earlier value that differs by a little is not; HTML is there as
+/// long as it is what Odoo made of this text or, where nobody knows what that was, reads and leads like it.
 fn is_there(model: &str, field: &TargetField, wanted: &OdooValue, now: &OdooValue, last: Option<&str>) -> bool {
     match verify::compare(field, model, wanted, now) {
         verify::Comparison::Equal => true,
-        verify::Comparison::Explained(_) => {
-            last.is_none_or(|last| without_form(field, last) == field_digest(model, field, wanted))
+        verify::Comparison::Explained(why) => {
+            let is_as_made = match (last.and_then(|last| form_of(field, last)), now) {
+                (Some(form), OdooValue::Text(now)) => form == short(now),
+                (None, _) | (Some(_), _) => why != verify::RELINKED,
+            };
+            is_as_made && last.is_none_or(|last| without_form(field, last) == field_digest(model, field, wanted))
         }
         verify::Comparison::Different => false,
     }
@@ -302,11 +332,11 @@ fn ids(value: &OdooValue) -> BTreeSet<i64> {
     }
 }
 
-/// Null, blank, 0 of a number; a boolean or a selection never is.
+/// Null, blank, 0 of a number; a boolean never is.
 fn is_blank(field: &TargetField, value: &OdooValue) -> bool {
     match value {
-        _ if matches!(field.ttype.as_str(), "boolean" | "selection") => false,
-        OdooValue::Text(text) if field.ttype == "html" => verify::visible(text).is_empty(),
+        _ if field.ttype == "boolean" => false,
+        OdooValue::Text(text) if is_html(field) => Seen::of(text).is_blank,
         OdooValue::Text(text) => text.trim().is_empty(),
         OdooValue::Integer(number) => *number == 0,
         OdooValue::Float(number) => *number == 0.0,
@@ -368,6 +398,11 @@ pub fn with_form_of(digest: &str, earlier: &str) -> String {
     }
 }
 
+/// Digest of what Odoo made of HTML, where that is known.
+fn form_of<'d>(field: &TargetField, digest: &'d str) -> Option<&'d str> {
+    digest.split('.').nth(2).filter(|_| is_html(field))
+}
+
 fn without_form<'d>(field: &TargetField, digest: &'d str) -> &'d str {
     let form = digest.match_indices('.').nth(1).filter(|_| is_html(field));
     form.map_or(digest, |(at, _)| &digest[..at])
@@ -390,7 +425,7 @@ fn normal(model: &str, field: &TargetField, value: &OdooValue) -> OdooValue {
         other => return other.clone(),
     };
     let text = match field.ttype.as_str() {
-        "html" => verify::visible(text),
+        "html" => Seen::of(text).whole(),
         "selection" => text.to_owned(),
         _ if verify::is_website(model, &field.name) && !text.trim().is_empty() => verify::with_scheme(text.trim()),
         _ => text.trim().to_owned(),
@@ -403,11 +438,12 @@ fn normal(model: &str, field: &TargetField, value: &OdooValue) -> OdooValue {
 }
 
 /// Whether the value found is the one whose digest was kept.
-fn is_written(model: &str, field: &TargetField, found: &OdooValue, digest: &str) -> bool {
+#[must_use]
+pub fn is_written(model: &str, field: &TargetField, found: &OdooValue, digest: &str) -> bool {
     if is_html(field) {
         let found_digest = field_digest(model, field, found);
         let seen = |digest: &str| digest.split('.').next().map(str::to_owned);
-        return match (digest.split('.').nth(2), found) {
+        return match (form_of(field, digest), found) {
             (Some(form), OdooValue::Text(found)) => form == short(found),
             _ => seen(&found_digest) == seen(digest),
         };

@@ -157,11 +157,31 @@ pub fn merge(
         name.is_some_and(|name| !wanted.iter().any(|line| line.name == *name))
     });
     for found in gone {
+        if let Some(name) = found
+            .name
+            .as_ref()
+            .filter(|name| is_edited(lines, found, last.get(*name), uid))
+        {
+            merge.conflicts = true;
+            merge.kept.push((name.clone(), None));
+            continue;
+        }
         let fields = found.record.values.keys().cloned().collect();
         merge.foreign.push((found.id, fields));
         merge.ops.push(LineOp::Remove(found.id));
     }
     merge
+}
+
+/// Whether a person changed a line of ours. Without a ledger, whoever wrote last tells.
+fn is_edited(lines: &LineFields, found: &FoundLine, written: Option<&BTreeMap<String, String>>, uid: i64) -> bool {
+    let Some(written) = written else {
+        return found.record.write_uid != uid;
+    };
+    lines.targets.iter().any(|field| {
+        let (digest, now) = (written.get(&field.name), found.record.values.get(&field.name));
+        digest.is_some_and(|digest| now.is_some_and(|now| !conflict::is_written(&lines.model.0, field, now, digest)))
+    })
 }
 
 /// Models whose lines are told apart by a field, and Odoo refuses a second one: a contact is on a list once.
@@ -203,12 +223,25 @@ impl LineMerge {
         if !merged.foreign.is_empty() {
             self.foreign.push((found.id, merged.foreign));
         }
-        let kept = merged.kept.into_iter().map(|field| (line.name.clone(), Some(field)));
+        let kept = merged.kept.iter().map(|field| (line.name.clone(), Some(field.clone())));
         self.kept.extend(kept);
         if !merged.send.is_empty() || !merged.unlink.is_empty() {
+            // the others go along: Odoo computes them anew from what changes, over what is there
+            let mut values = merged.send;
+            for (field, value) in &line.values {
+                let is_whole = !matches!(value, OdooValue::Links(_) | OdooValue::Lines(_) | OdooValue::Content(_));
+                let stays = if merged.kept.contains(field) {
+                    found.record.values.get(field)
+                } else {
+                    Some(value)
+                };
+                if let Some(stays) = stays.filter(|_| is_whole && values.iter().all(|(name, _)| name != field)) {
+                    values.push((field.clone(), stays.clone()));
+                }
+            }
             self.ops.push(LineOp::Change {
                 id: found.id,
-                values: merged.send,
+                values,
                 unlink: merged.unlink,
             });
         }
@@ -262,10 +295,7 @@ mod tests {
     const UID: i64 = 7;
 
     fn lines() -> LineFields {
-        let target = |name: &str, ttype: &str| TargetField {
-            name: name.to_owned(),
-            ttype: ttype.to_owned(),
-        };
+        let target = |name: &str, ttype: &str| TargetField::new(name, ttype);
         LineFields {
             field: "order_line".into(),
             model: OdooModel("sale.order.line".into()),
@@ -308,10 +338,7 @@ mod tests {
         let list = |id| ("list_id".to_owned(), OdooValue::Link(Reference::Id(id)));
         let subscriptions = |model: &str| LineFields {
             model: OdooModel(model.to_owned()),
-            targets: vec![TargetField {
-                name: "list_id".to_owned(),
-                ttype: "many2one".to_owned(),
-            }],
+            targets: vec![TargetField::new("list_id", "many2one")],
             ..lines()
         };
         let mut theirs = found(9, None, "theirs");

@@ -8,6 +8,7 @@ pub mod content;
 pub mod custom_models;
 #[cfg(test)]
 mod fake;
+mod html;
 pub mod http;
 pub mod identity;
 pub mod json2;

@@ -80,6 +80,9 @@ pub struct Field {
     /// Longest text (`size`), where there is a bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<i64>,
+    /// Digits behind the point that a float is rounded to (`digits`); without, it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digits: Option<u32>,
     /// Fields of the record at whose change Odoo computes it anew, over what was written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub computed_from: Vec<String>,
@@ -171,7 +174,7 @@ pub(super) const KEPT_BY_ODOO: [&str; 6] = [
 ];
 
 /// The attributes of `fields_get` that a description is made of.
-const ATTRIBUTES: [&str; 12] = [
+const ATTRIBUTES: [&str; 13] = [
     "type",
     "string",
     "required",
@@ -182,6 +185,7 @@ const ATTRIBUTES: [&str; 12] = [
     "selection",
     "translate",
     "size",
+    "digits",
     "related",
     "depends",
 ];
@@ -366,6 +370,7 @@ impl Field {
             translate: !matches!(raw["translate"], Value::Null | Value::Bool(false)),
             through: text("related").and_then(|path| Some(path.split_once('.')?.0.to_owned())),
             size: raw["size"].as_i64(),
+            digits: raw["digits"][1].as_u64().and_then(|digits| digits.try_into().ok()),
             ttype,
         }
     }

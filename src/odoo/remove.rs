@@ -227,10 +227,7 @@ mod tests {
         }
         let used = in_use(&*memory, "res.partner", &[], &ids).await.unwrap();
         assert_eq!(used, ids[..6].iter().copied().collect());
-        let tags = TargetField {
-            name: "category_id".into(),
-            ttype: "many2many".into(),
-        };
+        let tags = TargetField::new("category_id", "many2many");
         let used = in_use(&*memory, "res.partner", &[tags], &ids[2..3]).await.unwrap();
         assert!(used.is_empty(), "its own tags do not hold it");
     }

@@ -311,10 +311,7 @@ mod tests {
             put("a", 7, false),
             put("a", 2, true),
         ];
-        let fields = [TargetField {
-            name: "name".to_owned(),
-            ttype: "char".to_owned(),
-        }];
+        let fields = [TargetField::new("name", "char")];
         let orphans = [twin, other, touched, used];
         let swept = remove_twins(&odoo, "crm.tag", &fields, ("m", "tags"), &orphans, 2)
             .await

@@ -16,6 +16,7 @@ use crate::{
 pub(super) fn quiet() -> Map<String, Json> {
     args!({
         "tracking_disable": true, "mail_create_nolog": true, "mail_create_nosubscribe": true, "mail_notrack": true,
+        "mail_auto_subscribe_no_notify": true,
         "no_reset_password": true, "mail_activity_quick_update": true, "no_mail_to_attendees": true,
         "image_no_postprocess": true, "_partners_skip_fields_sync": true,
     })

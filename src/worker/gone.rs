@@ -283,7 +283,9 @@ impl Loader<'_> {
         for lost in lost {
             let known = lookups::known(&self.index, &self.object.name, &lost.entry.external_id)?;
             match (there.get(&lost.id), known) {
-                (Some(record), Some(known)) if !known.noupdate && record.write_uid == self.uid => {
+                (Some(record), Some(known))
+                    if !known.noupdate && record.write_uid == self.uid && !lost.entry.touched =>
+                {
                     free.push((lost, record, known));
                 }
                 (Some(_), Some(known)) if known.noupdate => {

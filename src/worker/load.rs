@@ -198,6 +198,7 @@ async fn object_into_odoo(scene: &Scene<'_>, object: InOdoo<'_>, last_call: bool
         to_fill: 0,
         waits: Waits::of(mapping, &object.name),
     };
+    verify::Proof::begin(job, &object).await?;
     loader.pass(manifest).await?;
     recheck::done(job, &object.name).await?;
     let removed = loader.see_to_the_gone().await?;

@@ -445,7 +445,8 @@ impl Loader<'_> {
             entry.run == self.job.spec.run && entry.outcome == Settled::Updated,
         );
         if open != Open::Now {
-            self.want(key, id, (values, checks), (&entry.fields, &entry.links))?;
+            let sent = self.may_be_unproved(known);
+            self.want(key, id, (values, checks), (&entry.fields, &entry.links), sent)?;
         }
         self.arrived((key, open), external_id, id, fate).await
     }
@@ -472,6 +473,11 @@ impl Loader<'_> {
         Ok(())
     }
 
+    /// What is made of an object that fills its records later may have been sent in this pass, and need nothing now.
+    fn may_be_unproved(&self, known: Known) -> bool {
+        self.object.defers() && known.data_id > self.stock.mark
+    }
+
     /// Remembers what the read-back must find: the fields that are ours.
     fn want(
         &mut self,
@@ -479,6 +485,7 @@ impl Loader<'_> {
         id: i64,
         (values, checks): (&[FieldValue], Vec<FieldValue>),
         (ours, links): (&BTreeMap<String, String>, &BTreeMap<String, Vec<i64>>),
+        sent: bool,
     ) -> Result<(), StepError> {
         let (ours, theirs): (Vec<_>, Vec<_>) = values.iter().cloned().partition(|(field, _)| ours.contains_key(field));
         let there = |(field, value): (String, OdooValue)| match (value, links.get(&field)) {
@@ -494,6 +501,7 @@ impl Loader<'_> {
             values: ours.into_iter().map(there).collect(),
             checks,
             theirs,
+            sent,
         };
         // people may have made two records of ours one: each is to be found
         let place = verify::place_of(id, key);

@@ -356,10 +356,7 @@ pub async fn load_takes(index: &mut Index, rpc: &dyn Rpc, object: &Object) -> Re
         if index.has(Kind::Done, &scope, b"taken")? {
             continue;
         }
-        let field = TargetField {
-            name: take.field.clone(),
-            ttype: "many2one".into(),
-        };
+        let field = TargetField::new(&take.field, "many2one");
         let mut after = 0;
         loop {
             let page = match verify::page(rpc, &take.model.0, std::slice::from_ref(&field), after, TAKES).await {

@@ -64,6 +64,14 @@ pub(super) enum Todo {
 }
 
 impl Prepared {
+    /// What the ledger has of it.
+    fn entry(&self) -> Option<&Entry> {
+        match &self.todo {
+            Todo::Compare { entry, .. } => entry.as_deref(),
+            Todo::Create | Todo::Adopt(_) => None,
+        }
+    }
+
     /// Whether it is in Odoo and no ledger tells what we wrote of it.
     fn is_unknown(&self) -> bool {
         matches!(&self.todo, Todo::Compare { entry: None, .. })
@@ -72,17 +80,11 @@ impl Prepared {
 
 /// When a record was made.
 fn made() -> TargetField {
-    TargetField {
-        name: "create_date".to_owned(),
-        ttype: "datetime".to_owned(),
-    }
+    TargetField::new("create_date", "datetime")
 }
 
 pub(super) fn active() -> TargetField {
-    TargetField {
-        name: "active".to_owned(),
-        ttype: "boolean".to_owned(),
-    }
+    TargetField::new("active", "boolean")
 }
 
 /// A record that was written, or refused.
@@ -94,6 +96,8 @@ pub(super) struct Done {
     pub merge: Merge,
     /// Lines that a person keeps, by the name of their external id, and fields of them.
     pub kept_lines: Vec<(String, Option<String>)>,
+    /// Somebody else had written to the record.
+    pub touched: bool,
     /// What Odoo has made of the HTML that it was sent now.
     pub forms: BTreeMap<String, OdooValue>,
 }
@@ -102,7 +106,12 @@ pub(super) struct Done {
 type LineOps = Vec<(String, Vec<LineOp>)>;
 
 /// How a record and its lines met what was there.
-type Met = (Merge, Vec<(String, Option<String>)>);
+#[derive(Clone, Debug, Default)]
+struct Met {
+    merge: Merge,
+    kept_lines: Vec<(String, Option<String>)>,
+    touched: bool,
+}
 
 /// Records as they are in Odoo, and their lines by field.
 struct Now {
@@ -186,21 +195,83 @@ impl Sender {
                 };
             }
         }
+        self.send_again(&batch, &ends, &current).await?;
         let mut forms = self.forms(&batch, &ends).await?;
         Ok(batch
             .into_iter()
             .filter_map(|prepared| {
-                let (end, (merge, kept_lines)) = ends.remove(&prepared.key)?;
+                let (end, met) = ends.remove(&prepared.key)?;
+                let Met {
+                    merge,
+                    kept_lines,
+                    touched,
+                } = met;
                 let forms = end.id().and_then(|id| forms.remove(&id)).unwrap_or_default();
                 Some(Done {
                     prepared,
                     end,
                     merge,
                     kept_lines,
+                    touched,
                     forms,
                 })
             })
             .collect())
+    }
+
+    /// Odoo sets fields over what it is sent with others: the close date with a stage, a state with a project. What a record
+    /// that was changed does not hold by now is sent once more, by itself: the values wanted, and those that were to stay.
+    async fn send_again(
+        &self,
+        batch: &[Prepared],
+        ends: &BTreeMap<SourceKey, (End, Met)>,
+        before: &Now,
+    ) -> Result<(), StepError> {
+        let changed: Vec<(&Prepared, i64, &Merge)> = batch
+            .iter()
+            .filter_map(|prepared| match ends.get(&prepared.key)? {
+                (End::Updated(id) | End::Adopted(id), Met { merge, .. }) => Some((prepared, *id, merge)),
+                (End::Created(_) | End::Untouched(_) | End::Failed(_), _) => None,
+            })
+            .collect();
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<i64> = changed.iter().map(|(_, id, _)| *id).collect();
+        let found = read_back(&*self.rpc, &self.model, &self.targets, &ids).await?;
+        let mut writes = Vec::new();
+        for (prepared, id, merge) in changed {
+            // what a person wrote meanwhile is theirs
+            let Some(record) = found.get(&id).filter(|record| record.write_uid == self.uid) else {
+                continue;
+            };
+            let was = before.records.get(&id).map(|record| &record.values);
+            let values = conflict::displaced(
+                &self.model,
+                &self.targets,
+                (&prepared.values, merge),
+                was,
+                &record.values,
+            );
+            if !values.is_empty() {
+                writes.push(Write {
+                    key: prepared.key.clone(),
+                    external_id: prepared.external_id.clone(),
+                    op: Op::Update {
+                        id,
+                        values,
+                        unlink: Vec::new(),
+                        lines: Vec::new(),
+                    },
+                });
+            }
+        }
+        // what is refused stays as it is, and the read-back tells
+        let heart = self.heart.clone();
+        match self.writer.write(writes, &move || heart.may_send()).await {
+            Ok(_) => Ok(()),
+            Err(interrupted) => Err(stopped_by(&interrupted.stop)),
+        }
     }
 
     /// What Odoo has made of the HTML that it was just sent, by record.
@@ -218,7 +289,7 @@ impl Sender {
         let is_html = |name: &str| html.iter().any(|field| field.name == name);
         let mut sent: BTreeMap<i64, Vec<&str>> = BTreeMap::new();
         for prepared in batch {
-            let Some((end, (merge, _))) = ends.get(&prepared.key) else {
+            let Some((end, Met { merge, .. })) = ends.get(&prepared.key) else {
                 continue;
             };
             let made = matches!(prepared.todo, Todo::Create);
@@ -360,10 +431,17 @@ impl Sender {
                 lines,
             })
         };
-        (op, (merge, kept_lines))
+        let touched = now.write_uid != self.uid || prepared.entry().is_some_and(|entry| entry.touched);
+        let met = Met {
+            merge,
+            kept_lines,
+            touched,
+        };
+        (op, met)
     }
 
-    /// Fields that the mapping has since the record was made, and that are as Odoo made them: those are ours to fill.
+    /// Fields that were not written so far, and that are as Odoo made them: those are ours to fill. Where nobody else wrote to
+    /// the record, that is all of them.
     fn never_written(&self, prepared: &Prepared, now: &ReadRecord) -> Vec<(String, String)> {
         let Todo::Compare {
             entry: Some(entry),
@@ -373,15 +451,17 @@ impl Sender {
         else {
             return Vec::new();
         };
+        let is_ours_alone = now.write_uid == self.uid && !entry.touched;
         let fields = self.targets.iter().filter(|field| {
             let name = &field.name;
+            let is_default = || {
+                let default = self.defaults.get(name);
+                default.is_some_and(|default| now.values.get(name) == Some(default))
+            };
             !known.noupdate
                 && !entry.fields.contains_key(name)
                 && !entry.theirs.contains(name)
-                && self
-                    .defaults
-                    .get(name)
-                    .is_some_and(|default| now.values.get(name) == Some(default))
+                && (is_ours_alone || is_default())
         });
         fields
             .filter_map(|field| {

@@ -1,6 +1,6 @@
 //! Verify: every migrated record of an object is read back and compared field by field; then the sweep for orphans.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +25,7 @@ use crate::{
         conflict,
         lines::{self, FoundLine},
         sweep,
-        verify::{Comparison, ReadRecord, compare, read_back},
+        verify::{Comparison, RELINKED, ReadRecord, compare, read_back},
     },
 };
 
@@ -45,6 +45,9 @@ pub struct Wanted {
     pub checks: Vec<(String, OdooValue)>,
     /// What was mapped for the fields that a person keeps.
     pub theirs: Vec<(String, OdooValue)>,
+    /// It was sent in this pass: what differs now is not as it was written. What was proved before and differs by now was
+    /// changed since.
+    pub sent: bool,
 }
 
 /// Counts and reasons of a verification.
@@ -54,6 +57,8 @@ pub struct Verified {
     pub counts: Verification,
     /// What differs, and what is explained.
     pub tally: Tally,
+    /// Keys of what differs.
+    mismatched: Vec<SourceKey>,
     /// The same by key, until it is written to the results.
     told: Vec<(SourceKey, Rejection)>,
 }
@@ -65,13 +70,18 @@ impl Verified {
         self.tell(ReasonKind::Mismatched, gone, key);
     }
 
-    fn edited(&mut self, object: &Object, key: &SourceKey, fields: Vec<String>) {
+    fn edited(&mut self, object: &Object, key: &SourceKey, (fields, by_us): (Vec<String>, bool)) {
+        let what = if by_us {
+            "another value stands in Odoo than was written: a person's, or what Odoo made of writes to other records"
+        } else {
+            "a person's value stands in Odoo"
+        };
         let reported = object.on_conflict == OnConflict::Report && !fields.is_empty();
         self.counts.edited_by_user += 1;
         self.counts.conflicts += i64::from(reported);
         for field in fields {
             let code = if reported { "Conflict" } else { "Edited" };
-            let note = Rejection::new(code, field, "a person's value stands in Odoo");
+            let note = Rejection::new(code, field, what);
             self.tell(ReasonKind::Noted, note, key);
         }
     }
@@ -97,8 +107,8 @@ impl Verified {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Judged {
     Matching,
-    /// A person's; and the fields in which their value stands against the one mapped.
-    Edited(Vec<String>),
+    /// A person's; the fields in which their value stands against the one mapped, and whether we wrote to it last.
+    Edited(Vec<String>, bool),
     Mismatched(Vec<Rejection>),
 }
 
@@ -121,6 +131,7 @@ pub async fn object(
     stock: &Stock,
 ) -> Result<Verified, StepError> {
     let mut verified = Verified::default();
+    let proof = Proof::before(job, &object).await?;
     let total = i64::try_from(index.count(Kind::Wanted, &object.name)?).unwrap_or(i64::MAX);
     let mut after: Option<Vec<u8>> = None;
     let mut done = 0;
@@ -138,7 +149,8 @@ pub async fn object(
         done += i64::try_from(page.len()).unwrap_or(0);
         let mut wanted_here = Vec::with_capacity(page.len());
         for (place, bytes) in &page {
-            let (id, record) = wanted(place, bytes)?;
+            let (id, mut record) = wanted(place, bytes)?;
+            record.sent |= proof.is_open(&record.key);
             let is_shared = index.has(Kind::Done, &shared(&object), &id.to_be_bytes())?;
             wanted_here.push((id, record, is_shared));
         }
@@ -151,6 +163,7 @@ pub async fn object(
     every_record_was_judged(&object.name, &verified.counts, total)?;
     verified.counts.extra_in_destination = extra(index, &object, stock)?;
     sweep_orphans(destination, module, object, lock, &mut verified).await?;
+    Proof::end(job, &object, std::mem::take(&mut verified.mismatched)).await?;
     let counts = &mut verified.counts;
     counts.verified = counts.mismatched == 0
         && counts.missing_in_destination == 0
@@ -158,6 +171,56 @@ pub async fn object(
         && counts.in_flight == 0
         && counts.orphans == 0;
     Ok(verified)
+}
+
+/// What earlier passes proved of an object, kept in the workspace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Proof {
+    /// Everything that was written before was read back.
+    proved: bool,
+    /// Keys of records that were not as they were written; `None`: too many to be named.
+    mismatched: Option<BTreeSet<SourceKey>>,
+}
+
+impl Proof {
+    /// Keys that are kept.
+    const MOST: usize = 10_000;
+
+    fn path(object: &Object) -> String {
+        format!("proof/{}.json", object.name)
+    }
+
+    async fn before(job: &Job, object: &Object) -> Result<Self, StepError> {
+        Ok(job.workspace.get_json(&Self::path(object)).await?.unwrap_or_default())
+    }
+
+    /// Writes are under way, and not proved until the end: should this attempt break off, the next one knows.
+    ///
+    /// # Errors
+    /// When the workspace fails.
+    pub async fn begin(job: &Job, object: &Object) -> Result<(), StepError> {
+        let before = Self::before(job, object).await?;
+        let Self { proved, mismatched } = before;
+        let begun = Self {
+            proved: false,
+            mismatched: mismatched.filter(|_| proved),
+        };
+        Ok(job.workspace.put_json(&Self::path(object), &begun).await?)
+    }
+
+    async fn end(job: &Job, object: &Object, mismatched: Vec<SourceKey>) -> Result<(), StepError> {
+        let proof = Self {
+            proved: true,
+            mismatched: (mismatched.len() <= Self::MOST).then(|| mismatched.into_iter().collect()),
+        };
+        Ok(job.workspace.put_json(&Self::path(object), &proof).await?)
+    }
+
+    /// Whether a record may not be as it was written last.
+    fn is_open(&self, key: &SourceKey) -> bool {
+        self.mismatched.as_ref().is_none_or(|keys| keys.contains(key))
+    }
 }
 
 /// Where the index keeps what is wanted of a record: by its id in Odoo, then by its key.
@@ -274,8 +337,8 @@ async fn compare_page(look: Look<'_>, wanted: &[Sought], verified: &mut Verified
         match judged {
             None => verified.miss(&wanted.key),
             Some(Judged::Matching) => verified.counts.matching += 1,
-            Some(Judged::Edited(_) | Judged::Mismatched(_)) if *is_shared => verified.merged(&wanted.key),
-            Some(Judged::Edited(fields)) => verified.edited(&look.object, &wanted.key, fields),
+            Some(Judged::Edited(..) | Judged::Mismatched(_)) if *is_shared => verified.merged(&wanted.key),
+            Some(Judged::Edited(fields, by_us)) => verified.edited(&look.object, &wanted.key, (fields, by_us)),
             Some(Judged::Mismatched(_)) => doubtful.push(sought),
         }
     }
@@ -303,12 +366,13 @@ async fn look_twice(
         let moved = |found: &Found| found.records.get(id).map(|record| record.write_date.clone());
         match judged {
             Judged::Matching => verified.counts.matching += 1,
-            Judged::Edited(fields) => verified.edited(&look.object, &wanted.key, fields),
+            Judged::Edited(fields, by_us) => verified.edited(&look.object, &wanted.key, (fields, by_us)),
             Judged::Mismatched(_) if moved(first) != moved(&second) => {
                 verified.counts.in_flight += 1;
             }
             Judged::Mismatched(differences) => {
                 verified.counts.mismatched += 1;
+                verified.mismatched.push(wanted.key.clone());
                 for difference in differences {
                     verified.tell(ReasonKind::Mismatched, difference, &wanted.key);
                 }
@@ -343,8 +407,10 @@ fn judge(
                 !others && differences.is_empty()
             }),
             (value, now) => {
-                compare(field, &object.model.0, value, now) != Comparison::Different
-                    || conflict::keeps_the_address(&object.model.0, name, now)
+                let compared = compare(field, &object.model.0, value, now);
+                // HTML that reads the same was kept for what a person changed in it
+                let same = matches!(compared, Comparison::Explained(_)) && !conflict::is_html(field);
+                compared == Comparison::Equal || same || conflict::keeps_the_address(&object.model.0, name, now)
             }
         };
         if !there {
@@ -369,21 +435,30 @@ fn judge(
             }
             continue;
         }
-        hold_against(field, &object.model.0, name, (value, now), &mut differences, notes);
+        let by_us = found.write_uid == uid;
+        hold_against(
+            field,
+            &object.model.0,
+            name,
+            (value, now, by_us),
+            &mut differences,
+            notes,
+        );
     }
+    let by_us = found.write_uid == uid;
     if differences.is_empty() {
         return if theirs || !edited.is_empty() {
-            Judged::Edited(edited)
+            Judged::Edited(edited, false)
         } else {
             Judged::Matching
         };
     }
-    // a person's edit is theirs; what the migration user left differently is our fault
-    if found.write_uid == uid {
+    // a person's edit is theirs; what we sent and left differently is our fault
+    if by_us && wanted.sent {
         Judged::Mismatched(differences)
     } else {
         edited.extend(differences.into_iter().map(|difference| difference.field));
-        Judged::Edited(edited)
+        Judged::Edited(edited, by_us)
     }
 }
 
@@ -392,12 +467,19 @@ fn hold_against(
     field: &TargetField,
     model: &str,
     label: &str,
-    (value, now): (&OdooValue, &OdooValue),
+    (value, now, by_us): (&OdooValue, &OdooValue, bool),
     differences: &mut Vec<Rejection>,
     notes: &mut Vec<Rejection>,
 ) {
     match compare(field, model, value, now) {
         Comparison::Equal => {}
+        Comparison::Explained(RELINKED) if !by_us => {
+            differences.push(Rejection::new("Differs", label, "a link or a picture is another one"));
+        }
+        Comparison::Explained(RELINKED) => {
+            let message = "the text is there, but not every link or picture as it was";
+            notes.push(Rejection::new(RELINKED, label, message));
+        }
         Comparison::Explained(why) => notes.push(Rejection::new(why, label, "Odoo keeps it in another form")),
         Comparison::Different => {
             let message = "what was read back is not what was written";
@@ -431,7 +513,8 @@ fn judge_lines(
             };
             let now = there.record.values.get(name).unwrap_or(&OdooValue::Empty);
             let label = format!("{}.{name}", of.field);
-            hold_against(field, &of.model.0, &label, (value, now), differences, notes);
+            let by_us = there.record.write_uid == uid;
+            hold_against(field, &of.model.0, &label, (value, now, by_us), differences, notes);
         }
     }
     let mut theirs = false;
@@ -514,6 +597,7 @@ mod tests {
             values: vec![("name".into(), OdooValue::Text("Ana".into()))],
             checks: Vec::new(),
             theirs: Vec::new(),
+            sent: true,
         };
         let bytes = serde_json::to_vec(&good).unwrap();
         assert_eq!(wanted(&place_of(9, &good.key), &bytes).unwrap(), (9, good));

@@ -41,6 +41,9 @@ pub struct Entry {
     /// Fields in which a person's value stood against ours, and was kept.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub theirs: BTreeSet<String>,
+    /// Somebody else had written to it when we looked at it last, or before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub touched: bool,
     /// What happened to the record in this run that does not happen again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<Rejection>,

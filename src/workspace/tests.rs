@@ -35,6 +35,7 @@ fn entry(key: &str, id: i64) -> Entry {
         digest: Some("sha256:00".into()),
         fields: BTreeMap::from([("name".into(), "ab".into())]),
         theirs: std::collections::BTreeSet::new(),
+        touched: false,
         notes: Vec::new(),
         links: BTreeMap::from([("category_id".into(), vec![1, 2])]),
         lines: BTreeMap::new(),

@@ -429,6 +429,12 @@ async fn a_mutilated_content_is_a_mismatch_and_a_persons_is_theirs() {
     let write = |datas: &str, id: &Json| args!({"ids": [id["id"]], "vals": {"datas": datas}});
     // "onX", written as the migration's user: nobody else can have done it
     call(&bench, "ir.attachment", "write", write("b25Y", &ids["1"])).await;
+    // and before anybody had read back what was written
+    std::fs::write(
+        bench.folder().join("proof/files.json"),
+        r#"{"proved": false, "mismatched": null}"#,
+    )
+    .unwrap();
     let persons = write("dHdY", &ids["2"]);
     bench.memory.call_as(7, "ir.attachment", "write", &persons).unwrap();
     let (exit, status) = bench.step(Step::Load, Some("files")).await;

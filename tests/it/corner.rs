@@ -36,10 +36,7 @@ pub(crate) fn unique(name: &str) -> String {
 }
 
 pub(crate) fn fields(list: &[(&str, &str)]) -> Vec<TargetField> {
-    let field = |(name, ttype): &(&str, &str)| TargetField {
-        name: (*name).to_owned(),
-        ttype: (*ttype).to_owned(),
-    };
+    let field = |(name, ttype): &(&str, &str)| TargetField::new(name, ttype);
     list.iter().map(field).collect()
 }
 

@@ -2,7 +2,14 @@
 
 use std::{fmt::Write as _, sync::Arc};
 
-use crmferry::{api::phase_run::ObjectReport, args, odoo::rpc::Rpc};
+use crmferry::{
+    api::{
+        PhaseRunStatus,
+        phase_run::{ObjectReport, Step},
+    },
+    args,
+    odoo::rpc::Rpc,
+};
 use serde_json::{Value as Json, json};
 
 use crate::steps::{Bench, sound};
@@ -393,11 +400,35 @@ async fn a_line_that_is_tampered_with_is_told() {
     let rpc: Arc<dyn Rpc> = bench.memory.clone();
     let args = args!({"ids": [line], "vals": {"opt_out": true}});
     rpc.call("mailing.subscription", "write", args).await.unwrap();
-    let status = bench
-        .done(crmferry::api::phase_run::Step::Load, Some("listContacts"))
-        .await;
-    let verification = status.objects[0].verification.unwrap();
-    assert_eq!((verification.mismatched, verification.verified), (1, false));
+    let status = bench.done(Step::Load, Some("listContacts")).await;
+    let found = |status: &PhaseRunStatus| {
+        let verification = status.objects[0].verification.unwrap();
+        (
+            verification.mismatched,
+            verification.edited_by_user,
+            verification.verified,
+        )
+    };
+    assert_eq!(found(&status), (0, 1, true), "it was proved, and changed since");
+    let noted = bench.noted("listContacts");
+    assert!(
+        noted
+            .iter()
+            .any(|(_, code, field)| code == "Edited" && field.starts_with("subscription_ids")),
+        "{noted:?}"
+    );
+
+    // an attempt ended before it had read back what it wrote: this is not as it was written
+    std::fs::write(
+        bench.folder().join("proof/listContacts.json"),
+        r#"{"proved": false, "mismatched": null}"#,
+    )
+    .unwrap();
+    let status = bench.done(Step::Load, Some("listContacts")).await;
+    assert_eq!(found(&status), (1, 0, false));
+    // and stays so, until it is written again
+    let status = bench.done(Step::Load, Some("listContacts")).await;
+    assert_eq!(found(&status), (1, 0, false));
 }
 
 #[tokio::test]

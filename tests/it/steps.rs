@@ -357,9 +357,9 @@ async fn a_record_removed_behind_our_back_is_made_again_and_a_changed_one_is_tol
     let report = &status.objects[0];
     let verification = report.verification.unwrap();
     assert_eq!(
-        (verification.mismatched, verification.verified),
-        (1, false),
-        "{report:#?}"
+        (verification.mismatched, verification.edited_by_user),
+        (0, 1),
+        "it was proved, and changed since: {report:#?}"
     );
     assert_eq!(
         report.book.created, 2,

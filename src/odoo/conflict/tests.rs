@@ -29,11 +29,7 @@ fn a_link_that_changes_is_sent_and_one_that_a_person_changed_stays() {
     assert_eq!(merged(&form, as_sent, &known), Merge::default());
     assert_eq!(merged(&form, new_link, &known).send.len(), 1);
     assert_eq!(merged(&form, new_text, &known).send.len(), 1);
-    assert_eq!(
-        merged(&edited, as_sent, &known),
-        Merge::default(),
-        "nothing is wanted that is not there"
-    );
+    assert_eq!(merged(&edited, as_sent, &known).kept, ["comment"]);
     assert_eq!(merged(&edited, new_link, &known).kept, ["comment"]);
     assert_eq!(merged(&edited, new_text, &known).kept, ["comment"]);
     // as long as nobody looked at what Odoo made of it, what is to be seen decides
@@ -45,10 +41,7 @@ fn a_link_that_changes_is_sent_and_one_that_a_person_changed_stays() {
 
 #[test]
 fn an_opportunity_that_a_person_marked_lost_is_not_made_active_by_a_won_stage() {
-    let field = |name: &str, ttype: &str| TargetField {
-        name: name.to_owned(),
-        ttype: ttype.to_owned(),
-    };
+    let field = |name: &str, ttype: &str| TargetField::new(name, ttype);
     let fields = [
         field("name", "char"),
         field("stage_id", "many2one"),
@@ -147,8 +140,8 @@ const FIELDS: [(&str, &str); 9] = [
 fn field(name: &str) -> TargetField {
     let ttype = FIELDS.iter().find(|(other, _)| *other == name).unwrap().1;
     TargetField {
-        name: name.to_owned(),
-        ttype: ttype.to_owned(),
+        digits: (ttype == "float").then_some(2),
+        ..TargetField::new(name, ttype)
     }
 }
 
@@ -225,7 +218,8 @@ fn what_was_written_last_changes_emptiness_is_filled_and_the_rest_is_theirs() {
             false,
             true,
         ),
-        ("type", none(), text("other"), None, true, false, true),
+        ("type", none(), text("other"), None, true, true, false),
+        ("type", text("contact"), text("other"), None, true, false, true),
         (
             "latitude",
             float(1.23),

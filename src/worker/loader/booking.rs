@@ -111,6 +111,7 @@ impl Loader<'_> {
             digest: Some(done.prepared.digest.clone()),
             fields: ours(self.object, done),
             theirs: done.merge.kept.iter().cloned().collect(),
+            touched: done.touched,
             notes: self.notes_of(done),
             links: links(done),
             lines: lines_written(self.object, done),
@@ -178,6 +179,7 @@ impl Loader<'_> {
                 id,
                 (&prepared.values, prepared.checks.clone()),
                 (&ours(self.object, &done), &links(&done)),
+                !matches!(done.end, End::Untouched(_)) || self.may_be_unproved(known),
             )?;
         }
         for note in self.overwritten(&done) {

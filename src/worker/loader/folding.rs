@@ -142,6 +142,7 @@ impl Loader<'_> {
                 digest: None,
                 fields: BTreeMap::new(),
                 theirs: BTreeSet::new(),
+                touched: false,
                 notes: Vec::new(),
                 links: BTreeMap::new(),
                 lines: BTreeMap::new(),
