@@ -419,6 +419,13 @@ fn traps(compiler: &mut Compiler<'_>, draft: &Draft<'_>) {
                 .into_iter()
                 .find(|field| has(field));
             let contact = target("type").is_none_or(|target| always(target, "contact"));
+            for field in ["vat", "company_registry", "industry_id"] {
+                if has(field) && has("parent_id") {
+                    let message = "below a company Odoo keeps one for both, and writes it over the other: map it on companies, or into \
+                                   an x_ field";
+                    trap(field, message);
+                }
+            }
             if let Some(address) = address.filter(|_| has("parent_id") && contact) {
                 let message =
                     "below a company Odoo keeps one address for both: map type to other where the contact has its own";

@@ -77,13 +77,25 @@ pub fn merge(
     overwrite: bool,
 ) -> Merge {
     let mut merge = Merge::default();
-    for (name, wanted) in wanted {
+    let has_no_address = wanted
+        .iter()
+        .all(|(name, value)| !is_of_address(name) || is_nothing(value));
+    let all = wanted;
+    for (name, wanted) in all {
         let field = fields.iter().find(|field| field.name == *name);
         let field = field.cloned().unwrap_or_else(|| TargetField::new(name, ""));
         let now = current.get(name).unwrap_or(&OdooValue::Empty);
         let last = written_last.get(name).map(String::as_str);
         let unknown_is_ours = written_last.is_empty() && !adopted;
-        if matches!(wanted, OdooValue::Lines(_)) {
+        let is_companys = is_of_address(name)
+            && is_shared(model, current)
+            && last.is_none_or(|last| last == field_digest(model, &field, &OdooValue::Empty));
+        let differs = || !is_there(model, &field, wanted, now, None);
+        if is_companys && has_no_address && differs() {
+            merge.kept.push(name.clone());
+        } else if is_companys && !has_no_address && !written_last.is_empty() && !adopted && differs() {
+            merge.send.push((name.clone(), wanted.clone()));
+        } else if matches!(wanted, OdooValue::Lines(_)) {
             // line by line: `lines::merge`
         } else if let OdooValue::Links(wanted) = wanted {
             merge.links(name, now, wanted, last, unknown_is_ours, overwrite);
@@ -107,7 +119,7 @@ pub fn merge(
     }
     match model {
         "res.partner" => merge.keep_the_address(current),
-        "crm.lead" => merge.keep_the_loss(current, wanted),
+        "crm.lead" => merge.keep_the_loss(current, all),
         _ => {}
     }
     merge
@@ -289,6 +301,23 @@ impl Merge {
 }
 
 const OTHER: &str = "other";
+
+fn is_of_address(field: &str) -> bool {
+    ADDRESS.iter().any(|(name, _)| *name == field)
+}
+
+/// Whether a record has the address of the one above it, which Odoo copies down whenever that changes.
+fn is_shared(model: &str, current: &BTreeMap<String, OdooValue>) -> bool {
+    model == "res.partner"
+        && current.get("type") == Some(&OdooValue::Text("contact".to_owned()))
+        && current.get("parent_id").is_some_and(|parent| !is_nothing(parent))
+}
+
+/// Whether a field for which nothing is wanted has the company's address.
+#[must_use]
+pub fn has_the_companys(model: &str, field: &str, wanted: &OdooValue, found: &BTreeMap<String, OdooValue>) -> bool {
+    is_of_address(field) && is_nothing(wanted) && is_shared(model, found)
+}
 
 /// Whether a value that is not the one wanted is of our own making: the kind that keeps a partner's address.
 #[must_use]

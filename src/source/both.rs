@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use async_trait::async_trait;
 
 use super::{
-    Items, Note, Preflight, Sample, See, Source, SourceError, SourceObject,
+    Items, Note, Preflight, Sample, See, Source, SourceError, SourceObject, Ways,
     content::{Answer, Reference},
     files::FilesSource,
 };
@@ -79,6 +79,10 @@ impl Source for Both {
             None => self.files.content(reference, known).await,
             answer => Ok(answer),
         }
+    }
+
+    fn pin(&self, offered: &Ways) {
+        self.api.pin(offered);
     }
 
     fn notes(&self) -> Vec<Note> {

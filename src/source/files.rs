@@ -239,6 +239,7 @@ impl FilesSource {
             place: file.meta.location.to_string(),
             bytes: Some(file.meta.size),
             live: false,
+            ways: std::collections::BTreeSet::new(),
         })
     }
 }

@@ -14,6 +14,7 @@ pub mod wire;
 
 use std::{
     borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -161,6 +162,9 @@ pub trait Source: Send + Sync {
         Ok(None)
     }
 
+    /// What was offered at discovery, and how it was read: nothing else is offered, and nothing is read with less.
+    fn pin(&self, _offered: &Ways) {}
+
     /// What reading met beside its items since it was last asked.
     fn notes(&self) -> Vec<Note> {
         Vec::new()
@@ -171,6 +175,9 @@ pub trait Source: Send + Sync {
         None
     }
 }
+
+/// Source objects that an API offers, and how they are read.
+pub type Ways = BTreeMap<String, BTreeSet<String>>;
 
 /// A source object that exists.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -186,6 +193,8 @@ pub struct SourceObject {
     pub bytes: Option<u64>,
     /// Read from an API, and so not replaced by a push.
     pub live: bool,
+    /// How it is read, in words of the connector's own, where accounts differ.
+    pub ways: BTreeSet<String>,
 }
 
 /// What people should know of a source before anything is read.

@@ -14,7 +14,7 @@ use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -30,7 +30,7 @@ use self::{
     record::Catalogue,
 };
 use super::{
-    Connector, Item, Items, Note, Opening, Preflight, Sample, See, Source, SourceError, SourceObject,
+    Connector, Item, Items, Note, Opening, Preflight, Sample, See, Source, SourceError, SourceObject, Ways,
     content::{self, Answer, Reference},
     wire::{Refusal, Wire},
 };
@@ -124,6 +124,8 @@ struct Api {
     base: Url,
     options: Options,
     probed: OnceCell<Probed>,
+    /// What was offered at discovery.
+    pinned: OnceLock<Ways>,
     /// Labels of custom fields that records told, by kind.
     told: Mutex<BTreeMap<String, Catalogue>>,
     notes: Mutex<Vec<Note>>,
@@ -155,6 +157,7 @@ impl Pipz {
                 base,
                 options,
                 probed: OnceCell::new(),
+                pinned: OnceLock::new(),
                 told: Mutex::default(),
                 notes: Mutex::default(),
             }),
@@ -172,7 +175,17 @@ impl Pipz {
 impl Api {
     /// What is offered; asked once.
     async fn probed(&self) -> Result<&Probed, SourceError> {
-        self.probed.get_or_try_init(|| offer::probe(self)).await
+        let probe = async {
+            let probed = offer::probe(self).await?;
+            match self.pinned.get() {
+                Some(pinned) => probed.pinned(pinned).map_err(|why| SourceError::Unavailable {
+                    place: self.place(offer::CATALOGUE),
+                    message: why,
+                }),
+                None => Ok(probed),
+            }
+        };
+        self.probed.get_or_try_init(|| probe).await
     }
 
     /// An address for messages: it has no query, and so no keys.
@@ -311,6 +324,7 @@ impl Source for Pipz {
             place: self.api.place(if *name == MEMBERS { "contact" } else { name }),
             bytes: None,
             live: true,
+            ways: probed.ways(name, offered),
         });
         Ok(objects.collect())
     }
@@ -374,6 +388,11 @@ impl Source for Pipz {
         }
         let request = || self.api.signed(self.api.options.authentication, link.clone());
         content::open(&self.api.wire, link, request, known).await.map(Some)
+    }
+
+    fn pin(&self, offered: &Ways) {
+        // the first one counts
+        let _ = self.api.pinned.set(offered.clone());
     }
 
     fn notes(&self) -> Vec<Note> {

@@ -356,6 +356,8 @@ impl Wire {
             body.extend_from_slice(&chunk);
         }
         judge(status, &headers, &body, Timestamp::now())?;
+        // some servers begin with a mark
+        let body = body.strip_prefix(b"\xef\xbb\xbf").map(<[u8]>::to_vec).unwrap_or(body);
         String::from_utf8(body).map_err(|_| Refusal::Failed(format!("{}, which is no UTF-8", shape(status, &headers))))
     }
 

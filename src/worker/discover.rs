@@ -94,7 +94,7 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         live: source
             .iter()
             .filter(|(_, seen)| seen.live)
-            .map(|(name, _)| name.clone())
+            .map(|(name, seen)| (name.clone(), seen.ways.clone()))
             .collect(),
         // with what was discovered: it is pinned with the rest
         spec: spec.unwrap_or_else(|| merged.spec.clone()),
@@ -223,6 +223,8 @@ pub struct Seen {
     pub exact: bool,
     /// An API has it.
     pub live: bool,
+    /// How that is read.
+    pub ways: BTreeSet<String>,
     /// How long looking took.
     took: Duration,
     /// Records that were looked at meanwhile.
@@ -353,6 +355,7 @@ pub async fn look_at(source: &dyn Source, object: SourceObject, merged: Option<&
         .await?;
     let took = begun.elapsed();
     let (records, exact, live) = (sample.count, sample.exact, object.live);
+    let ways = object.ways.clone();
     let looked_at = if exact {
         records
     } else {
@@ -364,6 +367,7 @@ pub async fn look_at(source: &dyn Source, object: SourceObject, merged: Option<&
         records,
         exact,
         live,
+        ways,
         took,
         looked_at,
     })

@@ -18,8 +18,10 @@ use super::{
 };
 use crate::{
     api::phase_run::{Delta, FailureReason},
+    http::bounded,
     lifecycle::book,
     mapping::{Mapping, Object},
+    model::record::is_empty,
     source::{Item, Source, SourceError, both::Both, files::FilesSource},
     workspace::{Line, Manifest},
 };
@@ -83,10 +85,8 @@ pub fn source(job: &Job) -> Result<Arc<dyn Source>, StepError> {
 /// As [`run`].
 pub async fn snapshot(job: &Job, plan: &Plan, mapping: &Mapping) -> Result<(Manifest, Delta), StepError> {
     let source = source(job)?;
-    // what was not offered at discovery has no fields in the plan
-    let objects = source.objects().await?.into_iter();
-    let planned = objects.filter(|object| !object.live || plan.live.contains(&object.name));
-    let there: BTreeSet<String> = planned.map(|object| object.name).collect();
+    source.pin(&plan.live);
+    let there: BTreeSet<String> = source.objects().await?.into_iter().map(|object| object.name).collect();
     let wanted: BTreeSet<&str> = mapping.objects.iter().flat_map(Object::source_objects).collect();
     still_offered(job, plan, &*source, &there, &wanted).await?;
     let before = job.workspace.latest_snapshot().await?;
@@ -97,7 +97,7 @@ pub async fn snapshot(job: &Job, plan: &Plan, mapping: &Mapping) -> Result<(Mani
     let mut read = 0_i64;
     for name in wanted {
         if let Some(before) = &before {
-            remember(job, &mut index, before, name).await?;
+            remember(job, &mut index, before, name, &mut changes).await?;
         }
         let mut object = writer.object(name);
         let mut count = 0_u64;
@@ -109,6 +109,7 @@ pub async fn snapshot(job: &Job, plan: &Plan, mapping: &Mapping) -> Result<(Mani
                     Item::Broken(rejection) => Line::Broken(rejection),
                 };
                 changes.meet(&mut index, name, &line)?;
+                changes.fill(name, &line, true);
                 object.push(&line).await?;
                 count += 1;
                 read += 1;
@@ -163,7 +164,7 @@ async fn still_offered(
 ) -> Result<(), StepError> {
     let mut lost = plan
         .live
-        .iter()
+        .keys()
         .filter(|name| wanted.contains(name.as_str()) && !there.contains(*name));
     let Some(name) = lost.next().filter(|_| !job.spec.orders.rebuild) else {
         return Ok(());
@@ -190,10 +191,18 @@ fn progress(job: &Job, object: &str, read: i64, notes: &Notes) {
 }
 
 /// The digests of a source object's records in the snapshot before, with how often each occurs.
-async fn remember(job: &Job, index: &mut Index, before: &Manifest, name: &str) -> Result<(), StepError> {
+async fn remember(
+    job: &Job,
+    index: &mut Index,
+    before: &Manifest,
+    name: &str,
+    changes: &mut Changes,
+) -> Result<(), StepError> {
     let mut lines = job.workspace.read_object(before, name);
     while let Some(line) = lines.next().await {
-        let text = line_print(&line?)?;
+        let line = line?;
+        changes.fill(name, &line, false);
+        let text = line_print(&line)?;
         let count = count_at(index, name, &text)? + 1;
         index.put(Kind::Digest, name, text.as_bytes(), count.to_be_bytes().to_vec())?;
     }
@@ -225,7 +234,12 @@ struct Changes {
     after: u64,
     vanished: i64,
     shrunk: Vec<String>,
+    /// Records with a value, by object and field: in the snapshot before, and now.
+    filled: BTreeMap<(String, String), (u64, u64)>,
 }
+
+/// Records that had a value in a field, from which on it is odd that none has any more.
+const MANY: u64 = 20;
 
 impl Changes {
     fn meet(&mut self, index: &mut Index, name: &str, line: &Line) -> Result<(), StepError> {
@@ -238,6 +252,19 @@ impl Changes {
             }
         }
         Ok(())
+    }
+
+    /// Counts the fields of a record that have values, in the snapshot before or now.
+    fn fill(&mut self, name: &str, line: &Line, now: bool) {
+        let Line::Record(record) = line else { return };
+        for (field, value) in record {
+            if is_empty(Some(value)) {
+                continue;
+            }
+            let key = (name.to_owned(), field.clone());
+            let (before, after) = self.filled.entry(key).or_default();
+            *(if now { after } else { before }) += 1;
+        }
     }
 
     fn end(&mut self, name: &str, before: u64, after: u64) {
@@ -264,10 +291,23 @@ impl Changes {
     }
 
     fn shrunk(&self) -> Option<String> {
-        (!self.shrunk.is_empty()).then(|| {
-            format!(
+        if !self.shrunk.is_empty() {
+            return Some(format!(
                 "more than 5 % vanished from the source: {}; was it cut off?",
                 self.shrunk.join(", ")
+            ));
+        }
+        let emptied = self
+            .filled
+            .iter()
+            .filter(|(_, (before, after))| *before >= MANY && *after == 0);
+        let emptied: Vec<String> = emptied
+            .map(|((object, field), (before, _))| format!("{object}.{field} ({before} records had a value)"))
+            .collect();
+        (!emptied.is_empty()).then(|| {
+            format!(
+                "fields of the source are empty in every record at once: {}; was it read with less?",
+                bounded(&emptied.join(", "))
             )
         })
     }

@@ -1,6 +1,6 @@
 //! The plan: the compiled mapping with everything it was compiled against, stored once and pinned for the run.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,7 @@ use crate::{
     mapping::{Mapping, Merged, World, compile},
     model::Digest,
     odoo::models::Models,
+    source::Ways,
 };
 
 use super::error::StepError;
@@ -34,9 +35,9 @@ pub struct Plan {
     pub spec: MappingSpecSpec,
     /// Odoo's models as they were found, those that the mapping names.
     pub models: Models,
-    /// Source objects that the API offered: one that it offers no more is no empty one.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub live: BTreeSet<String>,
+    /// Source objects that the API offered, and how they are read: one that it offers no more is no empty one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub live: Ways,
 }
 
 impl Plan {

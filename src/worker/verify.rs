@@ -410,7 +410,10 @@ fn judge(
                 let compared = compare(field, &object.model.0, value, now);
                 // HTML that reads the same was kept for what a person changed in it
                 let same = matches!(compared, Comparison::Explained(_)) && !conflict::is_html(field);
-                compared == Comparison::Equal || same || conflict::keeps_the_address(&object.model.0, name, now)
+                compared == Comparison::Equal
+                    || same
+                    || conflict::keeps_the_address(&object.model.0, name, now)
+                    || conflict::has_the_companys(&object.model.0, name, value, &found.values)
             }
         };
         if !there {
@@ -433,6 +436,9 @@ fn judge(
             if let Some(of) = object.lines.iter().find(|of| of.field == *name) {
                 theirs |= judge_lines(of, wanted, lines(name), uid, &mut differences, notes);
             }
+            continue;
+        }
+        if conflict::has_the_companys(&object.model.0, name, value, &found.values) {
             continue;
         }
         let by_us = found.write_uid == uid;

@@ -535,6 +535,28 @@ fn over_accept_it_stalls_and_names_the_bound() {
 }
 
 #[test]
+fn a_field_that_is_empty_everywhere_at_once_stalls_until_a_person_says_that_it_is_meant() {
+    let place = Place::new(40);
+    let exports = place.path("from").to_string_lossy().into_owned();
+    let all = ["--exports", &exports, BOTH[0], BOTH[1], BOTH[2], BOTH[3]];
+    let (code, text) = done(&mut place.command(&all));
+    assert_eq!(code, 0, "{text}");
+    let rows: String = (0..40).map(|n| format!("{n},Person {n},,1\n")).collect();
+    fs::write(
+        place.path("from/contact.csv"),
+        format!("id,name,email,company_id\n{rows}"),
+    )
+    .unwrap();
+    let (code, text) = done(&mut place.command(&all));
+    assert!(
+        code == 4 && text.contains("SourceShrunk") && text.contains("contact.email (40 records had a value)"),
+        "{text}"
+    );
+    let (code, text) = done(&mut place.command(&["--retry", "from-extract", BOTH[0], BOTH[1], BOTH[2], BOTH[3]]));
+    assert_eq!(code, 0, "{text}");
+}
+
+#[test]
 fn an_export_that_shrank_stalls_until_a_person_says_that_it_is_meant() {
     let place = Place::new(40);
     let exports = place.path("from").to_string_lossy().into_owned();

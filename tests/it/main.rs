@@ -12,6 +12,7 @@ mod docs;
 mod language;
 mod odoo_domains;
 mod odoo_edits;
+mod odoo_effects;
 mod odoo_lines;
 mod odoo_lock;
 mod odoo_parity;

@@ -157,6 +157,62 @@ async fn an_object_that_the_api_offers_no_more_is_not_taken_for_an_empty_one() {
     bench.done(Step::Extract, None).await;
 }
 
+/// Each attempt asks anew what is offered: a moment's refusal must not make it read with less than was planned.
+#[tokio::test]
+async fn what_was_offered_at_discovery_is_read_no_less_in_a_later_attempt() {
+    let simulator = Simulator::start("--contacts 60 --companies 4 --rows summary --custom label");
+    let mut bench = bench(&simulator, false);
+    bench.done(Step::Discover, None).await;
+    bench.done(Step::Extract, None).await;
+    let refusal = json!({"do": "status", "status": 404, "object": "contact", "detail": true, "times": 5});
+    simulator.control(json!({"faults": [refusal]})).await;
+    let delta = bench.done(Step::Extract, None).await.delta.unwrap();
+    assert_eq!((delta.changed, delta.gone), (0, 0), "rows are summaries still");
+
+    simulator
+        .control(json!({"clear": true, "options": {"contactfields": "404"}}))
+        .await;
+    let (_, status) = bench.step(Step::Extract, None).await;
+    let (reason, message) = failure(&status);
+    assert_eq!(reason, FailureReason::SourceUnavailable);
+    assert!(
+        message.contains("it was there at discovery, and now it answers 404"),
+        "{message}"
+    );
+
+    // what comes to be offered later has no place in the plan
+    simulator
+        .control(json!({"options": {"contactfields": "yes", "deal": "yes"}}))
+        .await;
+    let delta = bench.done(Step::Extract, None).await.delta.unwrap();
+    assert_eq!((delta.changed, delta.gone), (0, 0));
+}
+
+#[tokio::test]
+async fn what_is_announced_and_not_given_is_a_finding_of_the_reading() {
+    let simulator = Simulator::start("--contacts 90 --companies 4 --meta boasting");
+    let mut bench = bench(&simulator, false);
+    bench.done(Step::Discover, None).await;
+    let delta = bench.done(Step::Extract, None).await.delta.unwrap();
+    let told: Vec<(&str, &str)> = delta
+        .findings
+        .iter()
+        .map(|told| (told.code.as_str(), told.path.as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("FewerThanAnnounced", "source[company]"),
+            ("FewerThanAnnounced", "source[contact]")
+        ]
+    );
+    assert!(
+        delta.findings[1].message.contains("about 1080, and gave 90"),
+        "{:?}",
+        delta.findings
+    );
+}
+
 #[tokio::test]
 async fn a_round_of_delta_moves_what_changed_though_the_api_cannot_tell() {
     let simulator = Simulator::start("--contacts 60 --companies 5 --rows summary");

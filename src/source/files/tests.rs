@@ -389,6 +389,7 @@ async fn the_objects_are_the_stems_of_the_export_files_and_nothing_else() {
         place: place.into(),
         bytes: Some(bytes),
         live: false,
+        ways: std::collections::BTreeSet::new(),
     };
     assert_eq!(
         source.objects().await.unwrap(),

@@ -1,6 +1,6 @@
 //! What an account's API offers: one small question for each object, and what its answer means for people.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Api, Ask, LIMIT, MEMBERS, record::Catalogue};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
         migration::Authentication,
     },
     model::{Record, record::is_empty},
-    source::{Lacking, Preflight, SourceError, files, wire::Refusal},
+    source::{Lacking, Preflight, SourceError, Ways, files, wire::Refusal},
 };
 
 /// The list that every account has.
@@ -131,6 +131,50 @@ pub struct Offered {
     pub fields: Vec<String>,
 }
 
+/// The catalogue of custom fields.
+pub const CATALOGUE: &str = "contactfields";
+const EXTRAS: &str = "extras";
+const FIELDSETS: &str = "fieldsets";
+const SUMMARY: &str = "summary";
+
+impl Probed {
+    /// How an object is read.
+    #[must_use]
+    pub fn ways(&self, name: &str, offered: &Offered) -> BTreeSet<String> {
+        let catalogue = name == DOCUMENTED && self.no_catalogue.is_none();
+        let ways = [
+            (EXTRAS, offered.extras),
+            (FIELDSETS, offered.fieldsets),
+            (SUMMARY, offered.summary),
+            (CATALOGUE, catalogue),
+        ];
+        ways.into_iter()
+            .filter(|(_, holds)| *holds)
+            .map(|(way, _)| way.to_owned())
+            .collect()
+    }
+
+    /// What was offered at discovery and is now, read with no less than then: a moment's refusal of a detail is no reason to
+    /// take rows for whole.
+    ///
+    /// # Errors
+    /// A sentence, where the catalogue of custom fields was there and is not: their names would be others.
+    pub fn pinned(mut self, pinned: &Ways) -> Result<Self, String> {
+        self.offered.retain(|name, _| pinned.contains_key(*name));
+        for (name, offered) in &mut self.offered {
+            let had = |way: &str| pinned.get(*name).is_some_and(|ways| ways.contains(way));
+            offered.extras |= had(EXTRAS);
+            offered.fieldsets |= had(FIELDSETS);
+            offered.summary |= had(SUMMARY);
+        }
+        let had_catalogue = pinned.get(DOCUMENTED).is_some_and(|ways| ways.contains(CATALOGUE));
+        match &self.no_catalogue {
+            Some(why) if had_catalogue => Err(format!("it was there at discovery, and now {why}")),
+            _ => Ok(self),
+        }
+    }
+}
+
 /// Asks for everything once.
 pub async fn probe(api: &Api) -> Result<Probed, SourceError> {
     let mut probed = Probed::default();
@@ -155,7 +199,7 @@ pub async fn probe(api: &Api) -> Result<Probed, SourceError> {
     if probed.offered.contains_key("contact") {
         match api
             .page(&Ask {
-                kind: "contactfields",
+                kind: CATALOGUE,
                 limit: 1_000,
                 ..Ask::default()
             })

@@ -66,6 +66,7 @@ impl Source for Fourth {
             name: "person".into(),
             place: self.base.to_string(),
             live: true,
+            ways: std::collections::BTreeSet::new(),
             ..SourceObject::default()
         }])
     }

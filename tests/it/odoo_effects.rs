@@ -1,0 +1,256 @@
+//! What Odoo does beside what it is asked for: values that it sets over what is sent, copies to other records, or reads
+//! otherwise; and what people wrote in between.
+
+use std::collections::BTreeMap;
+
+use crmferry::args;
+use serde_json::{Value as Json, json};
+
+use crate::{
+    policies::benches,
+    steps::{Bench, sound},
+};
+
+/// A field of the same name in the source.
+fn same(names: &[&str]) -> Vec<Json> {
+    names.iter().map(|name| json!({"to": name, "from": name})).collect()
+}
+
+fn of(objects: &[Json]) -> Json {
+    json!({"source": {"platform": "Pipz"}, "objects": objects})
+}
+
+/// An object of partners, matched by e-mail.
+fn partners(name: &str, fields: Vec<Json>) -> Json {
+    json!({"name": name, "source": {"object": name}, "key": ["id"], "match": ["email"],
+           "destination": {"model": "res.partner"}, "fields": fields})
+}
+
+fn with(mut fields: Vec<Json>, more: &[Json]) -> Vec<Json> {
+    fields.extend_from_slice(more);
+    fields
+}
+
+async fn read(bench: &Bench, model: &str, name: &str, field: &str) -> Json {
+    let args = args!({"domain": [["name", "=", name]], "fields": [field], "context": {"active_test": false}});
+    let rows = bench.call(model, "search_read", args).await;
+    assert_eq!(rows.as_array().map(Vec::len), Some(1), "{name}: {rows}");
+    rows[0][field].clone()
+}
+
+async fn edit(bench: &Bench, name: &str, vals: Json) {
+    let found = bench
+        .call("res.partner", "search", args!({"domain": [["name", "=", name]]}))
+        .await;
+    bench
+        .by_ana("res.partner", "write", args!({"ids": found, "vals": vals}))
+        .await;
+}
+
+/// Takes everything away that the bench made, so that a real Odoo can be used again.
+async fn leave(bench: &Bench) {
+    let module = format!("crmferry_pipz_{}", bench.migration.spec.source.account);
+    let args = args!({"domain": [["module", "=", module]], "fields": ["model", "res_id"]});
+    let found = bench.call("ir.model.data", "search_read", args).await;
+    let mut by_model: BTreeMap<String, Vec<Json>> = BTreeMap::new();
+    for row in found.as_array().unwrap() {
+        let ids = by_model.entry(row["model"].as_str().unwrap().to_owned()).or_default();
+        ids.push(row["res_id"].clone());
+    }
+    for (model, ids) in by_model {
+        bench.call(&model, "unlink", args!({"ids": ids})).await;
+    }
+}
+
+fn edited(bench: &Bench, object: &str) -> Vec<(String, String)> {
+    let noted = bench.noted(object).into_iter();
+    noted
+        .filter(|(_, code, _)| code == "Edited")
+        .map(|(key, _, field)| (key, field))
+        .collect()
+}
+
+/// Odoo copies a company's address to the people below it that have none.
+#[tokio::test]
+async fn a_company_moves_and_its_people_without_an_address_with_it_until_they_have_their_own() {
+    let kind = json!({"to": "type", "cel": "record.city != null ? \"other\" : \"contact\""});
+    let parent = json!({"to": "parent_id", "from": "firm", "lookup": {"object": "firms"}});
+    let firms = partners("firms", same(&["name", "email", "city"]));
+    let people = partners(
+        "people",
+        with(same(&["name", "email", "city", "phone"]), &[kind, parent]),
+    );
+    for (mut bench, word) in benches(&of(&[firms, people])) {
+        let name = |who: &str| format!("{who} {word}");
+        let export = |bench: &Bench, of_firm: &str, of_ana: &str| {
+            let mail = |who: &str| format!("{who}@{word}.example");
+            let firm = format!("9,{},{},{of_firm}\n", name("Firm"), mail("firm"));
+            bench.export("firms.csv", &format!("id,name,email,city\n{firm}"));
+            let ana = format!("1,{},{},{of_ana},p,9\n", name("Ana"), mail("ana"));
+            let rui = format!("2,{},{},,p,9\n", name("Rui"), mail("rui"));
+            bench.export("people.csv", &format!("id,name,email,city,phone,firm\n{ana}{rui}"));
+        };
+        export(&bench, "Recife", "");
+        sound(&bench.all().await);
+        // a person writes to one of them: that the company moves does not hide it
+        edit(&bench, &name("Rui"), json!({"phone": "PERSON"})).await;
+        bench.run = 2;
+        export(&bench, "Natal", "");
+        sound(&bench.all().await);
+        assert_eq!(read(&bench, "res.partner", &name("Ana"), "city").await, "Natal");
+        assert_eq!(read(&bench, "res.partner", &name("Rui"), "phone").await, "PERSON");
+        assert_eq!(edited(&bench, "people"), [("2".to_owned(), "phone".to_owned())]);
+        bench.run = 3;
+        export(&bench, "Natal", "Olinda");
+        sound(&bench.all().await);
+        for (who, city) in [("Ana", "Olinda"), ("Rui", "Natal"), ("Firm", "Natal")] {
+            assert_eq!(read(&bench, "res.partner", &name(who), "city").await, city, "{who}");
+        }
+        bench.run = 4;
+        let last = bench.all().await;
+        sound(&last);
+        assert_eq!(
+            last.iter().map(|object| object.book.unchanged).sum::<i64>(),
+            3,
+            "{last:#?}"
+        );
+        leave(&bench).await;
+    }
+}
+
+/// Odoo computes a probability for who says none, and dates the end of a deal to the moment of the call.
+#[tokio::test]
+async fn a_deal_that_ends_between_two_runs_ends_as_the_source_says() {
+    let fields = with(
+        same(&["name"]),
+        &[
+            json!({"to": "type", "constant": "opportunity"}),
+            json!({"to": "probability", "from": "probability", "onEmpty": "Skip"}),
+            json!({"to": "active", "from": "active"}),
+            json!({"to": "date_closed", "from": "closed"}),
+        ],
+    );
+    let deals = json!({"name": "deals", "source": {"object": "deal"}, "key": ["id"], "destination": {"model": "crm.lead"}, "fields": fields});
+    for (mut bench, word) in benches(&of(&[deals])) {
+        let name = |n: usize| format!("Deal {n} {word}");
+        let export = |bench: &Bench, rows: [&str; 2]| {
+            let rows = format!("1,{},{}\n2,{},{}\n", name(1), rows[0], name(2), rows[1]);
+            bench.export("deal.csv", &format!("id,name,probability,active,closed\n{rows}"));
+        };
+        export(&bench, [",true,", ",true,"]);
+        sound(&bench.all().await);
+        bench.run = 2;
+        export(
+            &bench,
+            ["0,false,2024-05-05T10:00:00Z", "100,true,2024-06-06T10:00:00Z"],
+        );
+        sound(&bench.all().await);
+        for (n, probability, closed) in [(1, 0.0, "2024-05-05 10:00:00"), (2, 100.0, "2024-06-06 10:00:00")] {
+            assert_eq!(
+                read(&bench, "crm.lead", &name(n), "probability").await,
+                probability,
+                "{n}"
+            );
+            assert_eq!(read(&bench, "crm.lead", &name(n), "date_closed").await, closed, "{n}");
+        }
+        assert_eq!(read(&bench, "crm.lead", &name(1), "active").await, false);
+        assert_eq!(edited(&bench, "deals"), []);
+        bench.run = 3;
+        let last = bench.all().await;
+        assert_eq!(last[0].book.unchanged, 2, "{last:#?}");
+        leave(&bench).await;
+    }
+}
+
+const THEIRS: &str = "<p>see <a href=\"https://theirs.example\">it</a></p>";
+const SOURCE: &str = "<p>see <a href=\"\"https://source.example\"\">it</a></p>";
+
+/// HTML that reads the same and leads elsewhere is another value: kept and told, or written over where that is asked for.
+#[tokio::test]
+async fn a_link_that_a_person_changed_is_theirs_whatever_the_source_does() {
+    for policy in ["KeepTheirs", "Overwrite"] {
+        let mut contacts = partners("contacts", same(&["name", "email", "comment", "function"]));
+        contacts["onConflict"] = json!(policy);
+        for (mut bench, word) in benches(&of(&[contacts])) {
+            let name = |n: usize| format!("Link {n} {word}");
+            let export = |bench: &Bench, html: &str, job: &str| {
+                let row = |n: usize| format!("{n},{},{n}@{word}.example,\"{html}\",{job}\n", name(n));
+                bench.export(
+                    "contacts.csv",
+                    &format!("id,name,email,comment,function\n{}{}{}", row(1), row(2), row(3)),
+                );
+            };
+            let adopted = json!([{"name": name(3), "email": format!("3@{word}.example"), "comment": THEIRS}]);
+            bench
+                .by_ana("res.partner", "create", args!({"vals_list": adopted}))
+                .await;
+            export(&bench, SOURCE, "j");
+            sound(&bench.all().await);
+            edit(&bench, &name(1), json!({"comment": THEIRS})).await;
+            edit(
+                &bench,
+                &name(2),
+                json!({"comment": "<p><img src=\"/web/image/3\"></p>"}),
+            )
+            .await;
+            bench.run = 2;
+            export(&bench, SOURCE, "j2");
+            sound(&bench.all().await);
+            let told = edited(&bench, "contacts");
+            for n in 1..=3 {
+                let html = read(&bench, "res.partner", &name(n), "comment").await;
+                let is_sources = html.as_str().unwrap().contains("source.example");
+                assert_eq!(is_sources, policy == "Overwrite", "{policy} {n}: {html}");
+                let is_told = told.contains(&(n.to_string(), "comment".to_owned()));
+                assert_eq!(is_told, policy == "KeepTheirs", "{policy} {n}: {told:?}");
+                assert_eq!(read(&bench, "res.partner", &name(n), "function").await, "j2");
+            }
+            leave(&bench).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn html_with_entities_and_unknown_tags_is_as_it_was_written() {
+    for (mut bench, word) in benches(&of(&[partners("contacts", same(&["name", "email", "comment"]))])) {
+        let html = "<p>Jos&eacute; &copy; &hellip; &ccedil;&atilde;o<o:p></o:p> 3 &lt; 4 <label>x</label></p>";
+        let row = format!("1,Entity {word},e@{word}.example,{html}\n");
+        bench.export("contacts.csv", &format!("id,name,email,comment\n{row}"));
+        sound(&bench.all().await);
+        let found = read(&bench, "res.partner", &format!("Entity {word}"), "comment").await;
+        // Odoo resolves them; in memory they stay
+        let text = found.as_str().unwrap();
+        assert!(text.contains("José") || text.contains("Jos&eacute;"), "{found}");
+        leave(&bench).await;
+    }
+}
+
+/// What a person wrote is theirs to keep, also where we wrote to the record later.
+#[tokio::test]
+async fn a_record_that_a_person_wrote_to_is_not_removed_because_we_wrote_to_it_later() {
+    let mut contacts = partners("contacts", same(&["name", "email", "function"]));
+    contacts["onSourceDelete"] = json!("Unlink");
+    for (mut bench, word) in benches(&of(&[contacts])) {
+        let name = |n: usize| format!("Gone {n} {word}");
+        let export = |bench: &Bench, from: usize, job: &str| {
+            let rows: String = (from..60)
+                .map(|n| format!("{n},{},{n}@{word}.example,{job}\n", name(n)))
+                .collect();
+            bench.export("contacts.csv", &format!("id,name,email,function\n{rows}"));
+        };
+        export(&bench, 1, "j");
+        sound(&bench.all().await);
+        edit(&bench, &name(1), json!({"comment": "<p>do not lose me</p>"})).await;
+        bench.run = 2;
+        export(&bench, 1, "j2");
+        sound(&bench.all().await);
+        bench.run = 3;
+        export(&bench, 2, "j2");
+        sound(&bench.all().await);
+        assert_eq!(
+            read(&bench, "res.partner", &name(1), "comment").await,
+            "<p>do not lose me</p>"
+        );
+        leave(&bench).await;
+    }
+}
