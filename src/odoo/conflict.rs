@@ -333,7 +333,7 @@ fn is_there(model: &str, field: &TargetField, wanted: &OdooValue, now: &OdooValu
         verify::Comparison::Explained(why) => {
             let is_as_made = match (last.and_then(|last| form_of(field, last)), now) {
                 (Some(form), OdooValue::Text(now)) => form == short(now),
-                (None, _) | (Some(_), _) => why != verify::RELINKED,
+                (None | Some(_), _) => why != verify::RELINKED,
             };
             is_as_made && last.is_none_or(|last| without_form(field, last) == field_digest(model, field, wanted))
         }

@@ -160,15 +160,12 @@ fn percent_decoded(address: &str) -> String {
     let (mut bytes, mut rest) = (Vec::with_capacity(address.len()), address.as_bytes());
     while let Some((first, others)) = rest.split_first() {
         let code = (*first == b'%').then(|| std::str::from_utf8(others.get(..2)?).ok());
-        match code.flatten().and_then(|code| u8::from_str_radix(code, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &others[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = others;
-            }
+        if let Some(byte) = code.flatten().and_then(|code| u8::from_str_radix(code, 16).ok()) {
+            bytes.push(byte);
+            rest = &others[2..];
+        } else {
+            bytes.push(*first);
+            rest = others;
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()
@@ -179,15 +176,12 @@ fn unescape_into(escaped: &str, text: &mut String) {
     while let Some(start) = rest.find('&') {
         text.push_str(&rest[..start]);
         rest = &rest[start..];
-        match entity(rest) {
-            Some((characters, length)) => {
-                text.push_str(&characters);
-                rest = &rest[length..];
-            }
-            None => {
-                text.push('&');
-                rest = &rest[1..];
-            }
+        if let Some((characters, length)) = entity(rest) {
+            text.push_str(&characters);
+            rest = &rest[length..];
+        } else {
+            text.push('&');
+            rest = &rest[1..];
         }
     }
     text.push_str(rest);

@@ -20,6 +20,60 @@ fn scope(object: &Object, join: &Join, text: &str) -> String {
     format!("{}|{}|{}", object.name, join.name, SourceKey::of_parts([text]))
 }
 
+/// Texts that rows have, and those that records asked for.
+fn texts(object: &Object, join: &Join) -> String {
+    format!("{}|{}|texts", object.name, join.name)
+}
+
+fn asked_for(object: &Object, join: &Join) -> String {
+    format!("{}|{}|asked", object.name, join.name)
+}
+
+/// Remembers which rows a record asks for, be it used or not.
+///
+/// # Errors
+/// When the scratch disk fails.
+pub fn ask(index: &mut Index, object: &Object, record: &Record) -> Result<(), IndexError> {
+    for join in object.joins() {
+        if let Some(text) = Object::rows_text(join, record) {
+            index.put(Kind::Done, &asked_for(object, join), text.as_bytes(), Vec::new())?;
+        }
+    }
+    Ok(())
+}
+
+/// Texts a page.
+const PAGE: usize = 5_000;
+
+/// The next rows, of at most a page, that no record asked for: what they name, and what is to be said of it. `after` is
+/// where the last page ended.
+///
+/// # Errors
+/// When the scratch disk fails.
+pub fn unasked(
+    index: &mut Index,
+    object: &Object,
+    after: &mut (usize, Option<Vec<u8>>),
+) -> Result<Option<Vec<(SourceKey, Rejection)>>, IndexError> {
+    let Some(join) = object.joins().get(after.0) else {
+        return Ok(None);
+    };
+    let page = index.page(Kind::Done, &texts(object, join), after.1.as_deref(), PAGE)?;
+    *after = match page.last() {
+        Some(last) => (after.0, Some(last.0.clone())),
+        None => (after.0 + 1, None),
+    };
+    let mut unasked = Vec::new();
+    for (text, _) in page {
+        if !index.has(Kind::Done, &asked_for(object, join), &text)? {
+            let message = format!("rows of {} that belong to no {}", join.object, object.source_object);
+            let key = SourceKey::of_parts([String::from_utf8_lossy(&text).as_ref()]);
+            unasked.push((key, Rejection::new("NoOwner", join.name.as_str(), message)));
+        }
+    }
+    Ok(Some(unasked))
+}
+
 /// Reads the rows of an object's joins.
 ///
 /// # Errors
@@ -41,6 +95,7 @@ pub async fn load(
             let Line::Record(record) = line? else { continue };
             let Some(row) = object.row(join, record) else { continue };
             place += 1;
+            index.put(Kind::Done, &texts(object, join), row.text.as_bytes(), Vec::new())?;
             let at = [row.order.sorting_bytes(), place.to_be_bytes().to_vec()].concat();
             index.put(
                 Kind::Join,

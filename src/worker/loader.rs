@@ -21,6 +21,7 @@ use super::{
     dedupe::{self, Place},
     error::StepError,
     index::{Index, Kind, encode},
+    joins,
     load::{content_digest, ledger_entry},
     lookups::{self, Finder, Known},
     matches::{self, Matched},
@@ -115,8 +116,20 @@ impl Loader<'_> {
                 waiting = self.reading(manifest, Turn::Waiting, true).await?;
             }
         }
+        self.note_rows_of_nobody().await?;
         if self.to_fill > 0 {
             self.reading(manifest, Turn::Filling, true).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes rows of other objects that no record asked for.
+    async fn note_rows_of_nobody(&mut self) -> Result<(), StepError> {
+        let mut after = (0, None);
+        while let Some(rows) = joins::unasked(&mut self.index, &self.object, &mut after)? {
+            for (key, note) in rows {
+                self.note(&key, &note).await?;
+            }
         }
         Ok(())
     }

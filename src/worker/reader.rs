@@ -99,6 +99,9 @@ impl<'a> Reader<'a> {
         } else {
             print_of(&record)?.to_string()
         };
+        if self.turn == Turn::First {
+            joins::ask(index, self.object, &record)?;
+        }
         let steps = match joins::attach(index, self.object, record)? {
             Ok(record) => self.object.items(&Arc::new(record)),
             Err(_) if self.turn != Turn::First => Vec::new(),

@@ -432,6 +432,25 @@ async fn a_line_that_is_tampered_with_is_told() {
 }
 
 #[tokio::test]
+async fn rows_that_belong_to_no_record_are_listed() {
+    let mut bench = Bench::new(serde_json::from_str(LISTS).unwrap());
+    bench.export("list.csv", "id,name\n1,News\n");
+    bench.export("contact.csv", "id,email\n10,ana@example.com\n");
+    bench.export(
+        "list_member.csv",
+        "contact_id,list_id,out\n10,1,false\n77,1,false\n77,1,true\n10 ,1,false\n",
+    );
+    sound(&bench.all().await);
+    let noted = bench.noted("listContacts");
+    let of_nobody: Vec<&str> = noted
+        .iter()
+        .filter(|(_, code, _)| code == "NoOwner")
+        .map(|(key, ..)| key.as_str())
+        .collect();
+    assert_eq!(of_nobody, ["10_20", "77"], "{noted:?}");
+}
+
+#[tokio::test]
 async fn more_rows_than_a_record_may_have_and_broken_rows_are_rejected() {
     let mut bench = Bench::new(serde_json::from_str(LISTS).unwrap());
     bench.export("list.csv", "id,name\n1,News\n");

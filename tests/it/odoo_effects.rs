@@ -1,7 +1,7 @@
 //! What Odoo does beside what it is asked for: values that it sets over what is sent, copies to other records, or reads
 //! otherwise; and what people wrote in between.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use crmferry::args;
 use serde_json::{Value as Json, json};
@@ -21,7 +21,7 @@ fn of(objects: &[Json]) -> Json {
 }
 
 /// An object of partners, matched by e-mail.
-fn partners(name: &str, fields: Vec<Json>) -> Json {
+fn partners(name: &str, fields: &[Json]) -> Json {
     json!({"name": name, "source": {"object": name}, "key": ["id"], "match": ["email"],
            "destination": {"model": "res.partner"}, "fields": fields})
 }
@@ -75,10 +75,10 @@ fn edited(bench: &Bench, object: &str) -> Vec<(String, String)> {
 async fn a_company_moves_and_its_people_without_an_address_with_it_until_they_have_their_own() {
     let kind = json!({"to": "type", "cel": "record.city != null ? \"other\" : \"contact\""});
     let parent = json!({"to": "parent_id", "from": "firm", "lookup": {"object": "firms"}});
-    let firms = partners("firms", same(&["name", "email", "city"]));
+    let firms = partners("firms", &same(&["name", "email", "city"]));
     let people = partners(
         "people",
-        with(same(&["name", "email", "city", "phone"]), &[kind, parent]),
+        &with(same(&["name", "email", "city", "phone"]), &[kind, parent]),
     );
     for (mut bench, word) in benches(&of(&[firms, people])) {
         let name = |who: &str| format!("{who} {word}");
@@ -169,7 +169,7 @@ const SOURCE: &str = "<p>see <a href=\"\"https://source.example\"\">it</a></p>";
 #[tokio::test]
 async fn a_link_that_a_person_changed_is_theirs_whatever_the_source_does() {
     for policy in ["KeepTheirs", "Overwrite"] {
-        let mut contacts = partners("contacts", same(&["name", "email", "comment", "function"]));
+        let mut contacts = partners("contacts", &same(&["name", "email", "comment", "function"]));
         contacts["onConflict"] = json!(policy);
         for (mut bench, word) in benches(&of(&[contacts])) {
             let name = |n: usize| format!("Link {n} {word}");
@@ -212,7 +212,7 @@ async fn a_link_that_a_person_changed_is_theirs_whatever_the_source_does() {
 
 #[tokio::test]
 async fn html_with_entities_and_unknown_tags_is_as_it_was_written() {
-    for (mut bench, word) in benches(&of(&[partners("contacts", same(&["name", "email", "comment"]))])) {
+    for (mut bench, word) in benches(&of(&[partners("contacts", &same(&["name", "email", "comment"]))])) {
         let html = "<p>Jos&eacute; &copy; &hellip; &ccedil;&atilde;o<o:p></o:p> 3 &lt; 4 <label>x</label></p>";
         let row = format!("1,Entity {word},e@{word}.example,{html}\n");
         bench.export("contacts.csv", &format!("id,name,email,comment\n{row}"));
@@ -228,14 +228,15 @@ async fn html_with_entities_and_unknown_tags_is_as_it_was_written() {
 /// What a person wrote is theirs to keep, also where we wrote to the record later.
 #[tokio::test]
 async fn a_record_that_a_person_wrote_to_is_not_removed_because_we_wrote_to_it_later() {
-    let mut contacts = partners("contacts", same(&["name", "email", "function"]));
+    let mut contacts = partners("contacts", &same(&["name", "email", "function"]));
     contacts["onSourceDelete"] = json!("Unlink");
     for (mut bench, word) in benches(&of(&[contacts])) {
         let name = |n: usize| format!("Gone {n} {word}");
         let export = |bench: &Bench, from: usize, job: &str| {
-            let rows: String = (from..60)
-                .map(|n| format!("{n},{},{n}@{word}.example,{job}\n", name(n)))
-                .collect();
+            let rows = (from..60).fold(String::new(), |mut rows, n| {
+                let _ = write!(rows, "{n},{},{n}@{word}.example,{job}\n", name(n));
+                rows
+            });
             bench.export("contacts.csv", &format!("id,name,email,function\n{rows}"));
         };
         export(&bench, 1, "j");

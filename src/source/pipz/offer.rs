@@ -115,7 +115,6 @@ pub struct Probed {
 
 /// How an object is read.
 #[derive(Clone, Debug, Default, PartialEq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one thing that accounts differ in")]
 pub struct Offered {
     /// It takes the parameters for custom values.
     pub extras: bool,
