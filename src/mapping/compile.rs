@@ -80,7 +80,7 @@ fn discovered(merged: &Merged, world: World<'_>, formats: &Formats, findings: &m
     // what is wrong with the spec is said when all of it is compiled
     let mut compiler = Compiler::new(merged, world, formats.clone(), Findings::default());
     let drafts = compiler.drafts();
-    let spec = discover::expand(&merged.spec, &drafts, source, findings)?;
+    let spec = discover::expand(&merged.spec, &drafts, source, world.models, findings)?;
     Some(Merged { spec, ..merged.clone() })
 }
 

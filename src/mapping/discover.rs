@@ -17,6 +17,7 @@ use super::{
 use crate::{
     api::mapping_spec::{CreateField, Field, FieldType, MappingSpecSpec, OnMissing},
     model::{DeclaredField, DeclaredType, Record, Value, digest::hex, record::is_empty},
+    odoo::models::Models,
 };
 
 /// Longest name of a custom field.
@@ -207,6 +208,7 @@ pub(super) fn expand(
     spec: &MappingSpecSpec,
     drafts: &[Draft<'_>],
     source: &BTreeMap<String, SourceShape>,
+    models: &Models,
     findings: &mut Findings,
 ) -> Option<MappingSpecSpec> {
     let mut expanded = spec.clone();
@@ -221,7 +223,7 @@ pub(super) fn expand(
             .iter()
             .filter(|field| !draft.used.contains(&field.declared.name) && !ignored(&field.declared.name));
         let left: Vec<&Candidate> = left.collect();
-        let entries = entries(&discover.prefix, draft, (&left, shape.whole), findings);
+        let entries = entries(&discover.prefix, draft, (&left, shape.whole), models, findings);
         any |= !entries.is_empty();
         let mut objects = expanded.objects.iter_mut().flatten();
         if let Some(object) = objects.find(|object| object.name == draft.spec.name) {
@@ -235,6 +237,7 @@ fn entries(
     prefix: &str,
     draft: &Draft<'_>,
     (left, all_seen): (&[&Candidate], bool),
+    models: &Models,
     findings: &mut Findings,
 ) -> Vec<Field> {
     let path = format!("{}.discover", draft.path);
@@ -247,16 +250,40 @@ fn entries(
     let (mut entries, mut nested) = (Vec::new(), Vec::new());
     let mut made: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for (field, name) in left.iter().zip(&plain) {
-        let Some(create) = field.becomes(all_seen) else {
+        let Some(mut create) = field.becomes(all_seen) else {
             nested.push(field.declared.name.clone());
             continue;
         };
         let taken = mapped.contains(name.as_str()) || plain.iter().filter(|other| *other == name).count() > 1;
-        let to = if taken || name.len() > NAME_MAX {
+        let mut to = if taken || name.len() > NAME_MAX {
             apart(name, &field.declared.name)
         } else {
             name.clone()
         };
+        let there = models.field(draft.model, &to).map(|there| there.ttype.clone());
+        match there.as_deref() {
+            // takes every value
+            Some("text") => {
+                create.type_ = FieldType::Text;
+                create.options = None;
+            }
+            Some("char") if create.type_ != FieldType::Text => {
+                create.type_ = FieldType::Char;
+                create.options = None;
+            }
+            // an earlier export had other values
+            Some(ttype) if ttype != create.type_.ttype() => {
+                let other = apart(&to, &format!("{} {}", field.declared.name, create.type_.ttype()));
+                let message = format!(
+                    "{to} is of type {ttype} in Odoo, which does not take every value of {} now: they go into {other}, all of \
+                     them; look at what is left in {to}",
+                    field.declared.name
+                );
+                findings.warning("Discovered", &path, message);
+                to = other;
+            }
+            _ => {}
+        }
         made.entry(create.type_.ttype())
             .or_default()
             .push(format!("{} → {to}", field.declared.name));

@@ -351,6 +351,11 @@ impl Loader<'_> {
         let mut revived = entry.as_ref().is_some_and(|entry| entry.outcome == Settled::Archived);
         let todo = match known.and_then(|known| Some((known, known.id?))) {
             Some((known, id)) => match entry {
+                // people made it one with another, which comes first: that one's values are written
+                Some(entry) if !self.is_first_at(id, &key)? => {
+                    let values = (&values[..], checks);
+                    return self.unchanged((&external_id, open), (id, known), &entry, values).await;
+                }
                 // to overwrite what a person wrote, it must be looked at
                 Some(entry)
                     if self.object.on_conflict != OnConflict::Overwrite
@@ -436,6 +441,15 @@ impl Loader<'_> {
             self.send(shard).await?;
         }
         Ok(())
+    }
+
+    /// Whether no other record of this pass has this one in Odoo.
+    fn is_first_at(&mut self, id: i64, key: &SourceKey) -> Result<bool, StepError> {
+        let scope = format!("{}|first", self.object.name);
+        let place = id.to_be_bytes();
+        let own = key.0.as_bytes();
+        Ok(self.index.put_first(Kind::Done, &scope, &place, own.to_vec())?
+            || self.index.get(Kind::Done, &scope, &place)?.as_deref() == Some(own))
     }
 
     /// Notes that a record is on its way into Odoo: later ones of an ordered object wait for it.

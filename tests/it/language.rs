@@ -713,3 +713,40 @@ async fn fields_of_the_source_that_nothing_names_become_custom_fields() {
         "{said:#?}"
     );
 }
+
+/// No value is dropped for the type that an earlier export gave its field, and nothing is asked of anybody.
+#[tokio::test]
+async fn a_field_that_was_discovered_and_whose_values_change_their_kind_keeps_them_all() {
+    let mut bench = Bench::new(serde_json::from_str(DISCOVERED).unwrap());
+    bench.export(
+        "contact.csv",
+        "id,name,Tamanho,Nascimento,Nota\n1,Ana,12,2020-01-31,boa\n",
+    );
+    sound(&bench.all().await);
+    for run in 2..4 {
+        bench.run = run;
+        bench.export(
+            "contact.csv",
+            "id,name,Tamanho,Nascimento,Nota\n1,Ana,grande,2020-01-31T10:00:00Z,7\n",
+        );
+        let plan = bench.done(Step::Discover, None).await.plan.unwrap();
+        let told: Vec<&str> = plan
+            .findings
+            .iter()
+            .filter(|told| told.code == "Discovered")
+            .map(|told| told.message.as_str())
+            .collect();
+        assert!(
+            told.iter()
+                .any(|message| message.contains("does not take every value of Tamanho")),
+            "{told:#?}"
+        );
+        sound(&bench.all().await);
+        let ana = read(&bench, "res.partner", json!([["name", "=", "Ana"]]), &[]).await;
+        let values: Vec<&Json> = ana[0].as_object().unwrap().values().collect();
+        for value in [json!("grande"), json!("2020-01-31 10:00:00"), json!("7")] {
+            assert!(values.contains(&&value), "{value}: {ana:#?}");
+        }
+        assert_eq!(ana[0]["x_pipz_nota"], json!("7"), "text takes every value");
+    }
+}

@@ -372,36 +372,40 @@ async fn a_record_removed_behind_our_back_is_made_again_and_a_changed_one_is_tol
 
 #[tokio::test]
 async fn records_that_people_made_one_are_both_looked_for_and_the_one_that_is_no_more_is_told() {
-    let mut bench = Bench::new(json!({
-        "source": {"platform": "Pipz"},
-        "objects": [{"name": "contacts", "source": {"object": "contact"}, "key": ["id"], "destination": {"model": "res.partner"},
-                     "fields": [{"to": "name", "from": "name"}]}]
-    }));
-    bench.export("contact.csv", "id,name\n1,Ana\n2,Bia\n3,Caio\n");
-    sound(&bench.all().await);
-    let rpc: Arc<dyn crmferry::odoo::rpc::Rpc> = bench.memory.clone();
-    let named = |name: &str| crmferry::args!({"domain": [["name", "=", name]]});
-    let ana = rpc.call("res.partner", "search", named("Ana")).await.unwrap()[0].clone();
-    let bia = rpc.call("res.partner", "search", named("Bia")).await.unwrap()[0].clone();
-    // as Odoo's wizard does: the external id goes over to the record that stays
-    let of_bia = crmferry::args!({"domain": [["model", "=", "res.partner"], ["res_id", "=", bia]]});
-    let identities = rpc.call("ir.model.data", "search", of_bia).await.unwrap();
-    let over = crmferry::args!({"ids": identities, "vals": {"res_id": ana}});
-    rpc.call("ir.model.data", "write", over).await.unwrap();
-    rpc.call("res.partner", "unlink", crmferry::args!({"ids": [bia]}))
-        .await
-        .unwrap();
-    bench.run = 2;
-    let second = bench.all().await;
-    sound(&second);
-    let (book, seen) = (second[0].book, second[0].verification.unwrap());
-    assert_eq!(
-        (book.unchanged, book.present, seen.matching, seen.edited_by_user),
-        (3, 2, 2, 1),
-        "{second:#?}"
-    );
-    let noted = std::fs::read_to_string(bench.folder().join("results/contacts/noted.csv")).unwrap();
-    assert!(noted.contains("Merged"), "{noted}");
+    for policy in ["KeepTheirs", "Overwrite"] {
+        let mut bench = Bench::new(json!({
+            "source": {"platform": "Pipz"}, "onConflict": policy,
+            "objects": [{"name": "contacts", "source": {"object": "contact"}, "key": ["id"], "destination": {"model": "res.partner"},
+                         "fields": [{"to": "name", "from": "name"}]}]
+        }));
+        bench.export("contact.csv", "id,name\n1,Ana\n2,Bia\n3,Caio\n");
+        sound(&bench.all().await);
+        let rpc: Arc<dyn crmferry::odoo::rpc::Rpc> = bench.memory.clone();
+        let named = |name: &str| crmferry::args!({"domain": [["name", "=", name]]});
+        let ana = rpc.call("res.partner", "search", named("Ana")).await.unwrap()[0].clone();
+        let bia = rpc.call("res.partner", "search", named("Bia")).await.unwrap()[0].clone();
+        // as Odoo's wizard does: the external id goes over to the record that stays
+        let of_bia = crmferry::args!({"domain": [["model", "=", "res.partner"], ["res_id", "=", bia]]});
+        let identities = rpc.call("ir.model.data", "search", of_bia).await.unwrap();
+        let over = crmferry::args!({"ids": identities, "vals": {"res_id": ana}});
+        rpc.call("ir.model.data", "write", over).await.unwrap();
+        rpc.call("res.partner", "unlink", crmferry::args!({"ids": [bia]}))
+            .await
+            .unwrap();
+        for run in 2..4 {
+            bench.run = run;
+            let second = bench.all().await;
+            sound(&second);
+            let (book, seen) = (second[0].book, second[0].verification.unwrap());
+            assert_eq!(
+                (book.unchanged, book.present, seen.matching, seen.edited_by_user),
+                (3, 2, 2, 1),
+                "{second:#?}"
+            );
+            let noted = std::fs::read_to_string(bench.folder().join("results/contacts/noted.csv")).unwrap();
+            assert!(noted.contains("Merged"), "{noted}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -117,6 +117,81 @@ fn what_odoo_would_compute_anew_is_sent_along_with_the_value_that_is_to_stay() {
     assert_eq!(nothing, Merge::default());
 }
 
+#[test]
+fn what_odoo_set_over_what_was_sent_goes_once_more_and_what_it_made_of_it_does_not() {
+    let fields = ["name", "comment", "latitude", "type"].map(field);
+    let values = |values: [(&str, OdooValue); 4]| values.map(|(name, value)| (name.to_owned(), value));
+    let wanted = values([
+        ("name", text("ours")),
+        ("comment", text("a & b")),
+        ("latitude", OdooValue::Float(1.234)),
+        ("type", text("contact")),
+    ]);
+    let found = |name: &str, kind: &str| -> BTreeMap<String, OdooValue> {
+        let found = values([
+            ("name", text(name)),
+            ("comment", text("<p>a &amp; b</p>")),
+            ("latitude", OdooValue::Float(1.23)),
+            ("type", text(kind)),
+        ]);
+        found.into_iter().collect()
+    };
+    let again = |merge: &Merge, found: &BTreeMap<String, OdooValue>, was: &BTreeMap<String, OdooValue>| {
+        displaced("res.partner", &fields, (&wanted, merge), Some(was), found)
+    };
+    let (nothing, was) = (Merge::default(), found("before", "contact"));
+    assert_eq!(again(&nothing, &found("ours", "contact"), &was), []);
+    assert_eq!(
+        again(&nothing, &found("Odoo's", "contact"), &was),
+        [("name".to_owned(), text("ours"))]
+    );
+    let theirs = Merge {
+        kept: vec!["name".to_owned(), "type".to_owned()],
+        send: vec![("type".to_owned(), text("other"))],
+        ..Merge::default()
+    };
+    let restored = [("name".to_owned(), text("before"))];
+    assert_eq!(
+        again(&theirs, &found("Odoo's", "other"), &was),
+        restored,
+        "and what was sent for it stays"
+    );
+}
+
+#[test]
+fn an_address_that_was_never_ours_is_the_companys() {
+    let fields = ["name", "city", "type", "parent_id"].map(|name| match name {
+        "type" => TargetField::new(name, "selection"),
+        "parent_id" => TargetField::new(name, "many2one"),
+        _ => TargetField::new(name, "char"),
+    });
+    let current = |kind: &str| {
+        BTreeMap::from([
+            ("city".to_owned(), text("Natal")),
+            ("type".to_owned(), text(kind)),
+            ("parent_id".to_owned(), OdooValue::Link(Reference::Id(9))),
+        ])
+    };
+    let digest = |value: &OdooValue| field_digest("res.partner", &fields[1], value);
+    let (blank, own) = (digest(&OdooValue::Empty), digest(&text("Natal")));
+    for (kind, last, wanted, sent, kept, conflict) in [
+        // nothing is wanted: it has the company's, and nobody is told
+        ("contact", Some(&blank), OdooValue::Empty, 0, 1, 0),
+        ("contact", None, OdooValue::Empty, 0, 1, 0),
+        // its own comes: type goes with it
+        ("contact", Some(&blank), text("Olinda"), 2, 1, 0),
+        ("other", Some(&blank), text("Olinda"), 0, 1, 1),
+        ("contact", Some(&own), OdooValue::Empty, 2, 1, 0),
+    ] {
+        let known = last.map(|last| ("city".to_owned(), last.clone()));
+        let last = known.into_iter().chain([("name".to_owned(), "x".to_owned())]).collect();
+        let wanted = [("city".to_owned(), wanted)];
+        let merge = super::merge("res.partner", &fields, &current(kind), &wanted, &last, false, false);
+        let found = (merge.send.len(), merge.kept.len(), merge.conflicts.len());
+        assert_eq!(found, (sent, kept, conflict), "{kind} {wanted:?} {merge:?}");
+    }
+}
+
 fn text(text: &str) -> OdooValue {
     OdooValue::Text(text.to_owned())
 }
