@@ -349,77 +349,29 @@ impl Loader<'_> {
             self.note_once(&key, &note).await?;
         }
         let mut revived = entry.as_ref().is_some_and(|entry| entry.outcome == Settled::Archived);
-        let todo = match known.and_then(|known| Some((known, known.id?))) {
-            Some((known, id)) => match entry {
-                // people made it one with another, which comes first: that one's values are written
-                Some(entry) if !self.is_first_at(id, &key)? => {
+        let todo = if let Some((known, id)) = known.and_then(|known| Some((known, known.id?))) {
+            // of those that people made one the first is written
+            let is_first = self.is_first_at(id, &key)?;
+            // to overwrite what a person wrote, it must be looked at
+            let may_skip = self.object.on_conflict != OnConflict::Overwrite && !self.recheck;
+            let is_same = |entry: &Entry| may_skip && entry.digest.as_deref() == Some(&digest) && entry.id == Some(id);
+            match entry {
+                Some(entry) if !is_first || is_same(&entry) => {
                     let values = (&values[..], checks);
                     return self.unchanged((&external_id, open), (id, known), &entry, values).await;
-                }
-                // to overwrite what a person wrote, it must be looked at
-                Some(entry)
-                    if self.object.on_conflict != OnConflict::Overwrite
-                        && !self.recheck
-                        && entry.digest.as_deref() == Some(&digest)
-                        && entry.id == Some(id) =>
-                {
-                    return self
-                        .unchanged((&external_id, open), (id, known), &entry, (&values, checks))
-                        .await;
                 }
                 entry => Todo::Compare {
                     known,
                     id,
                     entry: entry.map(Box::new),
                 },
-            },
-            None => match matches::match_record(&mut self.index, &self.object, &values)? {
-                Matched::One { id, active } => {
-                    let writes_active = values.iter().any(|(field, _)| *field == sender::active().name);
-                    revived = !active && matches::is_archived_by_us(&self.index, &self.object, id)?;
-                    if !active && !revived && !writes_active {
-                        notes.push(Rejection::new(
-                            "AdoptedArchived",
-                            "active",
-                            "it is archived in Odoo, and stays so",
-                        ));
-                    }
-                    Todo::Adopt(id)
-                }
-                Matched::Nothing { ambiguous } => {
-                    for entry in ambiguous {
-                        let what = "several records in Odoo agree: none was adopted";
-                        let note = Rejection::new("Ambiguous", entry, what);
-                        // also where the record is then held or rejected
-                        self.note_once(&key, &note).await?;
-                        notes.push(note);
-                    }
-                    if self.object.on_new == OnNew::Hold {
-                        let why = outcome::not_in_odoo(&self.object, &values);
-                        return self.hold(&key, &[], &[why]).await;
-                    }
-                    if self.object.on_new == OnNew::Reject {
-                        let fields: Vec<_> = self.object.match_on.iter().map(|entry| entry.join("+")).collect();
-                        let rejection = Rejection::new(
-                            "NotFound",
-                            fields.join(", "),
-                            "nothing in Odoo matches, and onNew is Reject",
-                        );
-                        return self.reject(Some(&key), &rejection).await;
-                    }
-                    if entry
-                        .as_ref()
-                        .is_some_and(|entry| entry.id.is_some() && entry.outcome != Settled::Deduplicated)
-                    {
-                        notes.push(Rejection::new(
-                            "Remade",
-                            "",
-                            "somebody took it out of Odoo: it is made again",
-                        ));
-                    }
-                    Todo::Create
-                }
-            },
+            }
+        } else {
+            let changing = (&mut notes, &mut revived);
+            let Some(todo) = self.meet(&key, &values, entry.as_ref(), changing).await? else {
+                return Ok(());
+            };
+            todo
         };
         for note in notes.clone() {
             self.note_once(&key, &note).await?;
@@ -441,6 +393,61 @@ impl Loader<'_> {
             self.send(shard).await?;
         }
         Ok(())
+    }
+
+    /// What to do with a record that has none in Odoo; nothing where it is held or rejected.
+    async fn meet(
+        &mut self,
+        key: &SourceKey,
+        values: &[FieldValue],
+        entry: Option<&Entry>,
+        (notes, revived): (&mut Vec<Rejection>, &mut bool),
+    ) -> Result<Option<Todo>, StepError> {
+        let ambiguous = match matches::match_record(&mut self.index, &self.object, values)? {
+            Matched::One { id, active } => {
+                let writes_active = values.iter().any(|(field, _)| *field == sender::active().name);
+                *revived = !active && matches::is_archived_by_us(&self.index, &self.object, id)?;
+                if !active && !*revived && !writes_active {
+                    notes.push(Rejection::new(
+                        "AdoptedArchived",
+                        "active",
+                        "it is archived in Odoo, and stays so",
+                    ));
+                }
+                return Ok(Some(Todo::Adopt(id)));
+            }
+            Matched::Nothing { ambiguous } => ambiguous,
+        };
+        for entry in ambiguous {
+            let what = "several records in Odoo agree: none was adopted";
+            let note = Rejection::new("Ambiguous", entry, what);
+            // also where the record is then held or rejected
+            self.note_once(key, &note).await?;
+            notes.push(note);
+        }
+        if self.object.on_new == OnNew::Hold {
+            let why = outcome::not_in_odoo(&self.object, values);
+            self.hold(key, &[], &[why]).await?;
+            return Ok(None);
+        }
+        if self.object.on_new == OnNew::Reject {
+            let fields: Vec<_> = self.object.match_on.iter().map(|entry| entry.join("+")).collect();
+            let why = Rejection::new(
+                "NotFound",
+                fields.join(", "),
+                "nothing in Odoo matches, and onNew is Reject",
+            );
+            self.reject(Some(key), &why).await?;
+            return Ok(None);
+        }
+        if entry.is_some_and(|entry| entry.id.is_some() && entry.outcome != Settled::Deduplicated) {
+            notes.push(Rejection::new(
+                "Remade",
+                "",
+                "somebody took it out of Odoo: it is made again",
+            ));
+        }
+        Ok(Some(Todo::Create))
     }
 
     /// Whether no other record of this pass has this one in Odoo.

@@ -234,7 +234,7 @@ async fn a_record_that_a_person_wrote_to_is_not_removed_because_we_wrote_to_it_l
         let name = |n: usize| format!("Gone {n} {word}");
         let export = |bench: &Bench, from: usize, job: &str| {
             let rows = (from..60).fold(String::new(), |mut rows, n| {
-                let _ = write!(rows, "{n},{},{n}@{word}.example,{job}\n", name(n));
+                let _ = writeln!(rows, "{n},{},{n}@{word}.example,{job}", name(n));
                 rows
             });
             bench.export("contacts.csv", &format!("id,name,email,function\n{rows}"));
