@@ -31,6 +31,8 @@ pub struct Walk {
     /// New rows in all.
     known: u64,
     barren: u32,
+    /// Ids of the last page, and how often it came in a row.
+    last: (Vec<String>, u32),
     /// Ids of the first page, while every page is the same.
     same: Option<Vec<String>>,
     pages: u64,
@@ -61,6 +63,7 @@ impl Walk {
             fresh: 0,
             known: 0,
             barren: 0,
+            last: (Vec::new(), 0),
             same: None,
             pages: 0,
         }
@@ -128,6 +131,14 @@ impl Walk {
             if self.same.is_some() && ids.len() as u64 != self.limit {
                 return Next::Over;
             }
+            return self.end_of_round();
+        }
+        self.last = match std::mem::take(&mut self.last) {
+            (before, times) if before == ids => (before, times + 1),
+            _ => (ids.to_vec(), 1),
+        };
+        if self.round > 1 && self.last.1 > BARREN && self.same.is_none() {
+            // beyond its end the source gives its last page again
             return self.end_of_round();
         }
         if self.round > 1 && self.taken > 2 * self.known + BEYOND * self.limit {
@@ -198,6 +209,16 @@ mod tests {
                 let pages = u64::from(count) / (cap.min(10) - 1).max(1) + 3;
                 assert!(asked <= pages, "{count} rows by {cap}: {asked} pages");
             }
+        }
+    }
+
+    #[test]
+    fn a_list_that_gives_its_last_page_again_beyond_its_end_has_one() {
+        for (count, limit) in [(25_u32, 10_u64), (30, 10), (101, 7)] {
+            let list: Vec<u32> = (0..count).collect();
+            let furthest = u64::from(count) - limit;
+            let (got, _, end) = walk(limit, |offset, _| slice(&list, offset.min(furthest), limit));
+            assert_eq!((got, end), (list, Next::Over), "{count} by {limit}");
         }
     }
 

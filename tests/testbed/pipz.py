@@ -67,6 +67,7 @@ OPTIONS = {  # switch: its values, the first is what is most probable
     "members": ("yes", "ignored"),                # ignored: list_id narrows nothing
     "detail": ("record", "list", "wrapped", "another", "other"),     # another: the record before
     "smallest": ("1", "20"),                      # rows that a page has at least
+    "beyond": ("empty", "last", "404"),           # what there is beyond the end: nothing, the last page again, no such page
     "parameters": ("lenient", "strict"),          # strict: 400 for extra_fields and include_fieldsets on anything but contacts
 }
 OFFERED = ("yes", "bare", "unpaged", "barePages")
@@ -393,6 +394,10 @@ class Pipz:
         limit = max(limit, int(self.options["smallest"]))
         if kind == "contact" and "list_id" in query and self.options["members"] == "yes":
             ids = self.account.members(int(query["list_id"]))
+        if self.options["beyond"] == "404" and offset >= len(ids) > 0:
+            return 404, {"user_message": "Página não encontrada"}
+        if self.options["beyond"] == "last":
+            offset = min(offset, max(0, len(ids) - limit))
         if fault["do"] == "repeat":
             offset = max(0, offset - limit)
         if fault["do"] == "shrink":

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use futures::{StreamExt, stream};
 
-use super::{Api, Ask, LIMIT, offer::Offered, record};
+use super::{Api, Ask, LIMIT, offer::Offered, page::Page, record};
 use crate::{
     api::phase_run::FEWER,
     model::{Digest, Record, Rejection, Value, record::is_empty},
@@ -145,11 +145,11 @@ impl Reading {
             list: self.list.as_deref(),
             way: None,
         };
-        let page = self
-            .api
-            .page(&ask)
-            .await
-            .map_err(|refusal| self.api.failed(&self.kind, &refusal))?;
+        let page = match self.api.page(&ask).await {
+            // some have nothing there beyond the end that they announced
+            Err(Refusal::Absent(_)) if self.has_all_announced() => Page::default(),
+            answer => answer.map_err(|refusal| self.api.failed(&self.kind, &refusal))?,
+        };
         let rows: Vec<Row> = page.rows.iter().map(|row| Row::of(row)).collect();
         let ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
         let overlap = self.walk.overlap(&ids);
@@ -182,6 +182,11 @@ impl Reading {
             }
         }
         Ok(())
+    }
+
+    fn has_all_announced(&self) -> bool {
+        let announced = self.announced.and_then(|said| u64::try_from(said).ok());
+        announced.is_some_and(|announced| announced > 0 && self.walk.known() >= announced)
     }
 
     /// A source that gave clearly less than it said may have been cut off; that number is a guess, and no reason to stop.
