@@ -70,7 +70,7 @@ async fn ferry(rpc: Arc<dyn Rpc>) {
         ("category_id", OdooValue::Links(vec![Reference::Id(tag)])),
         ("vat", OdooValue::Empty),
     ]);
-    let types = fields(&[
+    let mut types = fields(&[
         ("name", "char"),
         ("parent_id", "many2one"),
         ("street", "char"),
@@ -82,6 +82,10 @@ async fn ferry(rpc: Arc<dyn Rpc>) {
         ("category_id", "many2many"),
         ("vat", "char"),
     ]);
+    for field in &mut types {
+        // as fields_get says
+        field.digits = (field.name == "partner_latitude").then_some(7);
+    }
     let rows: Vec<(String, Op)> = (0..40)
         .map(|row| (row.to_string(), Op::Create(wanted.clone())))
         .collect();
