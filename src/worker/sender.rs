@@ -305,6 +305,8 @@ impl Sender {
         }
         let ids: Vec<i64> = sent.keys().copied().collect();
         let mut found = read_back(&*self.rpc, &self.model, &html, &ids).await?;
+        // what a person wrote meanwhile is not what Odoo made of ours
+        found.retain(|_, record| record.write_uid == self.uid);
         for (id, record) in &mut found {
             let names = sent.get(id);
             record

@@ -285,19 +285,21 @@ async fn list(api: &Api, kind: &'static str) -> Result<Offered, Refusal> {
     Ok(offered)
 }
 
-/// Whether a detail has what its row lacks; or why nobody can tell.
+/// Whether any detail has what its row lacks; or why nobody can tell.
 async fn compared_with_details(api: &Api, kind: &str, rows: &[Record]) -> Result<(bool, Option<String>), Refusal> {
-    let mut why = None;
+    let (mut why, mut read) = (None, false);
     for row in rows {
         let Some(id) = super::reading::id_of(row) else { continue };
         match api.detail(kind, &id).await {
-            Ok(Ok(detail)) => return Ok((adds(&detail, row), None)),
+            Ok(Ok(detail)) if adds(&detail, row) => return Ok((true, None)),
+            // one whose record has no more to say tells nothing of the others
+            Ok(Ok(_)) => read = true,
             Ok(Err(wrong)) => why = Some(wrong),
             Err(refusal @ (Refusal::Failed(_) | Refusal::Throttled(_))) => return Err(refusal),
             Err(refusal) => why = Some(refusal.words()),
         }
     }
-    Ok((false, why))
+    Ok((false, why.filter(|_| !read)))
 }
 
 /// Whether a detail has values that its row lacks.
