@@ -14,8 +14,7 @@ use crate::{
 /// Fields beside the mapped ones that [`merge`] wants to see of a record of this model: a partner's address and
 /// kind, because filling its parent would replace the address; whether an opportunity is lost, because a won stage would
 /// make it active.
-#[must_use]
-pub fn beside(model: &str) -> Vec<TargetField> {
+fn beside(model: &str) -> Vec<TargetField> {
     let field = |(name, ttype): &(&str, &str)| TargetField::new(name, ttype);
     if model == "res.partner" {
         ADDRESS
@@ -28,6 +27,15 @@ pub fn beside(model: &str) -> Vec<TargetField> {
     } else {
         Vec::new()
     }
+}
+
+/// Mapped fields, and those beside them.
+#[must_use]
+pub fn with_beside(model: &str, fields: &[TargetField]) -> Vec<TargetField> {
+    let mut all = fields.to_vec();
+    let beside = beside(model).into_iter();
+    all.extend(beside.filter(|field| fields.iter().all(|mapped| mapped.name != field.name)));
+    all
 }
 
 const ACTIVE: &str = "active";
@@ -117,7 +125,11 @@ pub fn merge(
             merge.conflicts.push(name.clone());
         }
     }
+    let moves = merge.send.iter().any(|(name, _)| name == "parent_id");
     match model {
+        "res.partner" if moves && has_no_address && is_shared(model, current) && is_not_ours(fields, written_last) => {
+            merge.leave_the_address(current);
+        }
         "res.partner" => merge.keep_the_address(current),
         "crm.lead" => merge.keep_the_loss(current, all),
         _ => {}
@@ -146,6 +158,10 @@ pub fn displaced(
             value
         };
         let now = found.get(&field.name)?;
+        // below a company it is the company's: written here it would go up
+        if is_of_address(&field.name) && is_shared(model, found) {
+            return None;
+        }
         let is_pending = matches!(value, OdooValue::Link(link) if link.id().is_none());
         let sent = merge
             .send
@@ -267,6 +283,17 @@ impl Merge {
         }
     }
 
+    /// One that has its company's address and goes to another, or to none, leaves that address where it is: Odoo gives it the
+    /// other's, and would give the other one this.
+    fn leave_the_address(&mut self, current: &BTreeMap<String, OdooValue>) {
+        for (name, _) in ADDRESS {
+            self.send.retain(|(field, _)| field != name);
+            if current.get(name).is_some_and(|value| !is_nothing(value)) {
+                self.send.push((name.to_owned(), OdooValue::Empty));
+            }
+        }
+    }
+
     /// A partner of type `contact` shares its parent's address: given a parent, or made a contact again, it loses its own;
     /// given a street, it changes the company's. As `other` it keeps to itself, if that is said in the same call.
     fn keep_the_address(&mut self, current: &BTreeMap<String, OdooValue>) {
@@ -301,6 +328,14 @@ impl Merge {
 }
 
 const OTHER: &str = "other";
+
+/// Whether no address was written last, as far as that is known.
+fn is_not_ours(fields: &[TargetField], written_last: &BTreeMap<String, String>) -> bool {
+    let of_address = fields.iter().filter(|field| is_of_address(&field.name));
+    let blank = |field: &TargetField| field_digest("res.partner", field, &OdooValue::Empty);
+    let mut known = of_address.filter_map(|field| Some((written_last.get(&field.name)?, blank(field))));
+    known.all(|(last, blank)| *last == blank)
+}
 
 fn is_of_address(field: &str) -> bool {
     ADDRESS.iter().any(|(name, _)| *name == field)
@@ -362,7 +397,7 @@ fn ids(value: &OdooValue) -> BTreeSet<i64> {
 }
 
 /// Null, blank, 0 of a number; a boolean never is.
-fn is_blank(field: &TargetField, value: &OdooValue) -> bool {
+pub(super) fn is_blank(field: &TargetField, value: &OdooValue) -> bool {
     match value {
         _ if field.ttype == "boolean" => false,
         OdooValue::Text(text) if is_html(field) => Seen::of(text).is_blank,

@@ -50,8 +50,10 @@ const BLOCKS: [&str; 41] = [
 const WRAPPERS: [&str; 12] = [
     "p", "br", "div", "span", "b", "i", "u", "em", "strong", "font", "html", "body",
 ];
-/// Addresses that Odoo never keeps begin so.
-const NEVER_KEPT: [&str; 2] = ["javascript:", "vbscript:"];
+/// Tags whose addresses Odoo keeps.
+const LEADING: [&str; 6] = ["a", "area", "audio", "img", "source", "video"];
+/// Addresses that Odoo never keeps begin so, but for data that are a picture.
+const NEVER_KEPT: [&str; 3] = ["javascript:", "vbscript:", "data:"];
 
 /// What there is to be seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -82,7 +84,7 @@ impl Seen {
                 _ if tag.starts_with("!--") => tag.find("-->").map(|place| place + 3),
                 "script" | "style" => closing(tag, &name),
                 "" if !tag.starts_with('!') => Some(0),
-                _ => tag.find('>').map(|place| place + 1),
+                _ => tag_end(tag),
             };
             let bare = name.trim_matches('/');
             if name.is_empty() && end == Some(0) {
@@ -93,6 +95,8 @@ impl Seen {
             let is_hidden = matches!(bare, "script" | "style" | "link" | "meta" | "base" | "");
             if !is_hidden && !name.starts_with('/') {
                 shows |= !WRAPPERS.contains(&bare) && bare != "a";
+            }
+            if LEADING.contains(&name.as_str()) {
                 addresses.extend(address(&tag[name.len()..end.unwrap_or(tag.len())]));
             }
             rest = end.map_or("", |end| &tag[end..]);
@@ -125,6 +129,24 @@ impl Seen {
     }
 }
 
+/// Behind the end of a tag; a `>` within quotes is none.
+fn tag_end(tag: &str) -> Option<usize> {
+    let (mut quote, mut before) = (None, ' ');
+    for (place, character) in tag.char_indices() {
+        match (quote, character) {
+            (Some(open), _) if character == open => quote = None,
+            (None, '"' | '\'') if before == '=' => quote = Some(character),
+            (None, '>') => return Some(place + 1),
+            _ => {}
+        }
+        if !character.is_whitespace() {
+            before = character;
+        }
+    }
+    // a quote that nobody closed
+    tag.find('>').map(|place| place + 1).filter(|_| quote.is_some())
+}
+
 /// Behind the end tag of a `script` or `style`.
 fn closing(tag: &str, name: &str) -> Option<usize> {
     let start = tag.to_ascii_lowercase().find(&format!("</{name}"))?;
@@ -149,9 +171,8 @@ fn address(attributes: &str) -> Option<String> {
     let mut address = String::new();
     unescape_into(value.trim(), &mut address);
     let address = percent_decoded(&address);
-    let kept = !NEVER_KEPT
-        .iter()
-        .any(|word| address.to_ascii_lowercase().starts_with(word));
+    let lower = address.to_ascii_lowercase();
+    let kept = lower.starts_with("data:image/") || !NEVER_KEPT.iter().any(|word| lower.starts_with(word));
     (kept && !address.is_empty()).then_some(address)
 }
 
@@ -217,6 +238,9 @@ mod tests {
             ("<p>a<o:p></o:p>b <label>c</label>d</p>", "ab cd"),
             ("<style>p {}</style><SCRIPT>1 < 2</SCRIPT>x<!-- <p>y -->", "x"),
             ("1 < 2", "1 < 2"),
+            ("<p title=\"a > b\">text</p>", "text"),
+            ("<p title='it\"s > so'>text</p><p don't>x</p>", "text x"),
+            ("<p title=\"open>text</p>", "text"),
             ("<p", ""),
         ] {
             assert_eq!(Seen::of(html).text, seen, "{html}");
@@ -241,6 +265,15 @@ mod tests {
                 &["/web/image/3", "#top"],
             ),
             ("<a href=\"javascript:alert(1)\">js</a><a href=\"\">no</a>", &[]),
+            ("<a title=\"1>2\" href=\"https://a.br\">t</a>", &["https://a.br"]),
+            (
+                "<iframe src=\"https://a.br\"></iframe><a href=\"data:text/html,x\">x</a>",
+                &[],
+            ),
+            (
+                "<img src=\"data:image/png;base64,iVBO\">",
+                &["data:image/png;base64,iVBO"],
+            ),
             ("<link href=\"x.css\"><script src=\"x.js\"></script>", &[]),
             ("<a data-href=\"no\">x</a>", &[]),
             ("<a href=\"100%\">x</a>", &["100%"]),

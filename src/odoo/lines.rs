@@ -178,10 +178,15 @@ fn is_edited(lines: &LineFields, found: &FoundLine, written: Option<&BTreeMap<St
     let Some(written) = written else {
         return found.record.write_uid != uid;
     };
-    lines.targets.iter().any(|field| {
-        let (digest, now) = (written.get(&field.name), found.record.values.get(&field.name));
-        digest.is_some_and(|digest| now.is_some_and(|now| !conflict::is_written(&lines.model.0, field, now, digest)))
-    })
+    found.record.write_uid != uid
+        || lines.targets.iter().any(|field| {
+            let now = found.record.values.get(&field.name);
+            now.is_some_and(|now| match written.get(&field.name) {
+                Some(digest) => !conflict::is_written(&lines.model.0, field, now, digest),
+                // kept once, since it was a person's
+                None => !conflict::is_blank(field, now),
+            })
+        })
 }
 
 /// Models whose lines are told apart by a field, and Odoo refuses a second one: a contact is on a list once.

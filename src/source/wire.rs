@@ -115,6 +115,13 @@ fn ways_to_quote(keys: &[Secret]) -> Vec<String> {
         });
         let form = query.unwrap_or_default();
         let path = form.replace('+', "%20");
+        let escaped = word
+            .replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('>', "&gt;")
+            .replace('"', "&quot;");
+        let json = word.replace('\\', "\\\\").replace('"', "\\\"").replace('/', "\\/");
+        ways.extend([form.replace('%', "%25"), path.replace('%', "%25"), escaped, json]);
         ways.extend([form.to_lowercase(), path.to_lowercase(), form, path, (*word).to_owned()]);
         ways.extend(
             words

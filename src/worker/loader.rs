@@ -479,7 +479,7 @@ impl Loader<'_> {
             entry.run == self.job.spec.run && entry.outcome == Settled::Updated,
         );
         if open != Open::Now {
-            let sent = self.may_be_unproved(known);
+            let sent = (self.may_be_unproved(known), entry.run == self.job.spec.run);
             self.want(key, id, (values, checks), (&entry.fields, &entry.links), sent)?;
         }
         self.arrived((key, open), external_id, id, fate).await
@@ -519,7 +519,7 @@ impl Loader<'_> {
         id: i64,
         (values, checks): (&[FieldValue], Vec<FieldValue>),
         (ours, links): (&BTreeMap<String, String>, &BTreeMap<String, Vec<i64>>),
-        sent: bool,
+        (sent, of_this_run): (bool, bool),
     ) -> Result<(), StepError> {
         let (ours, theirs): (Vec<_>, Vec<_>) = values.iter().cloned().partition(|(field, _)| ours.contains_key(field));
         let there = |(field, value): (String, OdooValue)| match (value, links.get(&field)) {
@@ -536,6 +536,7 @@ impl Loader<'_> {
             checks,
             theirs,
             sent,
+            of_this_run,
         };
         // people may have made two records of ours one: each is to be found
         let place = verify::place_of(id, key);

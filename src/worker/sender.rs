@@ -15,7 +15,7 @@ use crate::{
     mapping::{LineFields, TargetField},
     model::{ExternalId, OdooModel, OdooValue, Record, Rejection, SourceKey},
     odoo::{
-        conflict::{self, Computed, Merge, beside},
+        conflict::{self, Computed, Merge},
         content,
         lines::{self, FoundLine, LineOp, WrittenLines},
         rpc::Rpc,
@@ -65,7 +65,7 @@ pub(super) enum Todo {
 
 impl Prepared {
     /// What the ledger has of it.
-    fn entry(&self) -> Option<&Entry> {
+    pub(super) fn entry(&self) -> Option<&Entry> {
         match &self.todo {
             Todo::Compare { entry, .. } => entry.as_deref(),
             Todo::Create | Todo::Adopt(_) => None,
@@ -238,8 +238,9 @@ impl Sender {
             return Ok(());
         }
         let ids: Vec<i64> = changed.iter().map(|(_, id, _)| *id).collect();
-        let found = read_back(&*self.rpc, &self.model, &self.targets, &ids).await?;
-        let mut writes = Vec::new();
+        let fields = conflict::with_beside(&self.model, &self.targets);
+        let found = read_back(&*self.rpc, &self.model, &fields, &ids).await?;
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for (prepared, id, merge) in changed {
             // what a person wrote meanwhile is theirs
             let Some(record) = found.get(&id).filter(|record| record.write_uid == self.uid) else {
@@ -253,25 +254,30 @@ impl Sender {
                 was,
                 &record.values,
             );
-            if !values.is_empty() {
-                writes.push(Write {
-                    key: prepared.key.clone(),
-                    external_id: prepared.external_id.clone(),
-                    op: Op::Update {
-                        id,
-                        values,
-                        unlink: Vec::new(),
-                        lines: Vec::new(),
-                    },
-                });
+            // apart: a person's value may be one that Odoo does not take with ours
+            let (kept, wanted): (Vec<_>, Vec<_>) = values.into_iter().partition(|(name, _)| merge.kept.contains(name));
+            for (values, writes) in [(wanted, &mut ours), (kept, &mut theirs)] {
+                if !values.is_empty() {
+                    writes.push(Write {
+                        key: prepared.key.clone(),
+                        external_id: prepared.external_id.clone(),
+                        op: Op::Update {
+                            id,
+                            values,
+                            unlink: Vec::new(),
+                            lines: Vec::new(),
+                        },
+                    });
+                }
             }
         }
-        // what is refused stays as it is, and the read-back tells
-        let heart = self.heart.clone();
-        match self.writer.write(writes, &move || heart.may_send()).await {
-            Ok(_) => Ok(()),
-            Err(interrupted) => Err(stopped_by(&interrupted.stop)),
+        // theirs first: what is ours is to stand; what is refused stays as it is, and the read-back tells
+        for writes in [theirs, ours] {
+            let heart = self.heart.clone();
+            let written = self.writer.write(writes, &move || heart.may_send()).await;
+            written.map_err(|interrupted| stopped_by(&interrupted.stop))?;
         }
+        Ok(())
     }
 
     /// What Odoo has made of the HTML that it was just sent, by record.
@@ -355,10 +361,10 @@ impl Sender {
         if ids.is_empty() {
             return Ok(now);
         }
-        let mut fields = self.targets.clone();
+        let mut fields = conflict::with_beside(&self.model, &self.targets);
         let revived = batch.iter().any(|prepared| prepared.revived).then(active);
         let unknown = batch.iter().any(Prepared::is_unknown).then(made);
-        for field in beside(&self.model).into_iter().chain(revived).chain(unknown) {
+        for field in revived.into_iter().chain(unknown) {
             if !fields.iter().any(|mapped| mapped.name == field.name) {
                 fields.push(field);
             }

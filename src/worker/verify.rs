@@ -48,6 +48,8 @@ pub struct Wanted {
     /// It was sent in this pass: what differs now is not as it was written. What was proved before and differs by now was
     /// changed since.
     pub sent: bool,
+    /// The ledger says that it was written in this run.
+    pub of_this_run: bool,
 }
 
 /// Counts and reasons of a verification.
@@ -150,7 +152,7 @@ pub async fn object(
         let mut wanted_here = Vec::with_capacity(page.len());
         for (place, bytes) in &page {
             let (id, mut record) = wanted(place, bytes)?;
-            record.sent |= proof.is_open(&record.key);
+            record.sent |= proof.is_open(&record);
             let is_shared = index.has(Kind::Done, &shared(&object), &id.to_be_bytes())?;
             wanted_here.push((id, record, is_shared));
         }
@@ -179,6 +181,9 @@ pub async fn object(
 pub struct Proof {
     /// Everything that was written before was read back.
     proved: bool,
+    /// An attempt broke off before it had read back what it wrote.
+    #[serde(default)]
+    broke_off: bool,
     /// Keys of records that were not as they were written; `None`: too many to be named.
     mismatched: Option<BTreeSet<SourceKey>>,
 }
@@ -201,10 +206,10 @@ impl Proof {
     /// When the workspace fails.
     pub async fn begin(job: &Job, object: &Object) -> Result<(), StepError> {
         let before = Self::before(job, object).await?;
-        let Self { proved, mismatched } = before;
         let begun = Self {
             proved: false,
-            mismatched: mismatched.filter(|_| proved),
+            broke_off: !before.proved,
+            mismatched: before.mismatched,
         };
         Ok(job.workspace.put_json(&Self::path(object), &begun).await?)
     }
@@ -212,14 +217,16 @@ impl Proof {
     async fn end(job: &Job, object: &Object, mismatched: Vec<SourceKey>) -> Result<(), StepError> {
         let proof = Self {
             proved: true,
+            broke_off: false,
             mismatched: (mismatched.len() <= Self::MOST).then(|| mismatched.into_iter().collect()),
         };
         Ok(job.workspace.put_json(&Self::path(object), &proof).await?)
     }
 
     /// Whether a record may not be as it was written last.
-    fn is_open(&self, key: &SourceKey) -> bool {
-        self.mismatched.as_ref().is_none_or(|keys| keys.contains(key))
+    fn is_open(&self, wanted: &Wanted) -> bool {
+        let named = self.mismatched.as_ref().is_none_or(|keys| keys.contains(&wanted.key));
+        named || (self.broke_off && wanted.of_this_run)
     }
 }
 
@@ -296,7 +303,8 @@ struct Found {
 impl Look<'_> {
     async fn read(&self, ids: &[i64]) -> Result<Found, StepError> {
         let (rpc, object) = (&*self.destination.rpc, self.object);
-        let records = read_back(rpc, &object.model.0, &object.read_back(), ids).await?;
+        let fields = conflict::with_beside(&object.model.0, &object.read_back());
+        let records = read_back(rpc, &object.model.0, &fields, ids).await?;
         let mut lines = BTreeMap::new();
         for of in &object.lines {
             lines.insert(of.field.clone(), lines::read(rpc, self.module, of, &records).await?);
@@ -604,6 +612,7 @@ mod tests {
             checks: Vec::new(),
             theirs: Vec::new(),
             sent: true,
+            of_this_run: true,
         };
         let bytes = serde_json::to_vec(&good).unwrap();
         assert_eq!(wanted(&place_of(9, &good.key), &bytes).unwrap(), (9, good));

@@ -118,6 +118,65 @@ async fn a_company_moves_and_its_people_without_an_address_with_it_until_they_ha
     }
 }
 
+/// People without an address have that of the company they are below, whichever that is; and a company never loses its own.
+#[tokio::test]
+async fn people_who_change_companies_take_no_address_along() {
+    let parent = json!({"to": "parent_id", "from": "firm", "lookup": {"object": "firms"}});
+    let firms = partners("firms", &same(&["name", "email", "city", "street"]));
+    let people = partners("people", &with(same(&["name", "email", "city"]), &[parent]));
+    for (mut bench, word) in benches(&of(&[firms, people])) {
+        let name = |who: &str| format!("{who} {word}");
+        let export = |bench: &Bench, city: &str, firms: [&str; 4]| {
+            let mail = |who: &str| format!("{who}@{word}.example");
+            let a = format!("7,{},{},{city},Rua A\n", name("Aa"), mail("aa"));
+            let b = format!("8,{},{},Belo,Rua B\n", name("Bb"), mail("bb"));
+            let c = format!("9,{},{},,\n", name("Cc"), mail("cc"));
+            bench.export("firms.csv", &format!("id,name,email,city,street\n{a}{b}{c}"));
+            let people = ["p1", "p2", "p3", "p4"].iter().zip(firms).zip(1..);
+            let rows = people.fold(String::new(), |mut rows, ((who, firm), n)| {
+                let _ = writeln!(rows, "{n},{},{},,{firm}", name(who), mail(who));
+                rows
+            });
+            bench.export("people.csv", &format!("id,name,email,city,firm\n{rows}"));
+        };
+        export(&bench, "Recife", ["7", "7", "7", ""]);
+        sound(&bench.all().await);
+        bench.run = 2;
+        export(&bench, "Natal", ["7", "7", "7", ""]);
+        sound(&bench.all().await);
+        assert_eq!(edited(&bench, "people"), []);
+        assert_eq!(read(&bench, "res.partner", &name("p1"), "city").await, "Natal");
+        // to another company, to one without an address, to none, and to one at last
+        bench.run = 3;
+        export(&bench, "Natal", ["8", "9", "", "7"]);
+        sound(&bench.all().await);
+        for (who, city, street) in [
+            ("Aa", json!("Natal"), json!("Rua A")),
+            ("Bb", json!("Belo"), json!("Rua B")),
+            ("Cc", json!(false), json!(false)),
+            ("p1", json!("Belo"), json!("Rua B")),
+            ("p2", json!(false), json!(false)),
+            ("p3", json!(false), json!(false)),
+            ("p4", json!("Natal"), json!("Rua A")),
+        ] {
+            let found = (
+                read(&bench, "res.partner", &name(who), "city").await,
+                read(&bench, "res.partner", &name(who), "street").await,
+            );
+            assert_eq!(found, (city, street), "{who}");
+        }
+        assert_eq!(edited(&bench, "people"), []);
+        bench.run = 4;
+        let last = bench.all().await;
+        assert_eq!(
+            last.iter().map(|object| object.book.unchanged).sum::<i64>(),
+            7,
+            "{last:#?}"
+        );
+        leave(&bench).await;
+    }
+}
+
 /// Odoo computes a probability for who says none, and dates the end of a deal to the moment of the call.
 #[tokio::test]
 async fn a_deal_that_ends_between_two_runs_ends_as_the_source_says() {

@@ -179,7 +179,10 @@ impl Loader<'_> {
                 id,
                 (&prepared.values, prepared.checks.clone()),
                 (&ours(self.object, &done), &links(&done)),
-                !matches!(done.end, End::Untouched(_)) || self.may_be_unproved(known),
+                (
+                    !matches!(done.end, End::Untouched(_)) || self.may_be_unproved(known),
+                    prepared.entry().is_none_or(|entry| entry.run == self.job.spec.run),
+                ),
             )?;
         }
         for note in self.overwritten(&done) {
@@ -248,6 +251,12 @@ fn lines_written(object: InOdoo<'_>, done: &Done) -> WrittenLines {
             && (done.merge.kept.iter().all(|kept| kept != field) || !done.kept_lines.is_empty())
         {
             written.extend(lines::digests(lines, wanted, &done.kept_lines));
+            // a line that a person changed and the source has no more is known on
+            for (name, _) in &done.kept_lines {
+                if let Some(before) = done.prepared.entry().and_then(|entry| entry.lines.get(name)) {
+                    written.entry(name.clone()).or_insert_with(|| before.clone());
+                }
+            }
         }
     }
     written
