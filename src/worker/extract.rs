@@ -9,7 +9,7 @@ use futures::StreamExt;
 
 use super::{
     Job, contents,
-    error::{StepError, secret_missing},
+    error::{StepError, bounded, secret_missing},
     index::{Index, Kind},
     notes::Notes,
     plan::Plan,
@@ -18,7 +18,6 @@ use super::{
 };
 use crate::{
     api::phase_run::{Delta, FailureReason},
-    http::bounded,
     lifecycle::book,
     mapping::{Mapping, Object},
     model::record::is_empty,
@@ -307,7 +306,7 @@ impl Changes {
         (!emptied.is_empty()).then(|| {
             format!(
                 "fields of the source are empty in every record at once: {}; was it read with less?",
-                bounded(&emptied.join(", "))
+                bounded(&emptied.join(", "), 600)
             )
         })
     }

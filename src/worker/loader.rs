@@ -5,7 +5,7 @@ mod folding;
 mod lanes;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::Arc,
 };
 
@@ -84,6 +84,8 @@ pub(super) struct Loader<'a> {
     pub last_call: bool,
     /// Every record is compared with what is there, be it as it was written last.
     pub recheck: bool,
+    /// Records that changed in Odoo since they were proved: compared, though the source says the same.
+    pub changed: BTreeSet<SourceKey>,
     /// Records with values to fill.
     pub to_fill: usize,
     /// What records wait for.
@@ -353,7 +355,8 @@ impl Loader<'_> {
             // of those that people made one the first is written
             let is_first = self.is_first_at(id, &key)?;
             // to overwrite what a person wrote, it must be looked at
-            let may_skip = self.object.on_conflict != OnConflict::Overwrite && !self.recheck;
+            let may_skip =
+                self.object.on_conflict != OnConflict::Overwrite && !self.recheck && !self.changed.contains(&key);
             let is_same = |entry: &Entry| may_skip && entry.digest.as_deref() == Some(&digest) && entry.id == Some(id);
             match entry {
                 Some(entry) if !is_first || is_same(&entry) => {

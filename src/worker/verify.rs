@@ -17,7 +17,7 @@ use crate::{
     api::{
         counts::Verification,
         mapping_spec::OnConflict,
-        phase_run::{FailureReason, ReasonKind},
+        phase_run::{FailureReason, ReasonKind, Step},
     },
     mapping::{InOdoo, LineFields, Object, TargetField},
     model::{Line, OdooValue, Rejection, SourceKey},
@@ -61,6 +61,8 @@ pub struct Verified {
     pub tally: Tally,
     /// Keys of what differs.
     mismatched: Vec<SourceKey>,
+    /// Keys of what differs by now, though we wrote to it last.
+    changed: Vec<SourceKey>,
     /// The same by key, until it is written to the results.
     told: Vec<(SourceKey, Rejection)>,
 }
@@ -73,6 +75,9 @@ impl Verified {
     }
 
     fn edited(&mut self, object: &Object, key: &SourceKey, (fields, by_us): (Vec<String>, bool)) {
+        if by_us {
+            self.changed.push(key.clone());
+        }
         let what = if by_us {
             "another value stands in Odoo than was written: a person's, or what Odoo made of writes to other records"
         } else {
@@ -152,7 +157,8 @@ pub async fn object(
         let mut wanted_here = Vec::with_capacity(page.len());
         for (place, bytes) in &page {
             let (id, mut record) = wanted(place, bytes)?;
-            record.sent |= proof.is_open(&record);
+            // nothing may change between the evidence and the switch
+            record.sent |= proof.is_open(&record) || job.spec.phase == Step::Cutover;
             let is_shared = index.has(Kind::Done, &shared(&object), &id.to_be_bytes())?;
             wanted_here.push((id, record, is_shared));
         }
@@ -165,7 +171,7 @@ pub async fn object(
     every_record_was_judged(&object.name, &verified.counts, total)?;
     verified.counts.extra_in_destination = extra(index, &object, stock)?;
     sweep_orphans(destination, module, object, lock, &mut verified).await?;
-    Proof::end(job, &object, std::mem::take(&mut verified.mismatched)).await?;
+    Proof::end(job, &object, &mut verified).await?;
     let counts = &mut verified.counts;
     counts.verified = counts.mismatched == 0
         && counts.missing_in_destination == 0
@@ -186,6 +192,9 @@ pub struct Proof {
     broke_off: bool,
     /// Keys of records that were not as they were written; `None`: too many to be named.
     mismatched: Option<BTreeSet<SourceKey>>,
+    /// Keys of records that were proved and changed since, though we wrote to them last: to be looked at.
+    #[serde(default)]
+    changed: BTreeSet<SourceKey>,
 }
 
 impl Proof {
@@ -202,23 +211,30 @@ impl Proof {
 
     /// Writes are under way, and not proved until the end: should this attempt break off, the next one knows.
     ///
+    /// Says which records are to be looked at.
+    ///
     /// # Errors
     /// When the workspace fails.
-    pub async fn begin(job: &Job, object: &Object) -> Result<(), StepError> {
+    pub async fn begin(job: &Job, object: &Object) -> Result<BTreeSet<SourceKey>, StepError> {
         let before = Self::before(job, object).await?;
         let begun = Self {
             proved: false,
             broke_off: !before.proved,
             mismatched: before.mismatched,
+            changed: before.changed,
         };
-        Ok(job.workspace.put_json(&Self::path(object), &begun).await?)
+        job.workspace.put_json(&Self::path(object), &begun).await?;
+        Ok(begun.changed)
     }
 
-    async fn end(job: &Job, object: &Object, mismatched: Vec<SourceKey>) -> Result<(), StepError> {
+    async fn end(job: &Job, object: &Object, verified: &mut Verified) -> Result<(), StepError> {
+        let mismatched = std::mem::take(&mut verified.mismatched);
+        let changed = std::mem::take(&mut verified.changed).into_iter().take(Self::MOST);
         let proof = Self {
             proved: true,
             broke_off: false,
             mismatched: (mismatched.len() <= Self::MOST).then(|| mismatched.into_iter().collect()),
+            changed: changed.collect(),
         };
         Ok(job.workspace.put_json(&Self::path(object), &proof).await?)
     }
