@@ -71,8 +71,8 @@ pub struct Merge {
 /// Merges the values wanted into a record as it is now.
 ///
 /// `fields` are the types of the mapped fields, `current` has them and those of [`beside`]. A value is ours to change if
-/// it is the one written last (`written_last`, by [`field_digest`]); any other is theirs: only emptiness is filled, unless
-/// `overwrite` is asked for. With no digest at all (a ledger that was lost) the values of a record that we made are ours,
+/// it is the one written last (`written_last`, by [`field_digest`]; an empty digest: a person's); any other is theirs: only
+/// emptiness is filled, unless `overwrite` is asked for. With no digest at all (a ledger that was lost) the values of a record that we made are ours,
 /// those of an adopted one theirs: pass `adopted` for a record that a person wrote last, too.
 #[must_use]
 pub fn merge(
@@ -334,10 +334,13 @@ fn is_not_ours(fields: &[TargetField], written_last: &BTreeMap<String, String>) 
     let of_address = fields.iter().filter(|field| is_of_address(&field.name));
     let blank = |field: &TargetField| field_digest("res.partner", field, &OdooValue::Empty);
     let mut known = of_address.filter_map(|field| Some((written_last.get(&field.name)?, blank(field))));
-    known.all(|(last, blank)| *last == blank)
+    // without a digest it is a person's
+    known.all(|(last, blank)| last.is_empty() || *last == blank)
 }
 
-fn is_of_address(field: &str) -> bool {
+/// Whether a field is of a partner's address, which those below a company have from it.
+#[must_use]
+pub fn is_of_address(field: &str) -> bool {
     ADDRESS.iter().any(|(name, _)| *name == field)
 }
 

@@ -13,6 +13,7 @@ use super::{
     plan::Plan,
     schema,
     tally::{most_frequent, totals},
+    touched,
 };
 use crate::{
     api::phase_run::{Delta, Missing},
@@ -81,6 +82,7 @@ pub async fn all_objects(
     only: Option<&BTreeSet<String>>,
 ) -> Result<(), StepError> {
     let met = super::rehearse::options(job, mapping, manifest).await?;
+    touched::look(job, destination, &plan.external_id_module, mapping).await?;
     schema::make(job, &*destination.rpc, mapping, &met).await?;
     let scene = Scene {
         job,

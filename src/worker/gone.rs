@@ -9,7 +9,7 @@ use super::{
     loader::Loader,
     lookups::{self, Known},
     sender::{active, former, stopped_by},
-    verify,
+    touched, verify,
 };
 use crate::{
     api::{mapping_spec::OnSourceDelete, phase_run::ReasonKind},
@@ -101,6 +101,11 @@ pub(super) fn is_met(index: &Index, object: &Object, key: &[u8]) -> Result<bool,
     Ok(index.has(Kind::Seen, &object.name, key)? || index.has(Kind::Refused, &object.name, key)?)
 }
 
+/// Scope of the ids that keys lead to which the source has.
+fn living(object: &Object) -> String {
+    format!("{}|living", object.name)
+}
+
 /// Why nothing is archived or removed, whatever was asked for.
 fn held_back(count: Count, keyless: i64) -> Option<&'static str> {
     if keyless > 0 {
@@ -120,6 +125,7 @@ impl Loader<'_> {
         if count.gone == 0 {
             return Ok(removed);
         }
+        self.remember_the_living()?;
         loop {
             let page = self
                 .index
@@ -154,12 +160,34 @@ impl Loader<'_> {
         Ok(removed)
     }
 
-    /// Whether the record that a lost key leads to is the record of one that the source has.
+    /// Whether the record that a lost key leads to is the record of one that the source has: folded, or made one by people.
     fn leads_to_anothers(&self, lost: &Lost) -> Result<bool, StepError> {
-        let arrived = self
-            .index
-            .has(Kind::Done, &verify::arrived(&self.object), &lost.id.to_be_bytes())?;
-        Ok(lost.entry.outcome == Settled::Deduplicated || !self.object.dedupe.is_empty() && arrived)
+        let place = lost.id.to_be_bytes();
+        let has = |scope: &str| self.index.has(Kind::Done, scope, &place);
+        Ok(lost.entry.outcome == Settled::Deduplicated
+            || has(&verify::arrived(&self.object))?
+            || has(&living(&self.object))?)
+    }
+
+    /// Remembers the records of keys that the source has, be it that nothing of them was written now.
+    fn remember_the_living(&mut self) -> Result<(), StepError> {
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = self
+                .index
+                .page(Kind::Ledger, &self.object.name, after.as_deref(), PAGE)?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.0.clone());
+            for (key, bytes) in &page {
+                let entry: Entry = decode(Kind::Ledger, bytes)?;
+                if let Some(id) = entry.id
+                    && is_met(&self.index, &self.object, key)?
+                {
+                    let scope = living(&self.object);
+                    self.index.put(Kind::Done, &scope, &id.to_be_bytes(), Vec::new())?;
+                }
+            }
+        }
     }
 
     /// Whose record another has inherited owns nothing, should the source have them again.
@@ -279,12 +307,16 @@ impl Loader<'_> {
     async fn unlink(&mut self, lost: &[Lost]) -> Result<i64, StepError> {
         let object = self.object;
         let there = self.read(lost, &object.targets).await?;
+        let touched = touched::of(self.job, &object).await?;
         let mut free = Vec::new();
         for lost in lost {
             let known = lookups::known(&self.index, &self.object.name, &lost.entry.external_id)?;
             match (there.get(&lost.id), known) {
                 (Some(record), Some(known))
-                    if !known.noupdate && record.write_uid == self.uid && !lost.entry.touched =>
+                    if !known.noupdate
+                        && record.write_uid == self.uid
+                        && !lost.entry.touched
+                        && !touched.contains(&lost.id) =>
                 {
                     free.push((lost, record, known));
                 }

@@ -1,7 +1,7 @@
 //! Load: one object into Odoo, with the effect of once, then every record read back.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeMap, HashSet},
     sync::Arc,
 };
 
@@ -198,11 +198,11 @@ async fn object_into_odoo(scene: &Scene<'_>, object: InOdoo<'_>, last_call: bool
         keyless: 0,
         last_call,
         recheck: recheck::is_due(job, &object.name).await?,
-        changed: BTreeSet::new(),
+        doubtful: BTreeMap::new(),
         to_fill: 0,
         waits: Waits::of(mapping, &object.name),
     };
-    loader.changed = verify::Proof::begin(job, &object).await?;
+    loader.doubtful = verify::Proof::begin(job, &object).await?;
     loader.pass(manifest).await?;
     recheck::done(job, &object.name).await?;
     let removed = loader.see_to_the_gone().await?;

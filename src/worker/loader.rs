@@ -5,7 +5,7 @@ mod folding;
 mod lanes;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, HashSet},
     sync::Arc,
 };
 
@@ -84,8 +84,9 @@ pub(super) struct Loader<'a> {
     pub last_call: bool,
     /// Every record is compared with what is there, be it as it was written last.
     pub recheck: bool,
-    /// Records that changed in Odoo since they were proved: compared, though the source says the same.
-    pub changed: BTreeSet<SourceKey>,
+    /// Records that are not as they were written, or changed since they were proved: compared, though the source says the
+    /// same.
+    pub doubtful: BTreeMap<SourceKey, verify::Instead>,
     /// Records with values to fill.
     pub to_fill: usize,
     /// What records wait for.
@@ -356,7 +357,7 @@ impl Loader<'_> {
             let is_first = self.is_first_at(id, &key)?;
             // to overwrite what a person wrote, it must be looked at
             let may_skip =
-                self.object.on_conflict != OnConflict::Overwrite && !self.recheck && !self.changed.contains(&key);
+                self.object.on_conflict != OnConflict::Overwrite && !self.recheck && !self.doubtful.contains_key(&key);
             let is_same = |entry: &Entry| may_skip && entry.digest.as_deref() == Some(&digest) && entry.id == Some(id);
             match entry {
                 Some(entry) if !is_first || is_same(&entry) => {
@@ -381,6 +382,7 @@ impl Loader<'_> {
         }
         let shard = shard_of(&values, &self.object.model.0, self.shards.len());
         self.goes(&key);
+        let instead = self.doubtful.get(&key).cloned().unwrap_or_default();
         self.shards[shard].push(Prepared {
             key,
             external_id,
@@ -391,6 +393,7 @@ impl Loader<'_> {
             open,
             notes,
             revived,
+            instead,
         });
         if self.shards[shard].len() >= BATCH {
             self.send(shard).await?;

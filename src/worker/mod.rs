@@ -34,6 +34,7 @@ pub mod schema;
 mod sender;
 pub mod stock;
 pub mod tally;
+mod touched;
 pub mod verify;
 pub mod waits;
 

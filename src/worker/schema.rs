@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Job, error::StepError};
+use super::{Job, error::StepError, touched};
 use crate::{
     api::phase_run::FailureReason,
     mapping::{CustomField, CustomModel, Mapping},
@@ -28,6 +28,7 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
     let met: Options = job.workspace.get_json(OPTIONS).await?.unwrap_or_default();
     let destination = job.destination().await?;
     let lock = destination.lock(job, &plan, &mapping).await?;
+    touched::look(job, &destination, &plan.external_id_module, &mapping).await?;
     make(job, &*destination.rpc, &mapping, &met).await?;
     lock.end(job).await
 }

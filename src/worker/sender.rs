@@ -10,6 +10,7 @@ use super::{
     error::{StepError, of_rpc},
     heart::Heart,
     lookups::Known,
+    verify::Instead,
 };
 use crate::{
     mapping::{LineFields, TargetField},
@@ -17,7 +18,7 @@ use crate::{
     odoo::{
         conflict::{self, Computed, Merge},
         content,
-        lines::{self, FoundLine, LineOp, WrittenLines},
+        lines::{self, FoundLine, LineOp},
         rpc::Rpc,
         upsert::{Op, Stop, Write, Writer, Written},
         verify::{ReadRecord, read_back},
@@ -40,6 +41,8 @@ pub(super) struct Prepared {
     pub notes: Vec<Rejection>,
     /// The source has it again after it was archived for its want, be it in another object.
     pub revived: bool,
+    /// What the read-back found in place of what was sent.
+    pub instead: Instead,
 }
 
 /// Whether values of a record are open when it is written.
@@ -100,7 +103,12 @@ pub(super) struct Done {
     pub touched: bool,
     /// What Odoo has made of the HTML that it was sent now.
     pub forms: BTreeMap<String, OdooValue>,
+    /// What came of sending once more what Odoo had set otherwise.
+    pub again: Vec<Rejection>,
 }
+
+/// Fields with their values.
+type Values = Vec<(String, OdooValue)>;
 
 /// Changes of lines, by field.
 type LineOps = Vec<(String, Vec<LineOp>)>;
@@ -195,7 +203,7 @@ impl Sender {
                 };
             }
         }
-        self.send_again(&batch, &ends, &current).await?;
+        let mut again = self.send_again(&batch, &ends, &current).await?;
         let mut forms = self.forms(&batch, &ends).await?;
         Ok(batch
             .into_iter()
@@ -207,6 +215,7 @@ impl Sender {
                     touched,
                 } = met;
                 let forms = end.id().and_then(|id| forms.remove(&id)).unwrap_or_default();
+                let again = again.remove(&prepared.key).unwrap_or_default();
                 Some(Done {
                     prepared,
                     end,
@@ -214,6 +223,7 @@ impl Sender {
                     kept_lines,
                     touched,
                     forms,
+                    again,
                 })
             })
             .collect())
@@ -221,12 +231,14 @@ impl Sender {
 
     /// Odoo sets fields over what it is sent with others: the close date with a stage, a state with a project. What a record
     /// that was changed does not hold by now is sent once more, by itself: the values wanted, and those that were to stay.
+    /// What Odoo refuses of it is told; a person's value that is lost to it is kept in the undo log.
     async fn send_again(
         &self,
         batch: &[Prepared],
         ends: &BTreeMap<SourceKey, (End, Met)>,
         before: &Now,
-    ) -> Result<(), StepError> {
+    ) -> Result<BTreeMap<SourceKey, Vec<Rejection>>, StepError> {
+        let mut told: BTreeMap<SourceKey, Vec<Rejection>> = BTreeMap::new();
         let changed: Vec<(&Prepared, i64, &Merge)> = batch
             .iter()
             .filter_map(|prepared| match ends.get(&prepared.key)? {
@@ -234,35 +246,33 @@ impl Sender {
                 (End::Created(_) | End::Untouched(_) | End::Failed(_), _) => None,
             })
             .collect();
-        if changed.is_empty() {
-            return Ok(());
-        }
-        let ids: Vec<i64> = changed.iter().map(|(_, id, _)| *id).collect();
-        let fields = conflict::with_beside(&self.model, &self.targets);
-        let found = read_back(&*self.rpc, &self.model, &fields, &ids).await?;
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-        for (prepared, id, merge) in changed {
-            // what a person wrote meanwhile is theirs
-            let Some(record) = found.get(&id).filter(|record| record.write_uid == self.uid) else {
+        let ids: BTreeMap<&SourceKey, (i64, &ExternalId)> = changed
+            .iter()
+            .map(|(prepared, id, _)| (&prepared.key, (*id, &prepared.external_id)))
+            .collect();
+        let displaced = self.displaced(&changed, before).await?;
+        let theirs: Vec<_> = changed
+            .iter()
+            .copied()
+            .filter(|(prepared, ..)| {
+                displaced
+                    .get(&prepared.key)
+                    .is_some_and(|(_, theirs)| !theirs.is_empty())
+            })
+            .collect();
+        let (mut wanted, mut kept) = (Vec::new(), Vec::new());
+        for (key, (ours, theirs)) in displaced {
+            let Some((id, external_id)) = ids.get(&key) else {
                 continue;
             };
-            let was = before.records.get(&id).map(|record| &record.values);
-            let values = conflict::displaced(
-                &self.model,
-                &self.targets,
-                (&prepared.values, merge),
-                was,
-                &record.values,
-            );
             // apart: a person's value may be one that Odoo does not take with ours
-            let (kept, wanted): (Vec<_>, Vec<_>) = values.into_iter().partition(|(name, _)| merge.kept.contains(name));
-            for (values, writes) in [(wanted, &mut ours), (kept, &mut theirs)] {
+            for (values, writes) in [(ours, &mut wanted), (theirs, &mut kept)] {
                 if !values.is_empty() {
                     writes.push(Write {
-                        key: prepared.key.clone(),
-                        external_id: prepared.external_id.clone(),
+                        key: key.clone(),
+                        external_id: (*external_id).clone(),
                         op: Op::Update {
-                            id,
+                            id: *id,
                             values,
                             unlink: Vec::new(),
                             lines: Vec::new(),
@@ -271,13 +281,62 @@ impl Sender {
                 }
             }
         }
-        // theirs first: what is ours is to stand; what is refused stays as it is, and the read-back tells
-        for writes in [theirs, ours] {
+        // theirs first: what is ours is to stand
+        for writes in [kept, wanted] {
             let heart = self.heart.clone();
             let written = self.writer.write(writes, &move || heart.may_send()).await;
-            written.map_err(|interrupted| stopped_by(&interrupted.stop))?;
+            for (key, written) in written.map_err(|interrupted| stopped_by(&interrupted.stop))? {
+                if let Written::Failed(refused) = written {
+                    told.entry(key).or_default().push(refused);
+                }
+            }
         }
-        Ok(())
+        let mut undo = Vec::new();
+        for (key, (_, lost)) in self.displaced(&theirs, before).await? {
+            let Some((id, _)) = ids.get(&key).filter(|_| !lost.is_empty()) else {
+                continue;
+            };
+            let notes = told.entry(key.clone()).or_default();
+            let what = "Odoo sets it with what the source has changed; undo/ has the value that a person had given";
+            notes.extend(
+                lost.iter()
+                    .map(|(field, _)| Rejection::new("Overwritten", field.as_str(), what)),
+            );
+            undo.push(Former {
+                key,
+                id: *id,
+                model: OdooModel(self.model.clone()),
+                fields: former(lost.iter().map(|(field, value)| (field, value))),
+                when: Some(self.now),
+                why: Why::Written,
+            });
+        }
+        self.workspace.append_undo(&self.object, &undo).await?;
+        Ok(told)
+    }
+
+    /// What records do not hold by now of what was wanted, and of what was to stay as it was.
+    async fn displaced(
+        &self,
+        changed: &[(&Prepared, i64, &Merge)],
+        before: &Now,
+    ) -> Result<BTreeMap<SourceKey, (Values, Values)>, StepError> {
+        let ids: Vec<i64> = changed.iter().map(|(_, id, _)| *id).collect();
+        if ids.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let fields = conflict::with_beside(&self.model, &self.targets);
+        let found = read_back(&*self.rpc, &self.model, &fields, &ids).await?;
+        let of_record = |(prepared, id, merge): &(&Prepared, i64, &Merge)| {
+            // what a person wrote meanwhile is theirs
+            let record = found.get(id).filter(|record| record.write_uid == self.uid)?;
+            let was = before.records.get(id).map(|record| &record.values);
+            let values = (&prepared.values[..], *merge);
+            let values = conflict::displaced(&self.model, &self.targets, values, was, &record.values);
+            let (theirs, ours) = values.into_iter().partition(|(name, _)| merge.kept.contains(name));
+            Some((prepared.key.clone(), (ours, theirs)))
+        };
+        Ok(changed.iter().filter_map(of_record).collect())
     }
 
     /// What Odoo has made of the HTML that it was just sent, by record.
@@ -390,6 +449,13 @@ impl Sender {
         };
         let (mut last, adopted) = written_last(prepared, now, self.uid);
         last.extend(self.never_written(prepared, now));
+        last.extend(prepared.instead.fields.clone());
+        // what a person keeps was not never written
+        for name in prepared.entry().into_iter().flat_map(|entry| &entry.theirs) {
+            if conflict::is_of_address(name) {
+                last.entry(name.clone()).or_default();
+            }
+        }
         let (mut targets, mut wanted) = (Cow::from(&self.targets), Cow::from(&prepared.values));
         if prepared.revived {
             // that it is archived is our doing
@@ -448,8 +514,8 @@ impl Sender {
         (op, met)
     }
 
-    /// Fields that were not written so far, and that are as Odoo made them: those are ours to fill. Where nobody else wrote to
-    /// the record, that is all of them.
+    /// Fields that were not written so far, and that are as Odoo made them: those are ours to fill. A default is; what Odoo
+    /// computes is where nobody else wrote to the record, as far as that is known.
     fn never_written(&self, prepared: &Prepared, now: &ReadRecord) -> Vec<(String, String)> {
         let Todo::Compare {
             entry: Some(entry),
@@ -466,10 +532,11 @@ impl Sender {
                 let default = self.defaults.get(name);
                 default.is_some_and(|default| now.values.get(name) == Some(default))
             };
+            let is_computed = || self.computed.iter().any(|(field, _)| field == name);
             !known.noupdate
                 && !entry.fields.contains_key(name)
                 && !entry.theirs.contains(name)
-                && (is_ours_alone || is_default())
+                && (is_default() || is_ours_alone && is_computed())
         });
         fields
             .filter_map(|field| {
@@ -488,11 +555,10 @@ impl Sender {
         (adopted, met): (bool, &mut Merge),
         undo: &mut Vec<Former>,
     ) -> (LineOps, Vec<(String, Option<String>)>) {
-        let none = WrittenLines::new();
-        let last = match &prepared.todo {
-            Todo::Compare { entry: Some(entry), .. } => &entry.lines,
-            Todo::Compare { entry: None, .. } | Todo::Adopt(_) | Todo::Create => &none,
-        };
+        let mut last = prepared.entry().map(|entry| entry.lines.clone()).unwrap_or_default();
+        for (line, instead) in &prepared.instead.lines {
+            last.entry(line.clone()).or_default().extend(instead.clone());
+        }
         let (mut all, mut kept) = (LineOps::new(), Vec::new());
         for (field, value) in &prepared.values {
             let (OdooValue::Lines(wanted), Some(lines)) =
@@ -502,7 +568,7 @@ impl Sender {
             };
             let now = current.lines.get(field).and_then(|found| found.get(&id));
             let now = now.map_or(&[][..], Vec::as_slice);
-            let merge = lines::merge(lines, now, wanted, last, (adopted, self.uid, self.overwrite));
+            let merge = lines::merge(lines, now, wanted, &last, (adopted, self.uid, self.overwrite));
             if merge.theirs || !merge.kept.is_empty() {
                 met.kept.push(field.clone());
             }
@@ -556,7 +622,11 @@ fn written_last(prepared: &Prepared, now: &ReadRecord, uid: i64) -> (BTreeMap<St
             entry: Some(entry),
             known,
             ..
-        } => (entry.fields.clone(), known.noupdate),
+        } => {
+            // where a person keeps every field, nothing of it is ours
+            let nothing_is_ours = entry.fields.is_empty() && !entry.theirs.is_empty();
+            (entry.fields.clone(), known.noupdate || nothing_is_ours)
+        }
         Todo::Compare { entry: None, known, .. } => {
             let as_made = now.values.get(&made().name) == Some(&OdooValue::DateTime(now.write_date.clone()));
             (BTreeMap::new(), known.noupdate || now.write_uid != uid || !as_made)

@@ -23,7 +23,7 @@ use crate::{
     model::{Line, OdooValue, Rejection, SourceKey},
     odoo::{
         conflict,
-        lines::{self, FoundLine},
+        lines::{self, FoundLine, WrittenLines},
         sweep,
         verify::{Comparison, RELINKED, ReadRecord, compare, read_back},
     },
@@ -59,8 +59,8 @@ pub struct Verified {
     pub counts: Verification,
     /// What differs, and what is explained.
     pub tally: Tally,
-    /// Keys of what differs.
-    mismatched: Vec<SourceKey>,
+    /// What differs, with what was found.
+    mismatched: Vec<(SourceKey, Instead)>,
     /// Keys of what differs by now, though we wrote to it last.
     changed: Vec<SourceKey>,
     /// The same by key, until it is written to the results.
@@ -139,6 +139,8 @@ pub async fn object(
 ) -> Result<Verified, StepError> {
     let mut verified = Verified::default();
     let proof = Proof::before(job, &object).await?;
+    // of those that are not to be read back now, as one that Odoo refused, it stays known
+    let mut unread = proof.mismatched.clone().unwrap_or_default();
     let total = i64::try_from(index.count(Kind::Wanted, &object.name)?).unwrap_or(i64::MAX);
     let mut after: Option<Vec<u8>> = None;
     let mut done = 0;
@@ -158,6 +160,7 @@ pub async fn object(
         for (place, bytes) in &page {
             let (id, mut record) = wanted(place, bytes)?;
             // nothing may change between the evidence and the switch
+            unread.remove(&record.key);
             record.sent |= proof.is_open(&record) || job.spec.phase == Step::Cutover;
             let is_shared = index.has(Kind::Done, &shared(&object), &id.to_be_bytes())?;
             wanted_here.push((id, record, is_shared));
@@ -171,6 +174,7 @@ pub async fn object(
     every_record_was_judged(&object.name, &verified.counts, total)?;
     verified.counts.extra_in_destination = extra(index, &object, stock)?;
     sweep_orphans(destination, module, object, lock, &mut verified).await?;
+    verified.mismatched.extend(unread);
     Proof::end(job, &object, &mut verified).await?;
     let counts = &mut verified.counts;
     counts.verified = counts.mismatched == 0
@@ -179,6 +183,15 @@ pub async fn object(
         && counts.in_flight == 0
         && counts.orphans == 0;
     Ok(verified)
+}
+
+/// Fields that did not hold what was sent, with the digests of what was found in them: of Odoo's making, and no person's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instead {
+    /// Of the record.
+    pub fields: BTreeMap<String, String>,
+    /// Of its lines, by their names.
+    pub lines: WrittenLines,
 }
 
 /// What earlier passes proved of an object, kept in the workspace.
@@ -190,8 +203,8 @@ pub struct Proof {
     /// An attempt broke off before it had read back what it wrote.
     #[serde(default)]
     broke_off: bool,
-    /// Keys of records that were not as they were written; `None`: too many to be named.
-    mismatched: Option<BTreeSet<SourceKey>>,
+    /// Records that were not as they were written; `None`: too many to be named.
+    mismatched: Option<BTreeMap<SourceKey, Instead>>,
     /// Keys of records that were proved and changed since, though we wrote to them last: to be looked at.
     #[serde(default)]
     changed: BTreeSet<SourceKey>,
@@ -211,12 +224,15 @@ impl Proof {
 
     /// Writes are under way, and not proved until the end: should this attempt break off, the next one knows.
     ///
-    /// Says which records are to be looked at.
+    /// Says which records are to be looked at, and what was found of them in place of what was sent.
     ///
     /// # Errors
     /// When the workspace fails.
-    pub async fn begin(job: &Job, object: &Object) -> Result<BTreeSet<SourceKey>, StepError> {
+    pub async fn begin(job: &Job, object: &Object) -> Result<BTreeMap<SourceKey, Instead>, StepError> {
         let before = Self::before(job, object).await?;
+        let changed = before.changed.iter().map(|key| (key.clone(), Instead::default()));
+        let mut doubtful: BTreeMap<SourceKey, Instead> = changed.collect();
+        doubtful.extend(before.mismatched.clone().unwrap_or_default());
         let begun = Self {
             proved: false,
             broke_off: !before.proved,
@@ -224,7 +240,7 @@ impl Proof {
             changed: before.changed,
         };
         job.workspace.put_json(&Self::path(object), &begun).await?;
-        Ok(begun.changed)
+        Ok(doubtful)
     }
 
     async fn end(job: &Job, object: &Object, verified: &mut Verified) -> Result<(), StepError> {
@@ -241,7 +257,10 @@ impl Proof {
 
     /// Whether a record may not be as it was written last.
     fn is_open(&self, wanted: &Wanted) -> bool {
-        let named = self.mismatched.as_ref().is_none_or(|keys| keys.contains(&wanted.key));
+        let named = self
+            .mismatched
+            .as_ref()
+            .is_none_or(|keys| keys.contains_key(&wanted.key));
         named || (self.broke_off && wanted.of_this_run)
     }
 }
@@ -328,6 +347,40 @@ impl Look<'_> {
         Ok(Found { records, lines })
     }
 
+    /// What stands in the fields that do not hold what was sent.
+    fn instead(&self, id: i64, wanted: &Wanted, found: &Found) -> Instead {
+        let mut instead = Instead::default();
+        let Some(record) = found.records.get(&id) else {
+            return instead;
+        };
+        for (name, value) in &wanted.values {
+            let (OdooValue::Lines(wanted), Some(of)) = (value, self.object.lines.iter().find(|of| of.field == *name))
+            else {
+                instead
+                    .fields
+                    .extend(other(&self.object.model.0, &self.object.targets, record, (name, value)));
+                continue;
+            };
+            let there = found
+                .lines
+                .get(name)
+                .and_then(|found| found.get(&id))
+                .into_iter()
+                .flatten();
+            for line in there {
+                let wanted = wanted.iter().find(|wanted| line.name.as_ref() == Some(&wanted.name));
+                let values = wanted.into_iter().flat_map(|line| &line.values);
+                let others =
+                    values.filter_map(|(name, value)| other(&of.model.0, &of.targets, &line.record, (name, value)));
+                let others: BTreeMap<String, String> = others.collect();
+                if let Some(name) = line.name.clone().filter(|_| !others.is_empty()) {
+                    instead.lines.insert(name, others);
+                }
+            }
+        }
+        instead
+    }
+
     fn judge(&self, id: i64, wanted: &Wanted, found: &Found, notes: &mut Vec<Rejection>) -> Option<Judged> {
         let lines = |field: &str| {
             let found = found.lines.get(field).and_then(|found| found.get(&id));
@@ -396,7 +449,8 @@ async fn look_twice(
             }
             Judged::Mismatched(differences) => {
                 verified.counts.mismatched += 1;
-                verified.mismatched.push(wanted.key.clone());
+                let instead = look.instead(*id, wanted, &second);
+                verified.mismatched.push((wanted.key.clone(), instead));
                 for difference in differences {
                     verified.tell(ReasonKind::Mismatched, difference, &wanted.key);
                 }
@@ -404,6 +458,19 @@ async fn look_twice(
         }
     }
     Ok(())
+}
+
+/// A field that has another value than this, and the digest of that.
+fn other(
+    model: &str,
+    targets: &[TargetField],
+    found: &ReadRecord,
+    (name, value): (&String, &OdooValue),
+) -> Option<(String, String)> {
+    let target = targets.iter().find(|target| target.name == *name)?;
+    let now = found.values.get(name)?;
+    let differs = compare(target, model, value, now) == Comparison::Different;
+    differs.then(|| (name.clone(), conflict::field_digest(model, target, now)))
 }
 
 /// The lines of a record that a field has.

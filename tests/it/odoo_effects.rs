@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use crmferry::args;
+use crmferry::{api::phase_run::ObjectReport, args};
 use serde_json::{Value as Json, json};
 
 use crate::{
@@ -221,6 +221,53 @@ async fn a_deal_that_ends_between_two_runs_ends_as_the_source_says() {
     }
 }
 
+/// What Odoo takes for no deal that is won: a probability below 100. It is told as what it is, and not as a person's.
+#[tokio::test]
+async fn what_odoo_refuses_for_good_is_told_until_the_source_is_mended() {
+    let fields = with(
+        same(&["name", "probability", "referred"]),
+        &[
+            json!({"to": "type", "constant": "opportunity"}),
+            json!({"to": "stage_id", "from": "stage", "lookup": {"model": "crm.stage", "by": "name"}}),
+        ],
+    );
+    let deals = json!({"name": "deals", "source": {"object": "deal"}, "key": ["id"], "destination": {"model": "crm.lead"}, "fields": fields});
+    for (mut bench, word) in benches(&of(&[deals])) {
+        let name = |n: usize| format!("Refused {n} {word}");
+        let proved = |reports: &[ObjectReport]| {
+            let verification = reports[0].verification.unwrap();
+            (
+                verification.mismatched,
+                reports[0].book.failed,
+                verification.edited_by_user,
+            )
+        };
+        let export = |bench: &Bench, row: &str| {
+            let rows = format!("1,{},{row}\n2,{},{row}\n", name(1), name(2));
+            bench.export("deal.csv", &format!("id,name,probability,referred,stage\n{rows}"));
+        };
+        export(&bench, "25,,New");
+        sound(&bench.all().await);
+        let of_theirs = args!({"domain": [["name", "=", name(2)]]});
+        let found = bench.call("crm.lead", "search", of_theirs).await;
+        let theirs = args!({"ids": found, "vals": {"probability": 30}});
+        bench.by_ana("crm.lead", "write", theirs).await;
+        // sent again it is refused, with Odoo's reason
+        for (run, referred, wrong) in [(2, "", (1, 0, 1)), (3, "", (0, 1, 1)), (4, "by a friend", (0, 1, 1))] {
+            bench.run = run;
+            export(&bench, &format!("60,{referred},Won"));
+            assert_eq!(proved(&bench.all().await), wrong, "run {run}");
+        }
+        let lost = bench.undo("deals").await.into_iter().find(|former| former.key.0 == "2");
+        assert_eq!(lost.unwrap().fields["probability"], 30.0);
+        bench.run = 5;
+        export(&bench, "100,by a friend,Won");
+        sound(&bench.all().await);
+        assert_eq!(edited(&bench, "deals"), []);
+        leave(&bench).await;
+    }
+}
+
 const THEIRS: &str = "<p>see <a href=\"https://theirs.example\">it</a></p>";
 const SOURCE: &str = "<p>see <a href=\"\"https://source.example\"\">it</a></p>";
 
@@ -313,4 +360,152 @@ async fn a_record_that_a_person_wrote_to_is_not_removed_because_we_wrote_to_it_l
         );
         leave(&bench).await;
     }
+}
+
+/// A write of ours to another record makes us the last writer: what was written before is looked for first.
+#[tokio::test]
+async fn a_record_that_a_person_wrote_to_is_not_removed_though_odoo_names_us_as_its_last_writer() {
+    let mut contacts = partners("contacts", &same(&["name", "email"]));
+    contacts["onSourceDelete"] = json!("Unlink");
+    for (mut bench, word) in benches(&of(&[contacts])) {
+        export_people(&bench, &word, 1);
+        sound(&bench.all().await);
+        edit(
+            &bench,
+            &person(1, &word),
+            json!({"comment": "<p>do not lose me</p>", "function": "theirs"}),
+        )
+        .await;
+        bench.run = 2;
+        sound(&bench.all().await);
+        last_written_by_us(&bench, &person(1, &word)).await;
+        bench.run = 3;
+        export_people(&bench, &word, 2);
+        sound(&bench.all().await);
+        let comment = read(&bench, "res.partner", &person(1, &word), "comment").await;
+        assert_eq!(comment, "<p>do not lose me</p>");
+        leave(&bench).await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_person_typed_is_theirs_also_where_the_mapping_has_the_field_only_later() {
+    for (mut bench, word) in benches(&of(&[partners("contacts", &same(&["name", "email"]))])) {
+        export_people(&bench, &word, 1);
+        sound(&bench.all().await);
+        edit(&bench, &person(1, &word), json!({"function": "theirs"})).await;
+        last_written_by_us(&bench, &person(1, &word)).await;
+        bench.run = 2;
+        let later = of(&[partners("contacts", &same(&["name", "email", "function"]))]);
+        bench.mapping = serde_json::from_value(later).unwrap();
+        sound(&bench.all().await);
+        assert_eq!(
+            read(&bench, "res.partner", &person(1, &word), "function").await,
+            "theirs"
+        );
+        assert_eq!(read(&bench, "res.partner", &person(2, &word), "function").await, "job");
+        assert_eq!(edited(&bench, "contacts"), [("1".to_owned(), "function".to_owned())]);
+        leave(&bench).await;
+    }
+}
+
+/// What is kept once is kept again, however often the source changes.
+#[tokio::test]
+async fn people_whom_a_person_put_below_a_company_keep_its_address() {
+    let fields = same(&["name", "email", "phone", "street", "city"]);
+    for (mut bench, word) in benches(&of(&[partners("contacts", &fields)])) {
+        let export = |bench: &Bench, phone: &str, street: &str| {
+            let row = format!("1,{},1@{word}.example,{phone},{street},Own", person(1, &word));
+            bench.export("contacts.csv", &format!("id,name,email,phone,street,city\n{row}\n"));
+        };
+        export(&bench, "p1", "Own 1");
+        sound(&bench.all().await);
+        let company =
+            json!({"name": format!("Theirs {word}"), "is_company": true, "street": "Theirs 1", "city": "Theirs"});
+        let made = bench
+            .by_ana("res.partner", "create", args!({"vals_list": [company]}))
+            .await;
+        edit(&bench, &person(1, &word), json!({"parent_id": made[0]})).await;
+        for (run, phone, street) in [
+            (2, "p1", "Own 1"),
+            (3, "p3", "Own 1"),
+            (4, "p4", "Own 1"),
+            (5, "p4", "Own 5"),
+        ] {
+            bench.run = run;
+            export(&bench, phone, street);
+            sound(&bench.all().await);
+            assert_eq!(
+                read(&bench, "res.partner", &person(1, &word), "street").await,
+                "Theirs 1",
+                "{run}"
+            );
+            assert_eq!(
+                read(&bench, "res.partner", &person(1, &word), "type").await,
+                "contact",
+                "{run}"
+            );
+            assert_eq!(
+                read(&bench, "res.partner", &person(1, &word), "phone").await,
+                phone,
+                "{run}"
+            );
+            assert!(
+                edited(&bench, "contacts").contains(&("1".into(), "street".into())),
+                "{run}"
+            );
+        }
+        leave(&bench).await;
+        bench.call("res.partner", "unlink", args!({"ids": made})).await;
+    }
+}
+
+/// Two of ours that people made one: it is that of the one which the source still has.
+#[tokio::test]
+async fn a_record_that_people_made_of_two_goes_with_neither_of_them_alone() {
+    for policy in ["Archive", "Unlink"] {
+        let mut contacts = partners("contacts", &same(&["name", "email"]));
+        contacts["onSourceDelete"] = json!(policy);
+        for (mut bench, word) in benches(&of(&[contacts])) {
+            export_people(&bench, &word, 1);
+            sound(&bench.all().await);
+            let (one, two) = (person(1, &word), person(2, &word));
+            let ids = |name: &str| args!({"domain": [["name", "=", name]]});
+            let lost = bench.call("res.partner", "search", ids(&one)).await;
+            let stays = bench.call("res.partner", "search", ids(&two)).await;
+            let name = args!({"domain": [["model", "=", "res.partner"], ["res_id", "=", lost[0]]]});
+            let name = bench.call("ir.model.data", "search", name).await;
+            let moved = args!({"ids": name, "vals": {"res_id": stays[0]}});
+            bench.call("ir.model.data", "write", moved).await;
+            bench.by_ana("res.partner", "unlink", args!({"ids": lost})).await;
+            bench.run = 2;
+            sound(&bench.all().await);
+            bench.run = 3;
+            export_people(&bench, &word, 2);
+            sound(&bench.all().await);
+            assert_eq!(read(&bench, "res.partner", &two, "active").await, true, "{policy}");
+            leave(&bench).await;
+        }
+    }
+}
+
+fn person(n: usize, word: &str) -> String {
+    format!("Person {n} {word}")
+}
+
+/// People from one number to 59, with a job that a mapping may have or not.
+fn export_people(bench: &Bench, word: &str, from: usize) {
+    let rows = (from..60).fold(String::new(), |mut rows, n| {
+        let _ = writeln!(rows, "{n},{},{n}@{word}.example,job", person(n, word));
+        rows
+    });
+    bench.export("contacts.csv", &format!("id,name,email,function\n{rows}"));
+}
+
+async fn last_written_by_us(bench: &Bench, name: &str) {
+    let found = bench
+        .call("res.partner", "search", args!({"domain": [["name", "=", name]]}))
+        .await;
+    let ours = args!({"ids": found, "vals": {"color": 3}});
+    bench.call("res.partner", "write", ours).await;
 }

@@ -122,7 +122,7 @@ impl Loader<'_> {
     /// What happened to a record in this run that does not happen again.
     fn notes_of(&self, done: &Done) -> Vec<Rejection> {
         let mut notes = done.prepared.notes.clone();
-        for note in self.overwritten(done) {
+        for note in self.met(done) {
             if !notes
                 .iter()
                 .any(|known| (&known.code, &known.field) == (&note.code, &note.field))
@@ -133,12 +133,14 @@ impl Loader<'_> {
         notes
     }
 
-    fn overwritten(&self, done: &Done) -> Vec<Rejection> {
+    /// What became of people's values, and of ours that Odoo had set otherwise.
+    fn met(&self, done: &Done) -> Vec<Rejection> {
         let asked = self.object.on_conflict == OnConflict::Overwrite;
         let fields = done.merge.conflicts.iter().filter(|_| asked);
         let what = "a person's value was written over; undo/ has it";
         fields
             .map(|field| Rejection::new("Overwritten", field.as_str(), what))
+            .chain(done.again.iter().cloned())
             .collect()
     }
 
@@ -185,7 +187,7 @@ impl Loader<'_> {
                 ),
             )?;
         }
-        for note in self.overwritten(&done) {
+        for note in self.met(&done) {
             self.note_once(&prepared.key, &note).await?;
         }
         self.arrived((&prepared.key, prepared.open), &prepared.external_id, id, fate)
