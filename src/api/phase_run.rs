@@ -481,6 +481,8 @@ impl PlannedObject {
 
 /// Code of what tells that a source announced more records than it gave.
 pub const FEWER: &str = "FewerThanAnnounced";
+/// Code of what tells that fields came which discovery did not see.
+pub const UNPLANNED: &str = "UnplannedFields";
 
 /// How the source differs from the snapshot before.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
@@ -495,7 +497,7 @@ pub struct Delta {
     /// Digest of the snapshot that was read: the watermark.
     #[schemars(length(max = 80))]
     pub watermark: String,
-    /// What may mean that the source did not give all of its records: `FewerThanAnnounced`.
+    /// What may mean that something of the source does not move: `FewerThanAnnounced`, `UnplannedFields`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub findings: Vec<Finding>,

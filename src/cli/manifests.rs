@@ -219,6 +219,7 @@ pub fn compiled(
                 mapping: None,
                 spec: None,
                 unmapped: std::collections::BTreeMap::new(),
+                read: std::collections::BTreeMap::new(),
                 compatibility: (0, 0),
                 grade: None,
             },

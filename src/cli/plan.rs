@@ -69,6 +69,7 @@ fn plan(spec: &MappingSpec, shapes: Option<&BTreeMap<String, SourceShape>>, show
             compatibility,
             grade,
             unmapped: _,
+            read: _,
         },
     ) = manifests::compiled(spec, shapes);
     let mut text = format!("mappingspec/{}\n", spec.metadata.name.as_deref().unwrap_or_default());

@@ -5,7 +5,7 @@ use crate::api::{
     PhaseRunStatus,
     mapping_spec::Severity,
     migration::{Attempt, ObjectState, ObjectStatus, PinnedPlan, Round, Verdict},
-    phase_run::{CutoverFacts, FEWER, FailureReason, ObjectReport, PlanReport, Step},
+    phase_run::{CutoverFacts, FEWER, FailureReason, ObjectReport, PlanReport, Step, UNPLANNED},
 };
 
 impl Pass<'_> {
@@ -48,7 +48,9 @@ impl Pass<'_> {
         }
         if let Some(delta) = &report.delta {
             // of the last reading alone
-            self.status.findings.retain(|finding| finding.code != FEWER);
+            self.status
+                .findings
+                .retain(|finding| ![FEWER, UNPLANNED].contains(&finding.code.as_str()));
             self.status.findings.extend(delta.findings.iter().cloned());
         }
         if attempt.step == Step::Delta && in_order {

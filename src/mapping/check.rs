@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    LookupTarget, SourceShape,
+    LookupTarget, SourceShape, commercial,
     compile::{Compiler, Draft, on_source_delete},
     evaluate::{Source, Target},
     findings::hint,
@@ -236,6 +236,8 @@ fn unmapped(compiler: &mut Compiler<'_>, drafts: &[Draft<'_>]) {
             .iter()
             .flat_map(|draft| draft.spec.ignore.iter().flatten())
             .collect();
+        let read = used.iter().map(|field| (*field).to_owned()).collect();
+        compiler.read.insert(name.to_owned(), read);
         let fields = shape.fields.iter().map(String::as_str);
         let left: Vec<&str> = fields
             .filter(|field| !used.contains(field) && !ignored.iter().any(|pattern| covers(pattern, field)))
@@ -419,10 +421,9 @@ fn traps(compiler: &mut Compiler<'_>, draft: &Draft<'_>) {
                 .into_iter()
                 .find(|field| has(field));
             let contact = target("type").is_none_or(|target| always(target, "contact"));
-            for field in ["vat", "company_registry", "industry_id"] {
+            for field in commercial::FIELDS {
                 if has(field) && has("parent_id") {
-                    let message = "below a company Odoo keeps one for both, and writes it over the other: map it on companies, or into \
-                                   an x_ field";
+                    let message = "below a company Odoo keeps one for both, so it is not sent: map it on companies, or into an x_ field";
                     trap(field, message);
                 }
             }

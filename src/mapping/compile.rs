@@ -41,7 +41,7 @@ pub fn compile(merged: &Merged, world: World<'_>) -> Compiled {
     };
     let formats = spec.source.as_ref().and_then(|source| source.formats.as_ref());
     let compatibility;
-    let mut unmapped = BTreeMap::new();
+    let (mut unmapped, mut fields_read) = (BTreeMap::new(), BTreeMap::new());
     let mut expanded = None;
     let mapping = match Formats::new(formats) {
         Err(message) => {
@@ -55,7 +55,7 @@ pub fn compile(merged: &Merged, world: World<'_>) -> Compiled {
             let mut compiler = Compiler::new(merged, world, read, findings);
             let (mapping, active) = compiler.whole();
             findings = compiler.findings;
-            unmapped = compiler.unmapped;
+            (unmapped, fields_read) = (compiler.unmapped, compiler.read);
             compatibility = rows_kept(spec, &active, world.source);
             mapping
         }
@@ -66,6 +66,7 @@ pub fn compile(merged: &Merged, world: World<'_>) -> Compiled {
         spec: expanded.map(|merged| merged.spec),
         findings: findings.sorted(),
         unmapped,
+        read: fields_read,
         compatibility,
         grade: (!failed).then(|| grade(compatibility)).flatten(),
     }
@@ -183,6 +184,7 @@ pub(super) struct Compiler<'a> {
     pub used_params: BTreeSet<String>,
     /// Fields of each source object that nothing reads or ignores.
     pub unmapped: BTreeMap<String, Vec<String>>,
+    pub read: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl<'a> Compiler<'a> {
@@ -202,6 +204,7 @@ impl<'a> Compiler<'a> {
             graph: Graph::new(spec.objects.as_ref().map_or(0, Vec::len)),
             used_params: BTreeSet::new(),
             unmapped: BTreeMap::new(),
+            read: BTreeMap::new(),
         }
     }
 

@@ -261,18 +261,26 @@ fn entries(
             name.clone()
         };
         let there = models.field(draft.model, &to).map(|there| there.ttype.clone());
-        match there.as_deref() {
+        let earlier = second(draft.model, (&to, &field.declared.name), create.type_, models);
+        match (there.as_deref(), earlier) {
+            // an earlier export had other values, and those of this one may be of the first kind again
+            (Some(_), Some((other, type_))) => {
+                if type_ != create.type_ {
+                    create.options = None;
+                }
+                create.type_ = type_;
+                to = other;
+            }
             // takes every value
-            Some("text") => {
+            (Some("text"), _) => {
                 create.type_ = FieldType::Text;
                 create.options = None;
             }
-            Some("char") if create.type_ != FieldType::Text => {
+            (Some("char"), _) if create.type_ != FieldType::Text => {
                 create.type_ = FieldType::Char;
                 create.options = None;
             }
-            // an earlier export had other values
-            Some(ttype) if ttype != create.type_.ttype() => {
+            (Some(ttype), None) if ttype != create.type_.ttype() => {
                 let other = apart(&to, &format!("{} {}", field.declared.name, create.type_.ttype()));
                 let message = format!(
                     "{to} is of type {ttype} in Odoo, which does not take every value of {} now: they go into {other}, all of \
@@ -282,7 +290,16 @@ fn entries(
                 findings.warning("Discovered", &path, message);
                 to = other;
             }
-            _ => {}
+            (Some(_), None) => {
+                if let Some(other) = any_second(draft.model, (&to, &field.declared.name), models) {
+                    let message = format!(
+                        "the values of {} go into {to} again; look at what is left in {other}",
+                        field.declared.name
+                    );
+                    findings.warning("Discovered", &path, message);
+                }
+            }
+            (None, _) => {}
         }
         made.entry(create.type_.ttype())
             .or_default()
@@ -320,6 +337,38 @@ fn listed(names: &[String]) -> String {
         0 => shown,
         more => format!("{shown} and {more} more"),
     }
+}
+
+/// A field that an earlier export's values went into, since the first did not take them: as long as it takes every value,
+/// it is the one.
+fn second(model: &str, (to, source): (&str, &str), values: FieldType, models: &Models) -> Option<(String, FieldType)> {
+    use FieldType::{Char, Float, Integer, Text};
+    let takes = |type_: FieldType| {
+        type_ == values
+            || match type_ {
+                Text => true,
+                Char => values != Text,
+                Float => values == Integer,
+                _ => false,
+            }
+    };
+    let mut seconds = seconds(model, (to, source), models);
+    seconds.find(|(_, type_)| takes(*type_))
+}
+
+/// Any such field, whether it takes the values or not.
+fn any_second(model: &str, field: (&str, &str), models: &Models) -> Option<String> {
+    seconds(model, field, models).next().map(|(other, _)| other)
+}
+
+fn seconds(model: &str, (to, source): (&str, &str), models: &Models) -> impl Iterator<Item = (String, FieldType)> {
+    use FieldType::{Boolean, Char, Date, DateTime, Float, Integer, Selection, Text};
+    let types = [Text, Char, Float, DateTime, Selection, Integer, Date, Boolean];
+    types.into_iter().filter_map(move |type_| {
+        let other = apart(to, &format!("{source} {}", type_.ttype()));
+        let there = models.field(model, &other)?;
+        (there.ttype == type_.ttype()).then_some((other, type_))
+    })
 }
 
 /// A name that no other field has, the same in every run.

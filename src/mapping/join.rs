@@ -74,10 +74,11 @@ impl Object {
         joined.chain([self.source_object.as_str()]).collect()
     }
 
-    /// A record of a join's source object as a row; `None` where it is none.
+    /// A record of a join's source object as a row; `None` where it is none. A row that names nobody has an empty text, which
+    /// no record asks for.
     #[must_use]
     pub fn row(&self, join: &Join, record: Record) -> Option<Row> {
-        let text = text_at(&join.by, &record)?;
+        let text = text_at(&join.by, &record).unwrap_or_default();
         let lets = Record::new();
         let refused = match join
             .filter

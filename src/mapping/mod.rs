@@ -7,6 +7,7 @@
 pub mod catalogue;
 pub mod cel;
 mod check;
+pub mod commercial;
 pub mod compare;
 pub mod compile;
 mod created;
@@ -34,7 +35,7 @@ mod yaml;
 
 pub use object::{Destination, Document, Goes, InOdoo, Item, Mapping, Object};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     api::mapping_spec::{
@@ -92,6 +93,8 @@ pub struct Compiled {
     pub spec: Option<MappingSpecSpec>,
     /// Fields of each source object that nothing reads or ignores.
     pub unmapped: BTreeMap<String, Vec<String>>,
+    /// Fields of each source object that some object reads.
+    pub read: BTreeMap<String, BTreeSet<String>>,
     /// Rows that arrive one to one, of all rows.
     pub compatibility: (usize, usize),
     /// `A` to `D`; `None` while there is an Error.

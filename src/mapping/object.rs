@@ -8,6 +8,7 @@ use super::{
     CustomField, CustomModel, LineFields, LookupSpec, LookupTarget, Lookups, Mapped, OnConflict, OnNew, OnSourceDelete,
     Outcome, Step, TargetField,
     cel::{Environment, Expression},
+    commercial,
     evaluate::{Evaluation, Source, Stop, Target, reference},
     findings::shortened,
     join::Join,
@@ -452,6 +453,9 @@ impl Object {
         }
         if evaluation.held > 0 {
             return Outcome::Held(evaluation.awaits);
+        }
+        if let Destination::Model(model) = &self.destination {
+            commercial::note(&model.0, &values, &mut evaluation.notes);
         }
         Outcome::Mapped(Mapped {
             values,

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{content, html::Seen, verify};
 use crate::{
-    mapping::TargetField,
+    mapping::{TargetField, commercial},
     model::{Content, OdooValue, Reference, digest::hex},
 };
 
@@ -19,7 +19,11 @@ fn beside(model: &str) -> Vec<TargetField> {
     if model == "res.partner" {
         ADDRESS
             .iter()
-            .chain(&[("type", "selection"), ("parent_id", "many2one")])
+            .chain(&[
+                ("type", "selection"),
+                ("parent_id", "many2one"),
+                ("is_company", "boolean"),
+            ])
             .map(field)
             .collect()
     } else if model == "crm.lead" {
@@ -89,6 +93,7 @@ pub fn merge(
         .iter()
         .all(|(name, value)| !is_of_address(name) || is_nothing(value));
     let all = wanted;
+    let mut companys = Vec::new();
     for (name, wanted) in all {
         let field = fields.iter().find(|field| field.name == *name);
         let field = field.cloned().unwrap_or_else(|| TargetField::new(name, ""));
@@ -99,7 +104,12 @@ pub fn merge(
             && is_shared(model, current)
             && last.is_none_or(|last| last == field_digest(model, &field, &OdooValue::Empty));
         let differs = || !is_there(model, &field, wanted, now, None);
-        if is_companys && has_no_address && differs() {
+        if is_commercial(model, name, current) {
+            // the company's: who leaves it gets back their own
+            if differs() {
+                companys.push((name.clone(), wanted.clone()));
+            }
+        } else if is_companys && has_no_address && differs() {
             merge.kept.push(name.clone());
         } else if is_companys && !has_no_address && !written_last.is_empty() && !adopted && differs() {
             merge.send.push((name.clone(), wanted.clone()));
@@ -125,6 +135,10 @@ pub fn merge(
             merge.conflicts.push(name.clone());
         }
     }
+    if merge.send.contains(&("parent_id".to_owned(), OdooValue::Empty)) {
+        merge.send.append(&mut companys);
+    }
+    merge.kept.extend(companys.into_iter().map(|(name, _)| name));
     let moves = merge.send.iter().any(|(name, _)| name == "parent_id");
     match model {
         "res.partner" if moves && has_no_address && is_shared(model, current) && is_not_ours(fields, written_last) => {
@@ -180,12 +194,13 @@ pub type Computed = (String, Vec<String>);
 
 impl Merge {
     /// Sends along what Odoo would compute anew from what is sent, over what is there: the value wanted, or the one that
-    /// stays as it is.
+    /// stays as it is. What nobody wants and nobody but Odoo made (`untouched`) is computed anew.
     pub fn hold(
         &mut self,
         computed: &[Computed],
         current: &BTreeMap<String, OdooValue>,
         wanted: &[(String, OdooValue)],
+        untouched: bool,
     ) {
         let mut rest: Vec<&Computed> = computed.iter().collect();
         loop {
@@ -201,7 +216,7 @@ impl Merge {
             let ours = wanted.iter().find(|(name, _)| name == field).map(|(_, value)| value);
             let value = ours
                 .filter(|_| !self.kept.contains(field))
-                .or_else(|| current.get(field));
+                .or_else(|| current.get(field).filter(|_| ours.is_some() || !untouched));
             if let Some(value) = value {
                 self.send.push((field.clone(), value.clone()));
             }
@@ -329,6 +344,23 @@ impl Merge {
 
 const OTHER: &str = "other";
 
+/// What a record is made with: a partner with an address of its own below a company keeps to itself.
+#[must_use]
+pub fn to_create(model: &str, values: &[(String, OdooValue)]) -> Vec<(String, OdooValue)> {
+    let mut all = values.to_vec();
+    let given = |field: &str| values.iter().any(|(name, value)| name == field && !is_nothing(value));
+    let is_company = values.contains(&("is_company".to_owned(), OdooValue::Boolean(true)));
+    if model == "res.partner"
+        && !is_company
+        && given("parent_id")
+        && values.iter().all(|(name, _)| name != "type")
+        && ADDRESS.iter().any(|(field, _)| given(field))
+    {
+        all.push(("type".to_owned(), OdooValue::Text(OTHER.to_owned())));
+    }
+    all
+}
+
 /// Whether no address was written last, as far as that is known.
 fn is_not_ours(fields: &[TargetField], written_last: &BTreeMap<String, String>) -> bool {
     let of_address = fields.iter().filter(|field| is_of_address(&field.name));
@@ -342,6 +374,14 @@ fn is_not_ours(fields: &[TargetField], written_last: &BTreeMap<String, String>) 
 #[must_use]
 pub fn is_of_address(field: &str) -> bool {
     ADDRESS.iter().any(|(name, _)| *name == field)
+}
+
+/// Whether what stands in a field is the company's above.
+fn is_commercial(model: &str, field: &str, current: &BTreeMap<String, OdooValue>) -> bool {
+    model == "res.partner"
+        && commercial::FIELDS.contains(&field)
+        && current.get("is_company") == Some(&OdooValue::Boolean(false))
+        && current.get("parent_id").is_some_and(|parent| !is_nothing(parent))
 }
 
 /// Whether a record has the address of the one above it, which Odoo copies down whenever that changes.

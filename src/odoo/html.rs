@@ -82,17 +82,20 @@ impl Seen {
                 .to_lowercase();
             let end = match name.as_str() {
                 _ if tag.starts_with("!--") => tag.find("-->").map(|place| place + 3),
-                "script" | "style" => closing(tag, &name),
-                "" if !tag.starts_with('!') => Some(0),
+                "script" | "style" | "title" => closing(tag, &name),
+                _ if !tag.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '!' | '?')) => Some(0),
                 _ => tag_end(tag),
             };
             let bare = name.trim_matches('/');
-            if name.is_empty() && end == Some(0) {
+            if end == Some(0) {
                 text.push('<');
             } else if BLOCKS.contains(&bare) {
                 text.push(' ');
             }
-            let is_hidden = matches!(bare, "script" | "style" | "link" | "meta" | "base" | "");
+            let is_hidden = matches!(
+                bare,
+                "script" | "style" | "title" | "head" | "link" | "meta" | "base" | ""
+            );
             if !is_hidden && !name.starts_with('/') {
                 shows |= !WRAPPERS.contains(&bare) && bare != "a";
             }
@@ -147,7 +150,7 @@ fn tag_end(tag: &str) -> Option<usize> {
     tag.find('>').map(|place| place + 1).filter(|_| quote.is_some())
 }
 
-/// Behind the end tag of a `script` or `style`.
+/// Behind the end tag of a `script`, `style` or `title`.
 fn closing(tag: &str, name: &str) -> Option<usize> {
     let start = tag.to_ascii_lowercase().find(&format!("</{name}"))?;
     tag[start..].find('>').map(|place| start + place + 1)
@@ -242,6 +245,11 @@ mod tests {
             ("<p title='it\"s > so'>text</p><p don't>x</p>", "text x"),
             ("<p title=\"open>text</p>", "text"),
             ("<p", ""),
+            (
+                "<?xml version=\"1.0\"?><html><head><title>Mail</title></head><body>a<?xml:namespace x />b</body></html>",
+                "ab",
+            ),
+            ("so <3 1 <= 2", "so <3 1 <= 2"),
         ] {
             assert_eq!(Seen::of(html).text, seen, "{html}");
         }

@@ -28,6 +28,8 @@ pub struct FoundLine {
     pub name: Option<String>,
     /// Its values.
     pub record: ReadRecord,
+    /// The user who made it: a line's last writer is who changed its record, too.
+    pub made_by: Option<i64>,
 }
 
 /// The lines of records that were read with the one2many field, by the id of the record.
@@ -46,12 +48,21 @@ pub async fn read(
     };
     let ids: Vec<i64> = records.values().flat_map(ids_of).collect();
     let mut names = names(rpc, module, &lines.model.0, &ids).await?;
-    let mut found = read_back(rpc, &lines.model.0, &lines.read_back(), &ids).await?;
+    let maker = TargetField::new("create_uid", "many2one");
+    let mut fields = lines.read_back();
+    fields.push(maker.clone());
+    let mut found = read_back(rpc, &lines.model.0, &fields, &ids).await?;
     let mut line = |id: i64| {
+        let mut record = found.remove(&id)?;
+        let made_by = match record.values.remove(&maker.name) {
+            Some(OdooValue::Link(maker)) => maker.id(),
+            _ => None,
+        };
         Some(FoundLine {
             id,
             name: names.remove(&id),
-            record: found.remove(&id)?,
+            record,
+            made_by,
         })
     };
     let of_record =
@@ -330,6 +341,7 @@ mod tests {
                 write_uid: UID,
                 write_date: String::new(),
             },
+            made_by: Some(UID),
         }
     }
 

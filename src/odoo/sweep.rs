@@ -75,6 +75,21 @@ pub async fn orphans(rpc: &dyn Rpc, model: &str, above: i64, migration_uid: i64)
     }
 }
 
+/// Records of the model that this user made and another wrote to last.
+///
+/// # Errors
+/// When Odoo does not answer, or refuses.
+pub async fn written_by_others(rpc: &dyn Rpc, model: &str, uid: i64) -> Result<Vec<i64>, RpcError> {
+    let (mut found, mut last) = (Vec::new(), 0);
+    loop {
+        let domain = json!([["id", ">", last], ["create_uid", "=", uid], ["write_uid", "!=", uid]]);
+        let page = search(rpc, model, domain, "id", PAGE).await?;
+        let Some(end) = page.last() else { return Ok(found) };
+        last = *end;
+        found.extend(page);
+    }
+}
+
 /// Those of the records left that Odoo itself wrote: what it tracks of changed fields is a message without a body.
 ///
 /// # Errors

@@ -47,19 +47,6 @@ pub async fn read_back(
     Ok(records)
 }
 
-/// Those of the records that another user wrote to last.
-///
-/// # Errors
-/// As [`read_back`].
-pub async fn written_by_others(rpc: &dyn Rpc, model: &str, ids: &[i64], uid: i64) -> Result<BTreeSet<i64>, RpcError> {
-    let mut found = BTreeSet::new();
-    for chunk in ids.chunks(LIST) {
-        let domain = json!([["id", "in", chunk], ["write_uid", "!=", uid]]);
-        found.extend(search_read(rpc, model, &[], domain, LIST).await?.into_keys());
-    }
-    Ok(found)
-}
-
 /// The next records of a model above an id, in the order of ids, archived ones too. Empty at the end.
 ///
 /// # Errors

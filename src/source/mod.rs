@@ -215,6 +215,8 @@ pub struct Lacking {
     pub why: String,
     /// The platform documents that its API has it: then something is wrong with the way there.
     pub documented: bool,
+    /// The API fails at it, and may well have it.
+    pub failing: bool,
     /// Columns that an export of it has, or should have.
     pub columns: &'static [&'static str],
 }

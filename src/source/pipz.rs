@@ -188,9 +188,10 @@ impl Api {
         self.probed.get_or_try_init(|| probe).await
     }
 
-    /// An address for messages: it has no query, and so no keys.
+    /// The address of a list, or of `<list>/<id>`, for messages: it has no query, and so no keys.
     fn place(&self, object: &str) -> String {
-        http::below(&self.base, &[object, ""]).to_string()
+        let segments: Vec<&str> = object.split('/').chain([""]).collect();
+        http::below(&self.base, &segments).to_string()
     }
 
     fn request(&self, way: Authentication, segments: &[&str], parameters: &[(&str, &str)]) -> RequestBuilder {
@@ -340,7 +341,7 @@ impl Source for Pipz {
 
     async fn sample(&self, object: &str, most: usize, mut see: Option<See<'_>>) -> Result<Sample, SourceError> {
         let offered = self.offered(object).await?;
-        let most = if offered.summary { most.min(DEAR) } else { most };
+        let most = if offered.has_summaries() { most.min(DEAR) } else { most };
         let mut sample = Sample {
             exact: true,
             ..Sample::default()
@@ -359,7 +360,7 @@ impl Source for Pipz {
                 );
             }
             sample.take(item, most, &mut see);
-            if sample.records.len() == most && (see.is_none() || offered.summary) {
+            if sample.records.len() == most && (see.is_none() || offered.has_summaries()) {
                 sample.exact = false;
                 sample.count = sample.count.max(offered.total.unwrap_or(0));
                 break;

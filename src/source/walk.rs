@@ -75,6 +75,12 @@ impl Walk {
         if self.anchored { self.taken - 1 } else { self.taken }
     }
 
+    /// Whether the page that is awaited begins with a row that was there: nothing but an error keeps it from coming.
+    #[must_use]
+    pub const fn is_anchored(&self) -> bool {
+        self.anchored
+    }
+
     /// Whether this is the first round: a row that was met before is a repetition only there.
     #[must_use]
     pub const fn is_first_round(&self) -> bool {

@@ -103,7 +103,7 @@ const QUOTED: usize = 4_000;
 /// Bytes of a key in a row that are a part of it: a server may quote what it was asked, and cut it off.
 const PART: usize = 8;
 
-/// The ways in which a server may quote keys: as they are, as in an address, as in a header.
+/// The ways in which a server may quote keys: as they are, as in an address, as in a header. In what case is all one.
 fn ways_to_quote(keys: &[Secret]) -> Vec<String> {
     let words: Vec<&str> = keys.iter().map(Secret::word).filter(|word| !word.is_empty()).collect();
     let mut ways = Vec::new();
@@ -122,7 +122,22 @@ fn ways_to_quote(keys: &[Secret]) -> Vec<String> {
             .replace('"', "&quot;");
         let json = word.replace('\\', "\\\\").replace('"', "\\\"").replace('/', "\\/");
         ways.extend([form.replace('%', "%25"), path.replace('%', "%25"), escaped, json]);
-        ways.extend([form.to_lowercase(), path.to_lowercase(), form, path, (*word).to_owned()]);
+        ways.extend([form, path, (*word).to_owned()]);
+        // as templates write what they take for HTML, and others all that is no letter
+        for special in [&|c: char| "&<>\"'`=/".contains(c), &|c: char| {
+            !c.is_ascii_alphanumeric()
+        }] as [&dyn Fn(char) -> bool; 2]
+        {
+            for write in [
+                |c: u32| format!("&#x{c:X};"),
+                |c| format!("&#{c};"),
+                |c| format!("\\u{c:04x}"),
+                |c| format!("%{c:02x}"),
+            ] {
+                let quote = |c: char| if special(c) { write(u32::from(c)) } else { c.to_string() };
+                ways.push(word.chars().map(quote).collect());
+            }
+        }
         ways.extend(
             words
                 .iter()
@@ -130,12 +145,18 @@ fn ways_to_quote(keys: &[Secret]) -> Vec<String> {
         );
     }
     ways.retain(|way| !way.is_empty());
+    for way in &mut ways {
+        way.make_ascii_lowercase();
+    }
+    ways.sort_unstable();
+    ways.dedup();
     ways
 }
 
 /// A text without keys or parts of them.
 fn without(text: &str, ways: &[String]) -> String {
-    let bytes = text.as_bytes();
+    let lower = text.to_ascii_lowercase();
+    let bytes = lower.as_bytes();
     let mut hidden = vec![false; bytes.len()];
     for part in ways.iter().flat_map(|way| way.as_bytes().windows(way.len().min(PART))) {
         for at in 0..(bytes.len() + 1).saturating_sub(part.len()) {

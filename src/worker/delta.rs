@@ -82,8 +82,8 @@ pub async fn all_objects(
     only: Option<&BTreeSet<String>>,
 ) -> Result<(), StepError> {
     let met = super::rehearse::options(job, mapping, manifest).await?;
-    touched::look(job, destination, &plan.external_id_module, mapping).await?;
     schema::make(job, &*destination.rpc, mapping, &met).await?;
+    touched::look(job, destination, mapping).await?;
     let scene = Scene {
         job,
         destination,

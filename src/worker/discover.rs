@@ -25,10 +25,10 @@ use crate::{
         merge,
         read::Formats,
     },
-    model::{DeclaredField, Digest, Record},
+    model::{DeclaredField, Digest, Record, record::is_empty},
     odoo::models::{self, Models},
     report::scope,
-    source::{Lacking, Preflight, Sample, Source, SourceError, SourceObject},
+    source::{Lacking, Preflight, Sample, Source, SourceError, SourceObject, Ways},
     workspace::Marker,
 };
 
@@ -71,6 +71,7 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         compatibility,
         grade,
         unmapped,
+        read,
     } = compile::compile(&merged, world);
     let met = preflight::look(job, &destination, &merged.spec, mapping.as_ref(), &models).await?;
     findings.extend(preflight::findings(
@@ -91,11 +92,13 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         external_id_module: module,
         mapping_digest: merged.digest.clone(),
         models: trimmed(&models, &merged.spec),
-        live: source
+        live: live(&source),
+        fields: filled(&source),
+        looked_at: source
             .iter()
-            .filter(|(_, seen)| seen.live)
-            .map(|(name, seen)| (name.clone(), seen.ways.clone()))
+            .map(|(name, seen)| (name.clone(), seen.shape.samples.len() as u64))
             .collect(),
+        read,
         // with what was discovered: it is pinned with the rest
         spec: spec.unwrap_or_else(|| merged.spec.clone()),
     };
@@ -142,6 +145,29 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         });
     });
     refusal.map_or(Ok(()), Err)
+}
+
+/// The objects that the API offers, and how they are read.
+fn live(source: &BTreeMap<String, Seen>) -> Ways {
+    let live = source.iter().filter(|(_, seen)| seen.live);
+    live.map(|(name, seen)| (name.clone(), seen.ways.clone())).collect()
+}
+
+/// The fields of each source object, with how many of the records looked at have a value.
+fn filled(source: &BTreeMap<String, Seen>) -> BTreeMap<String, BTreeMap<String, u64>> {
+    let of_object = |shape: &SourceShape| {
+        let mut fields: BTreeMap<String, u64> = shape.fields.iter().map(|field| (field.clone(), 0)).collect();
+        for (field, value) in shape.samples.iter().flatten() {
+            if let Some(count) = fields.get_mut(field).filter(|_| !is_empty(Some(value))) {
+                *count += 1;
+            }
+        }
+        fields
+    };
+    let objects = source.iter();
+    objects
+        .map(|(name, seen)| (name.clone(), of_object(&seen.shape)))
+        .collect()
 }
 
 /// Why nothing can go on, where a finding is an Error.
@@ -307,6 +333,7 @@ fn exports_needed(
                  name,
                  why,
                  documented,
+                 failing,
                  columns,
              }| {
                 let place = match files {
@@ -315,6 +342,8 @@ fn exports_needed(
                 };
                 let (severity, doubt) = if *documented {
                     (Severity::Error, ", which every account has: is its url right? If so,")
+                } else if *failing {
+                    (Severity::Error, ": retry when it answers. If it never does,")
                 } else {
                     (Severity::Warning, ", so nothing of it moves:")
                 };

@@ -17,7 +17,10 @@ use super::{
     recheck,
 };
 use crate::{
-    api::phase_run::{Delta, FailureReason},
+    api::{
+        mapping_spec::{Finding, Severity},
+        phase_run::{Delta, FailureReason, UNPLANNED},
+    },
     lifecycle::book,
     mapping::{Mapping, Object},
     model::record::is_empty,
@@ -91,6 +94,10 @@ pub async fn snapshot(job: &Job, plan: &Plan, mapping: &Mapping) -> Result<(Mani
     let before = job.workspace.latest_snapshot().await?;
     let mut index = Index::create(&job.scratch)?;
     let mut changes = Changes::default();
+    if before.is_none() {
+        changes.expect(&plan.fields, &wanted);
+        changes.looked_at.clone_from(&plan.looked_at);
+    }
     let mut notes = Notes::default();
     let mut writer = job.workspace.begin_snapshot().await?;
     let mut read = 0_i64;
@@ -124,16 +131,22 @@ pub async fn snapshot(job: &Job, plan: &Plan, mapping: &Mapping) -> Result<(Mani
     }
     let content = contents::fetch_all(job, &*source, mapping, &mut writer, before.as_ref()).await?;
     progress(job, "", read, &notes);
+    notes.findings.extend(changes.unplanned(&plan.fields, &plan.read));
     if !plan.live.is_empty() {
         notes.store(job).await?;
     }
+    job.workspace.put_json(SHORT, &notes.fewer()).await?;
     // whoever asked for reading again after that means it
-    if let Some(shrunk) = changes.shrunk().filter(|_| !job.spec.orders.rebuild) {
+    if let Some(shrunk) = changes.shrunk(&plan.read).filter(|_| !job.spec.orders.rebuild) {
+        writer.discard().await?;
         return Err(StepError::permanent(FailureReason::SourceShrunk, shrunk));
     }
     let first = before.is_none();
     let manifest = match before {
-        Some(before) if changes.quiet() && !content.any => before,
+        Some(before) if changes.quiet() && !content.any => {
+            writer.discard().await?;
+            before
+        }
         Some(_) | None => {
             let manifest = writer.finish().await?;
             job.workspace.prune_snapshots(2).await?;
@@ -148,6 +161,9 @@ pub async fn snapshot(job: &Job, plan: &Plan, mapping: &Mapping) -> Result<(Mani
     };
     Ok((manifest, delta))
 }
+
+/// The source objects of which the last reading gave fewer records than it announced.
+pub const SHORT: &str = "snapshot-short.json";
 
 /// Records between two words on how far it is: an API may give two a second.
 const PROGRESS: i64 = 20;
@@ -233,12 +249,24 @@ struct Changes {
     after: u64,
     vanished: i64,
     shrunk: Vec<String>,
+    /// How many records were looked at to know what had values before, where there is no snapshot.
+    looked_at: BTreeMap<String, u64>,
+    /// How many records fewer an object has.
+    fewer: BTreeMap<String, u64>,
     /// Records with a value, by object and field: in the snapshot before, and now.
     filled: BTreeMap<(String, String), (u64, u64)>,
 }
 
-/// Records that had a value in a field, from which on it is odd that none has any more.
+/// Values of a field from which on it is odd that most of them go at once.
 const MANY: u64 = 20;
+/// Values of a field from which on it is odd that all of them go.
+const FEW: u64 = 5;
+
+/// Whether a field lost too many of its values at once, beside those that went with `gone` records.
+const fn emptied(before: u64, after: u64, gone: u64) -> bool {
+    let lost = before.saturating_sub(after).saturating_sub(gone);
+    (lost >= FEW && after == 0) || (lost >= MANY && lost * 2 > before)
+}
 
 impl Changes {
     fn meet(&mut self, index: &mut Index, name: &str, line: &Line) -> Result<(), StepError> {
@@ -251,6 +279,15 @@ impl Changes {
             }
         }
         Ok(())
+    }
+
+    /// Before there is a snapshot, discovery knows what had values.
+    fn expect(&mut self, planned: &BTreeMap<String, BTreeMap<String, u64>>, wanted: &BTreeSet<&str>) {
+        for (object, fields) in planned.iter().filter(|(object, _)| wanted.contains(object.as_str())) {
+            for (field, values) in fields.iter().filter(|(_, values)| **values > 0) {
+                self.filled.insert((object.clone(), field.clone()), (*values, 0));
+            }
+        }
     }
 
     /// Counts the fields of a record that have values, in the snapshot before or now.
@@ -269,6 +306,14 @@ impl Changes {
     fn end(&mut self, name: &str, before: u64, after: u64) {
         let kept = self.kept.get(name).copied().unwrap_or(0);
         self.vanished += i64::try_from(before - kept).unwrap_or(i64::MAX);
+        self.fewer.insert(name.to_owned(), before.saturating_sub(after));
+        // of a sample, as much as that is of all
+        if let Some(looked_at) = self.looked_at.get(name).filter(|looked_at| **looked_at > 0) {
+            let of_object = self.filled.iter_mut().filter(|((object, _), _)| object == name);
+            for (_, (values, _)) in of_object {
+                *values = *values * after / looked_at;
+            }
+        }
         self.before += before;
         self.after += after;
         if book::vanished_too_many(
@@ -289,25 +334,123 @@ impl Changes {
         self.changed == 0 && self.vanished == 0
     }
 
-    fn shrunk(&self) -> Option<String> {
+    /// Whether another field that is read has as many values more: a column of another name.
+    fn is_elsewhere(&self, object: &str, lost: u64, read: &BTreeMap<String, BTreeSet<String>>) -> bool {
+        let mut others = self
+            .filled
+            .iter()
+            .filter(|((of, field), _)| of == object && read.get(of).is_some_and(|fields| fields.contains(field)));
+        others.any(|(_, (before, after))| after.saturating_sub(*before) >= lost)
+    }
+
+    /// Fields with values now that discovery did not see and nothing reads. Of an object that it did not see at all nothing is
+    /// known.
+    fn unplanned(
+        &self,
+        planned: &BTreeMap<String, BTreeMap<String, u64>>,
+        read: &BTreeMap<String, BTreeSet<String>>,
+    ) -> Vec<Finding> {
+        let mut came: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for ((object, field), (_, now)) in &self.filled {
+            let is_new = planned.get(object).is_some_and(|fields| !fields.contains_key(field));
+            if *now > 0 && is_new && read.get(object).is_none_or(|fields| !fields.contains(field)) {
+                let words = format!("{field} ({now} records have a value)");
+                came.entry(object).or_default().push(words);
+            }
+        }
+        let finding = |(object, fields): (&str, Vec<String>)| Finding {
+            severity: Severity::Warning,
+            code: UNPLANNED.into(),
+            path: format!("source[{object}]"),
+            message: format!(
+                "discovery did not see {}, and nothing reads it: it does not move; replan to look again",
+                bounded(&fields.join(", "), 600)
+            ),
+        };
+        came.into_iter().map(finding).collect()
+    }
+
+    /// Why it may have been read with less than there is; fields that nothing reads may come and go.
+    fn shrunk(&self, read: &BTreeMap<String, BTreeSet<String>>) -> Option<String> {
         if !self.shrunk.is_empty() {
             return Some(format!(
                 "more than 5 % vanished from the source: {}; was it cut off?",
                 self.shrunk.join(", ")
             ));
         }
-        let emptied = self
-            .filled
-            .iter()
-            .filter(|(_, (before, after))| *before >= MANY && *after == 0);
+        let emptied = self.filled.iter().filter(|((object, field), (before, after))| {
+            let is_read = read.get(object).is_none_or(|fields| fields.contains(field));
+            let gone = self.fewer.get(object).copied().unwrap_or(0);
+            is_read && emptied(*before, *after, gone) && !self.is_elsewhere(object, before - after, read)
+        });
         let emptied: Vec<String> = emptied
-            .map(|((object, field), (before, _))| format!("{object}.{field} ({before} records had a value)"))
+            .map(|((object, field), (before, after))| {
+                format!("{object}.{field} ({before} records had a value, {after} have)")
+            })
             .collect();
         (!emptied.is_empty()).then(|| {
             format!(
-                "fields of the source are empty in every record at once: {}; was it read with less?",
+                "fields of the source lost their values at once: {}; was it read with less?",
                 bounded(&emptied.join(", "), 600)
             )
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_field_that_loses_most_of_its_values_at_once_is_odd() {
+        for (before, after, gone, odd) in [
+            (4, 0, 0, false),
+            (5, 0, 0, true),
+            (5, 0, 1, false),
+            (6, 0, 6, false),
+            (19, 1, 0, false),
+            (20, 0, 0, true),
+            (40, 20, 0, false),
+            (40, 19, 0, true),
+            (1_000, 600, 0, false),
+            (0, 9, 0, false),
+        ] {
+            assert_eq!(emptied(before, after, gone), odd, "{before} {after} {gone}");
+        }
+    }
+
+    #[test]
+    fn fields_are_compared_with_those_that_discovery_saw_and_the_mapping_reads() {
+        let planned = BTreeMap::from([(
+            "contact".to_owned(),
+            BTreeMap::from([("id", 9), ("phone", 9), ("score", 9), ("fax", 0)].map(|(name, of)| (name.to_owned(), of))),
+        )]);
+        let read = BTreeMap::from([(
+            "contact".to_owned(),
+            BTreeSet::from(["phone", "named"].map(str::to_owned)),
+        )]);
+        let mut changes = Changes::default();
+        changes.expect(&planned, &BTreeSet::from(["contact"]));
+        for id in 0..9 {
+            let record = json!({"id": id, "phone": "", "fax": "f", "novo": "n", "named": if id < 3 { "n" } else { "" }, "none": null});
+            let line = Line::Record(serde_json::from_value(record).unwrap());
+            changes.fill("contact", &line, true);
+            changes.fill("other", &line, true);
+        }
+        let told = changes.unplanned(&planned, &read);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0]
+                .message
+                .contains("discovery did not see novo (9 records have a value), and"),
+            "{told:?}"
+        );
+        let shrunk = changes.shrunk(&read).unwrap();
+        assert!(
+            shrunk.contains("at once: contact.phone (9 records had a value, 0 have);"),
+            "{shrunk}"
+        );
     }
 }

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     error::StepError,
+    extract::SHORT,
     index::{Index, Kind, decode},
     loader::Loader,
     lookups::{self, Known},
     sender::{active, former, stopped_by},
-    touched, verify,
+    verify,
 };
 use crate::{
     api::{mapping_spec::OnSourceDelete, phase_run::ReasonKind},
@@ -107,7 +108,10 @@ fn living(object: &Object) -> String {
 }
 
 /// Why nothing is archived or removed, whatever was asked for.
-fn held_back(count: Count, keyless: i64) -> Option<&'static str> {
+fn held_back(count: Count, keyless: i64, is_short: bool) -> Option<&'static str> {
+    if is_short {
+        return Some("kept: the source announced more records than it gave");
+    }
     if keyless > 0 {
         return Some("kept: records without a readable key may be these");
     }
@@ -120,7 +124,9 @@ impl Loader<'_> {
         let count = count(&mut self.index, &self.object, self.job.spec.run)?;
         let mut removed = count.removed;
         let policy = self.object.on_source_delete;
-        let held_back = held_back(count, self.keyless).filter(|_| policy != OnSourceDelete::Keep);
+        let short: BTreeSet<String> = self.job.workspace.get_json(SHORT).await?.unwrap_or_default();
+        let is_short = short.contains(&self.object.source_object);
+        let held_back = held_back(count, self.keyless, is_short).filter(|_| policy != OnSourceDelete::Keep);
         let mut after: Option<Vec<u8>> = None;
         if count.gone == 0 {
             return Ok(removed);
@@ -192,7 +198,9 @@ impl Loader<'_> {
 
     /// Whose record another has inherited owns nothing, should the source have them again.
     async fn no_longer_theirs(&mut self, folded: &[Lost]) -> Result<(), StepError> {
-        let owned = folded.iter().filter(|lost| lost.entry.outcome != Settled::Deduplicated);
+        // those that people made one stay so, should the source have them again
+        let is_folded = |lost: &&Lost| !self.object.dedupe.is_empty() && lost.entry.outcome != Settled::Deduplicated;
+        let owned = folded.iter().filter(is_folded);
         let entries: Vec<Entry> = owned
             .map(|lost| Entry {
                 fields: BTreeMap::new(),
@@ -307,7 +315,6 @@ impl Loader<'_> {
     async fn unlink(&mut self, lost: &[Lost]) -> Result<i64, StepError> {
         let object = self.object;
         let there = self.read(lost, &object.targets).await?;
-        let touched = touched::of(self.job, &object).await?;
         let mut free = Vec::new();
         for lost in lost {
             let known = lookups::known(&self.index, &self.object.name, &lost.entry.external_id)?;
@@ -316,7 +323,7 @@ impl Loader<'_> {
                     if !known.noupdate
                         && record.write_uid == self.uid
                         && !lost.entry.touched
-                        && !touched.contains(&lost.id) =>
+                        && !self.touched.contains(&lost.id) =>
                 {
                     free.push((lost, record, known));
                 }
@@ -397,7 +404,8 @@ mod tests {
             (count(100, 1), 1, true),
             (count(0, 0), 0, false),
         ] {
-            assert_eq!(held_back(count, keyless).is_some(), held, "{count:?} {keyless}");
+            assert_eq!(held_back(count, keyless, false).is_some(), held, "{count:?} {keyless}");
+            assert!(held_back(count, keyless, true).is_some());
         }
     }
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     mapping::{
-        Object,
+        Mapping, Object,
         join::{Join, ROWS_MAX},
     },
     model::{Record, Rejection, SourceKey},
@@ -42,31 +42,44 @@ pub fn ask(index: &mut Index, object: &Object, record: &Record) -> Result<(), In
     Ok(())
 }
 
+/// How many rows a text has.
+fn count(bytes: &[u8]) -> Result<u64, IndexError> {
+    let bytes = bytes.try_into().map_err(|_| IndexError::Entry(Kind::Done, "read"))?;
+    Ok(u64::from_be_bytes(bytes))
+}
+
 /// Texts a page.
 const PAGE: usize = 5_000;
 
-/// The next rows, of at most a page, that no record asked for: what they name, and what is to be said of it. `after` is
-/// where the last page ended.
+/// The next rows, of at most a page, that no record asked for: what they name, and what is to be said of it. Rows that are
+/// records of an object of their own are told there. `after` is where the last page ended.
 ///
 /// # Errors
 /// When the scratch disk fails.
 pub fn unasked(
     index: &mut Index,
+    mapping: &Mapping,
     object: &Object,
     after: &mut (usize, Option<Vec<u8>>),
 ) -> Result<Option<Vec<(SourceKey, Rejection)>>, IndexError> {
     let Some(join) = object.joins().get(after.0) else {
         return Ok(None);
     };
+    if mapping.objects.iter().any(|other| other.source_object == join.object) {
+        *after = (after.0 + 1, None);
+        return Ok(Some(Vec::new()));
+    }
     let page = index.page(Kind::Done, &texts(object, join), after.1.as_deref(), PAGE)?;
     *after = match page.last() {
         Some(last) => (after.0, Some(last.0.clone())),
         None => (after.0 + 1, None),
     };
     let mut unasked = Vec::new();
-    for (text, _) in page {
+    for (text, rows) in page {
         if !index.has(Kind::Done, &asked_for(object, join), &text)? {
-            let message = format!("rows of {} that belong to no {}", join.object, object.source_object);
+            let rows = count(&rows)?;
+            let what = if text.is_empty() { "name" } else { "belong to" };
+            let message = format!("{rows} rows of {} that {what} no {}", join.object, object.source_object);
             let key = SourceKey::of_parts([String::from_utf8_lossy(&text).as_ref()]);
             unasked.push((key, Rejection::new("NoOwner", join.name.as_str(), message)));
         }
@@ -95,7 +108,10 @@ pub async fn load(
             let Line::Record(record) = line? else { continue };
             let Some(row) = object.row(join, record) else { continue };
             place += 1;
-            index.put(Kind::Done, &texts(object, join), row.text.as_bytes(), Vec::new())?;
+            let of_text = texts(object, join);
+            let before = index.get(Kind::Done, &of_text, row.text.as_bytes())?;
+            let rows = before.map_or(Ok(0), |rows| count(&rows))? + 1;
+            index.put(Kind::Done, &of_text, row.text.as_bytes(), rows.to_be_bytes().to_vec())?;
             let at = [row.order.sorting_bytes(), place.to_be_bytes().to_vec()].concat();
             index.put(
                 Kind::Join,

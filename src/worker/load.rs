@@ -24,6 +24,7 @@ use super::{
     recheck,
     stock::{Gone, Stock},
     tally::{Tally, by_weight, most_frequent, redact, totals},
+    touched,
     verify::{self, Verified},
     waits::Waits,
 };
@@ -173,6 +174,7 @@ async fn object_into_odoo(scene: &Scene<'_>, object: InOdoo<'_>, last_call: bool
     let total = i64::try_from(manifest.count(&object.source_object)).unwrap_or(i64::MAX);
     let mut loader = Loader {
         job,
+        mapping,
         object,
         module: &plan.external_id_module,
         index,
@@ -199,6 +201,7 @@ async fn object_into_odoo(scene: &Scene<'_>, object: InOdoo<'_>, last_call: bool
         last_call,
         recheck: recheck::is_due(job, &object.name).await?,
         doubtful: BTreeMap::new(),
+        touched: Arc::new(touched::of(job, &object.model.0).await?),
         to_fill: 0,
         waits: Waits::of(mapping, &object.name),
     };

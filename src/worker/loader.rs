@@ -5,7 +5,8 @@ mod folding;
 mod lanes;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::Arc,
 };
 
@@ -38,7 +39,7 @@ use crate::{
         mapping_spec::{OnConflict, OnNew},
         phase_run::{ObjectReport, ReasonKind},
     },
-    mapping::{Awaited, InOdoo, Item, Outcome},
+    mapping::{Awaited, InOdoo, Item, Mapping, Outcome, commercial},
     model::{ExternalId, OdooValue, Reference, Rejection, SourceKey},
     odoo::{conflict::Computed, rpc::Rpc, upsert::Writer},
     workspace::{Entry, Manifest, Outcome as Settled},
@@ -52,6 +53,7 @@ const PROGRESS: i64 = 100;
 /// An object on its way.
 pub(super) struct Loader<'a> {
     pub job: &'a Job,
+    pub mapping: &'a Mapping,
     pub object: InOdoo<'a>,
     pub module: &'a str,
     pub index: Index,
@@ -87,6 +89,8 @@ pub(super) struct Loader<'a> {
     /// Records that are not as they were written, or changed since they were proved: compared, though the source says the
     /// same.
     pub doubtful: BTreeMap<SourceKey, verify::Instead>,
+    /// Records that somebody else wrote to, whoever Odoo names as the last.
+    pub touched: Arc<BTreeSet<i64>>,
     /// Records with values to fill.
     pub to_fill: usize,
     /// What records wait for.
@@ -129,7 +133,7 @@ impl Loader<'_> {
     /// Notes rows of other objects that no record asked for.
     async fn note_rows_of_nobody(&mut self) -> Result<(), StepError> {
         let mut after = (0, None);
-        while let Some(rows) = joins::unasked(&mut self.index, &self.object, &mut after)? {
+        while let Some(rows) = joins::unasked(&mut self.index, self.mapping, &self.object, &mut after)? {
             for (key, note) in rows {
                 self.note(&key, &note).await?;
             }
@@ -342,7 +346,8 @@ impl Loader<'_> {
         self.index
             .put(Kind::Name, &self.object.name, external_id.name.as_bytes(), Vec::new())?;
         dedupe::remember(&mut self.index, &self.object, &key, &values)?;
-        let digest = content_digest(&values)?;
+        let sent = commercial::sent(&self.object.model.0, &values);
+        let digest = content_digest(&sent)?;
         let known = lookups::known(&self.index, &self.object.name, &external_id.name)?;
         let entry = ledger_entry(&self.index, &self.object.name, &key)?;
         // an entry that is not of this run tells of an earlier one
@@ -353,15 +358,16 @@ impl Loader<'_> {
         }
         let mut revived = entry.as_ref().is_some_and(|entry| entry.outcome == Settled::Archived);
         let todo = if let Some((known, id)) = known.and_then(|known| Some((known, known.id?))) {
-            // of those that people made one the first is written
-            let is_first = self.is_first_at(id, &key)?;
+            // of those that people made one the first is written over what others have, and else whose values are there
+            let may_write = self.object.on_conflict != OnConflict::Overwrite || self.is_first_at(id, &key)?;
             // to overwrite what a person wrote, it must be looked at
-            let may_skip =
-                self.object.on_conflict != OnConflict::Overwrite && !self.recheck && !self.doubtful.contains_key(&key);
+            let may_skip = self.object.on_conflict != OnConflict::Overwrite
+                && !self.recheck
+                && self.doubtful.get(&key).is_none_or(|doubt| doubt.tried);
             let is_same = |entry: &Entry| may_skip && entry.digest.as_deref() == Some(&digest) && entry.id == Some(id);
             match entry {
-                Some(entry) if !is_first || is_same(&entry) => {
-                    let values = (&values[..], checks);
+                Some(entry) if !may_write || is_same(&entry) => {
+                    let values = (&sent[..], checks);
                     return self.unchanged((&external_id, open), (id, known), &entry, values).await;
                 }
                 entry => Todo::Compare {
@@ -380,8 +386,12 @@ impl Loader<'_> {
         for note in notes.clone() {
             self.note_once(&key, &note).await?;
         }
-        let shard = shard_of(&values, &self.object.model.0, self.shards.len());
+        let shard = shard_of(&sent, &self.object.model.0, self.shards.len());
         self.goes(&key);
+        let values = match sent {
+            Cow::Owned(own) => own,
+            Cow::Borrowed(_) => values,
+        };
         let instead = self.doubtful.get(&key).cloned().unwrap_or_default();
         self.shards[shard].push(Prepared {
             key,
@@ -542,6 +552,7 @@ impl Loader<'_> {
             checks,
             theirs,
             sent,
+            open: false,
             of_this_run,
         };
         // people may have made two records of ours one: each is to be found

@@ -1,7 +1,10 @@
 //! What reading the source met beside its records: rows that came twice, records deleted meanwhile. Counted, and listed in
 //! `results/source.csv`.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use super::{Job, error::StepError};
 use crate::{
@@ -46,6 +49,12 @@ impl Notes {
                     .push([object.to_owned(), key, code.to_owned(), message.into_owned()]);
             }
         }
+    }
+
+    /// Objects that gave fewer records than they announced.
+    pub fn fewer(&self) -> BTreeSet<String> {
+        let fewer = self.counts.keys().filter(|(_, code)| *code == FEWER);
+        fewer.map(|(object, _)| object.clone()).collect()
     }
 
     /// `, 3 Repeated in contact`; nothing where there are none.

@@ -1,6 +1,6 @@
 //! The plan: the compiled mapping with everything it was compiled against, stored once and pinned for the run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +38,15 @@ pub struct Plan {
     /// Source objects that the API offered, and how they are read: one that it offers no more is no empty one.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub live: Ways,
+    /// Fields of the source objects that discovery saw, with how many of the records that it looked at have a value.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: BTreeMap<String, BTreeMap<String, u64>>,
+    /// How many records of each discovery looked at.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub looked_at: BTreeMap<String, u64>,
+    /// Fields that the mapping reads, of the source objects that its objects are of.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub read: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Plan {

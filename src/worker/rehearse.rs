@@ -185,7 +185,7 @@ impl Rehearsal<'_> {
         dedupe::begin(&mut self.index, &self.plan.external_id_module, object)?;
         let mut waiting = self.reading(object, manifest, &mut run, Turn::First, false).await?;
         let mut after = (0, None);
-        while let Some(rows) = joins::unasked(&mut self.index, object, &mut after)? {
+        while let Some(rows) = joins::unasked(&mut self.index, self.mapping, object, &mut after)? {
             for (key, note) in rows {
                 run.note(&key, &note).await?;
             }

@@ -28,8 +28,8 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
     let met: Options = job.workspace.get_json(OPTIONS).await?.unwrap_or_default();
     let destination = job.destination().await?;
     let lock = destination.lock(job, &plan, &mapping).await?;
-    touched::look(job, &destination, &plan.external_id_module, &mapping).await?;
     make(job, &*destination.rpc, &mapping, &met).await?;
+    touched::look(job, &destination, &mapping).await?;
     lock.end(job).await
 }
 

@@ -1,6 +1,12 @@
 //! One batch in flight: what Odoo has now, what to send of it, what became of it.
 
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+mod again;
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -107,9 +113,6 @@ pub(super) struct Done {
     pub again: Vec<Rejection>,
 }
 
-/// Fields with their values.
-type Values = Vec<(String, OdooValue)>;
-
 /// Changes of lines, by field.
 type LineOps = Vec<(String, Vec<LineOp>)>;
 
@@ -157,6 +160,8 @@ pub(super) struct Sender {
     pub computed: Arc<[Computed]>,
     /// What Odoo gives of them where nothing is sent.
     pub defaults: Arc<BTreeMap<String, OdooValue>>,
+    /// Records that somebody else wrote to, whoever Odoo names as the last.
+    pub touched: Arc<BTreeSet<i64>>,
     pub lines: Vec<LineFields>,
     pub module: String,
     pub object: String,
@@ -227,116 +232,6 @@ impl Sender {
                 })
             })
             .collect())
-    }
-
-    /// Odoo sets fields over what it is sent with others: the close date with a stage, a state with a project. What a record
-    /// that was changed does not hold by now is sent once more, by itself: the values wanted, and those that were to stay.
-    /// What Odoo refuses of it is told; a person's value that is lost to it is kept in the undo log.
-    async fn send_again(
-        &self,
-        batch: &[Prepared],
-        ends: &BTreeMap<SourceKey, (End, Met)>,
-        before: &Now,
-    ) -> Result<BTreeMap<SourceKey, Vec<Rejection>>, StepError> {
-        let mut told: BTreeMap<SourceKey, Vec<Rejection>> = BTreeMap::new();
-        let changed: Vec<(&Prepared, i64, &Merge)> = batch
-            .iter()
-            .filter_map(|prepared| match ends.get(&prepared.key)? {
-                (End::Updated(id) | End::Adopted(id), Met { merge, .. }) => Some((prepared, *id, merge)),
-                (End::Created(_) | End::Untouched(_) | End::Failed(_), _) => None,
-            })
-            .collect();
-        let ids: BTreeMap<&SourceKey, (i64, &ExternalId)> = changed
-            .iter()
-            .map(|(prepared, id, _)| (&prepared.key, (*id, &prepared.external_id)))
-            .collect();
-        let displaced = self.displaced(&changed, before).await?;
-        let theirs: Vec<_> = changed
-            .iter()
-            .copied()
-            .filter(|(prepared, ..)| {
-                displaced
-                    .get(&prepared.key)
-                    .is_some_and(|(_, theirs)| !theirs.is_empty())
-            })
-            .collect();
-        let (mut wanted, mut kept) = (Vec::new(), Vec::new());
-        for (key, (ours, theirs)) in displaced {
-            let Some((id, external_id)) = ids.get(&key) else {
-                continue;
-            };
-            // apart: a person's value may be one that Odoo does not take with ours
-            for (values, writes) in [(ours, &mut wanted), (theirs, &mut kept)] {
-                if !values.is_empty() {
-                    writes.push(Write {
-                        key: key.clone(),
-                        external_id: (*external_id).clone(),
-                        op: Op::Update {
-                            id: *id,
-                            values,
-                            unlink: Vec::new(),
-                            lines: Vec::new(),
-                        },
-                    });
-                }
-            }
-        }
-        // theirs first: what is ours is to stand
-        for writes in [kept, wanted] {
-            let heart = self.heart.clone();
-            let written = self.writer.write(writes, &move || heart.may_send()).await;
-            for (key, written) in written.map_err(|interrupted| stopped_by(&interrupted.stop))? {
-                if let Written::Failed(refused) = written {
-                    told.entry(key).or_default().push(refused);
-                }
-            }
-        }
-        let mut undo = Vec::new();
-        for (key, (_, lost)) in self.displaced(&theirs, before).await? {
-            let Some((id, _)) = ids.get(&key).filter(|_| !lost.is_empty()) else {
-                continue;
-            };
-            let notes = told.entry(key.clone()).or_default();
-            let what = "Odoo sets it with what the source has changed; undo/ has the value that a person had given";
-            notes.extend(
-                lost.iter()
-                    .map(|(field, _)| Rejection::new("Overwritten", field.as_str(), what)),
-            );
-            undo.push(Former {
-                key,
-                id: *id,
-                model: OdooModel(self.model.clone()),
-                fields: former(lost.iter().map(|(field, value)| (field, value))),
-                when: Some(self.now),
-                why: Why::Written,
-            });
-        }
-        self.workspace.append_undo(&self.object, &undo).await?;
-        Ok(told)
-    }
-
-    /// What records do not hold by now of what was wanted, and of what was to stay as it was.
-    async fn displaced(
-        &self,
-        changed: &[(&Prepared, i64, &Merge)],
-        before: &Now,
-    ) -> Result<BTreeMap<SourceKey, (Values, Values)>, StepError> {
-        let ids: Vec<i64> = changed.iter().map(|(_, id, _)| *id).collect();
-        if ids.is_empty() {
-            return Ok(BTreeMap::new());
-        }
-        let fields = conflict::with_beside(&self.model, &self.targets);
-        let found = read_back(&*self.rpc, &self.model, &fields, &ids).await?;
-        let of_record = |(prepared, id, merge): &(&Prepared, i64, &Merge)| {
-            // what a person wrote meanwhile is theirs
-            let record = found.get(id).filter(|record| record.write_uid == self.uid)?;
-            let was = before.records.get(id).map(|record| &record.values);
-            let values = (&prepared.values[..], *merge);
-            let values = conflict::displaced(&self.model, &self.targets, values, was, &record.values);
-            let (theirs, ours) = values.into_iter().partition(|(name, _)| merge.kept.contains(name));
-            Some((prepared.key.clone(), (ours, theirs)))
-        };
-        Ok(changed.iter().filter_map(of_record).collect())
     }
 
     /// What Odoo has made of the HTML that it was just sent, by record.
@@ -436,16 +331,25 @@ impl Sender {
         Ok(now)
     }
 
+    /// Whether somebody else wrote to a record, as far as anybody knows.
+    fn is_touched(&self, prepared: &Prepared, id: i64, now: &ReadRecord) -> bool {
+        now.write_uid != self.uid || self.touched.contains(&id) || prepared.entry().is_some_and(|entry| entry.touched)
+    }
+
+    fn create(&self, prepared: &Prepared) -> Op {
+        Op::Create(conflict::to_create(&self.model, &prepared.values))
+    }
+
     /// What to send for a record; nothing where Odoo has it already.
     fn operation(&self, prepared: &Prepared, current: &Now, undo: &mut Vec<Former>) -> (Option<Op>, Met) {
         let (id, adopt) = match &prepared.todo {
-            Todo::Create => return (Some(Op::Create(prepared.values.clone())), Met::default()),
+            Todo::Create => return (Some(self.create(prepared)), Met::default()),
             Todo::Adopt(id) => (*id, true),
             Todo::Compare { id, .. } => (*id, false),
         };
         let Some(now) = current.records.get(&id) else {
             // gone since the step began: the external id went with it
-            return (Some(Op::Create(prepared.values.clone())), Met::default());
+            return (Some(self.create(prepared)), Met::default());
         };
         let (mut last, adopted) = written_last(prepared, now, self.uid);
         last.extend(self.never_written(prepared, now));
@@ -476,7 +380,8 @@ impl Sender {
             adopted,
             self.overwrite,
         );
-        merge.hold(&self.computed, &now.values, &wanted);
+        let touched = self.is_touched(prepared, id, now);
+        merge.hold(&self.computed, &now.values, &wanted, !touched && !adopted);
         let (lines, kept_lines) = self.line_ops(prepared, id, current, (adopted, &mut merge), undo);
         let changes = !(merge.send.is_empty() && merge.unlink.is_empty() && lines.is_empty());
         if adopt || !merge.foreign.is_empty() {
@@ -505,7 +410,6 @@ impl Sender {
                 lines,
             })
         };
-        let touched = now.write_uid != self.uid || prepared.entry().is_some_and(|entry| entry.touched);
         let met = Met {
             merge,
             kept_lines,
@@ -514,29 +418,28 @@ impl Sender {
         (op, met)
     }
 
-    /// Fields that were not written so far, and that are as Odoo made them: those are ours to fill. A default is; what Odoo
-    /// computes is where nobody else wrote to the record, as far as that is known.
+    /// Fields that were not written so far, and that are as Odoo made them: those are ours to fill. A default is, and all of
+    /// them where nobody else wrote to the record, as far as that is known.
     fn never_written(&self, prepared: &Prepared, now: &ReadRecord) -> Vec<(String, String)> {
         let Todo::Compare {
             entry: Some(entry),
             known,
-            ..
+            id,
         } = &prepared.todo
         else {
             return Vec::new();
         };
-        let is_ours_alone = now.write_uid == self.uid && !entry.touched;
+        let is_ours_alone = !self.is_touched(prepared, *id, now);
         let fields = self.targets.iter().filter(|field| {
             let name = &field.name;
             let is_default = || {
                 let default = self.defaults.get(name);
                 default.is_some_and(|default| now.values.get(name) == Some(default))
             };
-            let is_computed = || self.computed.iter().any(|(field, _)| field == name);
             !known.noupdate
                 && !entry.fields.contains_key(name)
                 && !entry.theirs.contains(name)
-                && (is_default() || is_ours_alone && is_computed())
+                && (is_ours_alone || is_default())
         });
         fields
             .filter_map(|field| {

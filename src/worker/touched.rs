@@ -4,37 +4,33 @@
 use std::collections::BTreeSet;
 
 use super::{Job, destination::Destination, error::StepError};
-use crate::{
-    api::mapping_spec::OnSourceDelete,
-    mapping::{Mapping, Object},
-    odoo::{identity, verify},
-};
+use crate::{mapping::Mapping, model::OdooModel, odoo::sweep};
 
-fn path(object: &str) -> String {
-    format!("touched/{object}.json")
+fn path(model: &str) -> String {
+    format!("touched/{model}.json")
 }
 
-/// Looks, before anything is written, which records of the objects that may lose some were written by others.
+/// Looks, before anything is written, which records that we made were written by others.
 ///
 /// # Errors
 /// When Odoo or the workspace fails.
-pub async fn look(job: &Job, destination: &Destination, module: &str, mapping: &Mapping) -> Result<(), StepError> {
-    let may_lose = |object: &Object| object.on_source_delete == OnSourceDelete::Unlink;
-    for object in mapping.in_odoo().filter(|object| may_lose(object)) {
-        let (rpc, model) = (&*destination.rpc, &object.model.0);
-        let ours = identity::find_all(rpc, module, &object.name, model).await?;
-        let ids: Vec<i64> = ours.iter().map(|identity| identity.res_id).collect();
-        let mut touched = of(job, &object).await?;
-        touched.extend(verify::written_by_others(rpc, model, &ids, destination.uid).await?);
-        job.workspace.put_json(&path(&object.name), &touched).await?;
+pub async fn look(job: &Job, destination: &Destination, mapping: &Mapping) -> Result<(), StepError> {
+    let models: BTreeSet<&OdooModel> = mapping.in_odoo().map(|object| object.model).collect();
+    for OdooModel(model) in models {
+        let mut touched = of(job, model).await?;
+        let before = touched.len();
+        touched.extend(sweep::written_by_others(&*destination.rpc, model, destination.uid).await?);
+        if touched.len() > before {
+            job.workspace.put_json(&path(model), &touched).await?;
+        }
     }
     Ok(())
 }
 
-/// Ids of the records of an object that somebody else wrote to.
+/// Ids of the records of a model that somebody else wrote to.
 ///
 /// # Errors
 /// When the workspace fails.
-pub async fn of(job: &Job, object: &Object) -> Result<BTreeSet<i64>, StepError> {
-    Ok(job.workspace.get_json(&path(&object.name)).await?.unwrap_or_default())
+pub async fn of(job: &Job, model: &str) -> Result<BTreeSet<i64>, StepError> {
+    Ok(job.workspace.get_json(&path(model)).await?.unwrap_or_default())
 }

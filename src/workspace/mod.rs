@@ -223,7 +223,8 @@ impl Workspace {
         std::fs::create_dir_all(root).map_err(failed)?;
         let store = LocalFileSystem::new_with_prefix(root)
             .map_err(|error| WorkspaceError::not_writable(&root.display(), error))?
-            .with_fsync(true);
+            .with_fsync(true)
+            .with_automatic_cleanup(true);
         Ok(Self {
             root: Some(root.join(namespace).join(name)),
             ..Self::new(Arc::new(store), namespace, name)
@@ -411,7 +412,7 @@ impl Workspace {
     }
 
     /// Deletes all files of a folder, the last first: numbered files that are left have no gap.
-    async fn delete_below(&self, folder: &str) -> Result<(), WorkspaceError> {
+    pub(super) async fn delete_below(&self, folder: &str) -> Result<(), WorkspaceError> {
         let folder = Path::from(folder);
         let found = self.store.list(Some(&folder)).map_ok(|meta| meta.location);
         let mut paths: Vec<Path> = match found.try_collect().await {

@@ -19,6 +19,8 @@ const SNAPSHOT: &str = "snapshot";
 /// Where a generation keeps, line by line, what became of the content that its records name.
 pub const CONTENT: &str = "@content";
 const MANIFEST: &str = "manifest.json";
+/// What a generation begins with.
+const BEGUN: &str = "begun";
 /// A chunk is closed when its lines have this many bytes: what a reader or a writer holds.
 const CHUNK: usize = 2 << 20;
 
@@ -79,10 +81,21 @@ impl Workspace {
     /// # Errors
     /// When the workspace cannot be listed.
     pub async fn begin_snapshot(&self) -> Result<SnapshotWriter, WorkspaceError> {
-        let last = self.generations().await?.last().copied().unwrap_or(0);
+        let generations = self.generations().await?;
+        let last = generations.last().copied().unwrap_or(0);
+        // the newest may be one that an attempt is still at, which does not know yet that it was superseded
+        for generation in generations.into_iter().filter(|generation| *generation != last) {
+            let manifest = generation_path(generation).join(MANIFEST);
+            if self.get(&manifest).await?.is_none() {
+                self.delete_below(&format!("{SNAPSHOT}/{generation}")).await?;
+            }
+        }
+        // its number is taken from now on
+        let generation = last + 1;
+        self.put(&generation_path(generation).join(BEGUN), Vec::new()).await?;
         Ok(SnapshotWriter {
             workspace: self.clone(),
-            generation: last + 1,
+            generation,
             objects: BTreeMap::new(),
         })
     }
@@ -219,6 +232,16 @@ impl SnapshotWriter {
             watermark: watermark(&path, &self.objects)?,
             objects: self.objects.clone(),
         })
+    }
+
+    /// Takes away what was written.
+    ///
+    /// # Errors
+    /// When something cannot be removed.
+    pub async fn discard(self) -> Result<(), WorkspaceError> {
+        self.workspace
+            .delete_below(&format!("{SNAPSHOT}/{}", self.generation))
+            .await
     }
 
     /// Writes the manifest: from now on the generation exists.

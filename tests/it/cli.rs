@@ -548,7 +548,7 @@ fn a_field_that_is_empty_everywhere_at_once_stalls_until_a_person_says_that_it_i
     fs::write(place.path("from/contact.csv"), text).unwrap();
     let (code, text) = done(&mut place.command(&all));
     assert!(
-        code == 4 && text.contains("SourceShrunk") && text.contains("contact.email (40 records had a value)"),
+        code == 4 && text.contains("SourceShrunk") && text.contains("contact.email (40 records had a value, 0 have)"),
         "{text}"
     );
     let (code, text) = done(&mut place.command(&["--retry", "from-extract", BOTH[0], BOTH[1], BOTH[2], BOTH[3]]));

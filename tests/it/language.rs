@@ -1,12 +1,9 @@
 //! What words of the mapping language make of records, from exports to an Odoo in memory and back.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::sync::Arc;
 
 use crmferry::{
-    api::{
-        PhaseRunStatus,
-        phase_run::{ObjectReport, Step},
-    },
+    api::phase_run::{ObjectReport, Step},
     args,
     odoo::rpc::Rpc,
 };
@@ -14,7 +11,7 @@ use serde_json::{Value as Json, json};
 
 use crate::steps::{Bench, sound};
 
-async fn read(bench: &Bench, model: &str, domain: Json, fields: &[&str]) -> Vec<Json> {
+pub(crate) async fn read(bench: &Bench, model: &str, domain: Json, fields: &[&str]) -> Vec<Json> {
     let rpc: Arc<dyn Rpc> = bench.memory.clone();
     let args = args!({"domain": domain, "fields": fields, "order": "id", "context": {"active_test": false}});
     let found = rpc.call(model, "search_read", args).await.unwrap();
@@ -22,447 +19,19 @@ async fn read(bench: &Bench, model: &str, domain: Json, fields: &[&str]) -> Vec<
 }
 
 /// The record of an external id.
-async fn id_of(bench: &Bench, name: &str) -> Option<i64> {
+pub(crate) async fn id_of(bench: &Bench, name: &str) -> Option<i64> {
     let domain = json!([["module", "=", "crmferry_pipz_acme"], ["name", "=", name]]);
     let found = read(bench, "ir.model.data", domain, &["res_id"]).await;
     found.first().and_then(|row| row["res_id"].as_i64())
 }
 
-fn report<'a>(reports: &'a [ObjectReport], name: &str) -> &'a ObjectReport {
+pub(crate) fn report<'a>(reports: &'a [ObjectReport], name: &str) -> &'a ObjectReport {
     reports.iter().find(|report| report.name == name).unwrap()
 }
 
-fn counts(reports: &[ObjectReport], name: &str) -> (i64, i64, i64, i64) {
+pub(crate) fn counts(reports: &[ObjectReport], name: &str) -> (i64, i64, i64, i64) {
     let book = &report(reports, name).book;
     (book.created, book.updated, book.unchanged, book.deduplicated)
-}
-
-const COMPANIES: &str = r#"{
-    "source": {"platform": "Pipz"},
-    "objects": [
-      {"name": "companies", "source": {"object": "company"}, "key": ["id"], "dedupe": ["website"], "match": ["website"],
-       "destination": {"model": "res.partner"},
-       "fields": [{"to": "name", "from": "name"}, {"to": "website", "from": "site"}, {"to": "is_company", "constant": "true"}]},
-      {"name": "contacts", "source": {"object": "contact"}, "key": ["id"], "destination": {"model": "res.partner"},
-       "after": ["companies"],
-       "fields": [{"to": "name", "from": "name"}, {"to": "parent_id", "from": "company_id", "lookup": {"object": "companies"}}]}]
-}"#;
-
-#[tokio::test]
-async fn records_that_agree_are_one_and_lookups_by_any_of_their_keys_find_it() {
-    let mut bench = Bench::new(serde_json::from_str(COMPANIES).unwrap());
-    let companies = "id,name,site\n1,Acme,acme.com\n2,ACME Ltda,https://www.acme.com/br\n3,Other,\n4,Else,\n";
-    bench.export("company.csv", companies);
-    bench.export("contact.csv", "id,name,company_id\n10,Ana,1\n11,Rui,2\n12,Eva,3\n");
-    let first = bench.all().await;
-    sound(&first);
-    assert_eq!(counts(&first, "companies"), (3, 0, 0, 1));
-    assert_eq!(counts(&first, "contacts"), (3, 0, 0, 0));
-    let acme = id_of(&bench, "companies_1").await.unwrap();
-    assert_eq!(
-        id_of(&bench, "companies_2").await,
-        Some(acme),
-        "an external id of its own"
-    );
-    let parents = read(&bench, "res.partner", json!([["parent_id", "=", acme]]), &["name"]).await;
-    assert_eq!(parents.len(), 2);
-
-    // again, and in another order: the same record stays the first
-    bench.run = 2;
-    bench.export(
-        "company.csv",
-        "id,name,site\n2,ACME Ltda,https://www.acme.com/br\n1,Acme,acme.com\n3,Other,\n4,Else,\n",
-    );
-    let second = bench.all().await;
-    sound(&second);
-    assert_eq!(counts(&second, "companies"), (0, 0, 3, 1));
-    assert_eq!(id_of(&bench, "companies_2").await, Some(acme));
-
-    // what agrees no more is a record of its own
-    bench.run = 3;
-    bench.export(
-        "company.csv",
-        "id,name,site\n1,Acme,acme.com\n2,ACME Ltda,acme.com.br\n3,Other,\n4,Else,\n",
-    );
-    let third = bench.all().await;
-    sound(&third);
-    assert_eq!(counts(&third, "companies"), (1, 0, 3, 0));
-    let own = id_of(&bench, "companies_2").await.unwrap();
-    assert_ne!(own, acme);
-    let rui = read(&bench, "res.partner", json!([["name", "=", "Rui"]]), &["parent_id"]).await;
-    assert_eq!(rui[0]["parent_id"][0], json!(own));
-}
-
-/// The record that a company leads to, and how often its website is in Odoo.
-async fn companies(bench: &Bench) -> (Vec<Option<i64>>, usize) {
-    let mut ids = Vec::new();
-    for key in 1..=3 {
-        ids.push(id_of(bench, &format!("companies_{key}")).await);
-    }
-    let made = read(
-        bench,
-        "res.partner",
-        json!([["website", "ilike", "same.example"]]),
-        &["name"],
-    )
-    .await;
-    (ids, made.len())
-}
-
-#[tokio::test]
-async fn when_the_first_of_several_that_agree_goes_the_next_inherits_its_record() {
-    for policy in ["Keep", "Archive", "Unlink"] {
-        let mut mapping: Json = serde_json::from_str(COMPANIES).unwrap();
-        mapping["onSourceDelete"] = json!(policy);
-        let mut bench = Bench::new(mapping);
-        let many = (10..60).fold(String::new(), |mut rows, id| {
-            let _ = writeln!(rows, "{id},Other {id},");
-            rows
-        });
-        let export = |bench: &Bench, rows: &str| bench.export("company.csv", &format!("id,name,site\n{rows}{many}"));
-        bench.export("contact.csv", "id,name,company_id\n20,Ana,2\n30,Rui,3\n");
-        export(
-            &bench,
-            "1,One,same.example\n2,Two,www.same.example\n3,Three,http://same.example\n",
-        );
-        sound(&bench.all().await);
-        let (before, _) = companies(&bench).await;
-        assert!(
-            before[0].is_some() && before.iter().all(|id| *id == before[0]),
-            "{before:?}"
-        );
-
-        // gone: the second has the record now, with its own values
-        bench.run = 2;
-        export(&bench, "2,Two,www.same.example\n3,Three,http://same.example\n");
-        let second = bench.all().await;
-        sound(&second);
-        assert_eq!(counts(&second, "companies"), (0, 1, 50, 1), "{policy}");
-        assert_eq!(report(&second, "companies").book.deleted, 1);
-        let (ids, made) = companies(&bench).await;
-        assert_eq!((ids[1], ids[2], made), (before[0], before[0], 1), "{policy}");
-        let row = read(
-            &bench,
-            "res.partner",
-            json!([["id", "=", before[0]]]),
-            &["name", "active"],
-        )
-        .await;
-        assert_eq!(
-            (&row[0]["name"], &row[0]["active"]),
-            (&json!("Two"), &json!(true)),
-            "{policy}"
-        );
-        bench.run = 3;
-        let third = bench.all().await;
-        assert_eq!(counts(&third, "companies"), (0, 0, 51, 1), "{policy}");
-
-        // and when the first comes back, they are one again
-        bench.run = 4;
-        export(
-            &bench,
-            "1,One,same.example\n2,Two,www.same.example\n3,Three,http://same.example\n",
-        );
-        sound(&bench.all().await);
-        let (ids, made) = companies(&bench).await;
-        assert!(ids.iter().all(|id| *id == before[0]) && made == 1, "{policy} {ids:?}");
-        bench.run = 5;
-        let last = bench.all().await;
-        sound(&last);
-        assert_eq!(counts(&last, "companies"), (0, 0, 51, 2), "{policy}");
-    }
-}
-
-#[tokio::test]
-async fn when_the_first_of_several_that_agree_parts_the_others_go_together() {
-    let mut bench = Bench::new(serde_json::from_str(COMPANIES).unwrap());
-    bench.export("contact.csv", "id,name,company_id\n20,Ana,2\n30,Rui,3\n");
-    bench.export(
-        "company.csv",
-        "id,name,site\n1,One,same.example\n2,Two,same.example\n3,Three,same.example\n",
-    );
-    sound(&bench.all().await);
-    let (before, _) = companies(&bench).await;
-
-    bench.run = 3;
-    bench.export(
-        "company.csv",
-        "id,name,site\n1,One,moved.example\n2,Two,same.example\n3,Three,same.example\n",
-    );
-    let third = bench.all().await;
-    sound(&third);
-    assert_eq!(counts(&third, "companies"), (1, 1, 0, 1));
-    let (ids, made) = companies(&bench).await;
-    assert_eq!((ids[0], made), (before[0], 1));
-    assert!(ids[1].is_some() && ids[1] == ids[2] && ids[1] != ids[0], "{ids:?}");
-    let children = read(&bench, "res.partner", json!([["parent_id", "=", ids[1]]]), &["name"]).await;
-    assert_eq!(children.len(), 2, "their contacts go with them");
-    bench.run = 4;
-    let last = bench.all().await;
-    sound(&last);
-    assert_eq!(counts(&last, "companies"), (0, 0, 2, 1));
-}
-
-/// The names in Odoo tell it where no ledger does: the first record was made, the others were named after it.
-#[tokio::test]
-async fn what_agrees_no_more_parts_though_the_workspace_was_lost() {
-    for (first, policy) in [
-        ("1,One,same.example\n", "Keep"),
-        ("", "Keep"),
-        ("", "Archive"),
-        ("", "Unlink"),
-    ] {
-        let mut mapping: Json = serde_json::from_str(COMPANIES).unwrap();
-        mapping["onSourceDelete"] = json!(policy);
-        let mut bench = Bench::new(mapping);
-        let many = (10..60).fold(String::new(), |mut rows, id| {
-            let _ = writeln!(rows, "{id},Other {id},");
-            rows
-        });
-        let export = |bench: &Bench, rows: &str| {
-            bench.export("company.csv", &format!("id,name,site\n{rows}{many}"));
-            bench.export("contact.csv", "id,name,company_id\n20,Ana,2\n30,Rui,3\n");
-        };
-        export(&bench, "1,One,same.example\n2,Two,same.example\n3,Three,same.example\n");
-        sound(&bench.all().await);
-        let (before, _) = companies(&bench).await;
-        std::fs::remove_dir_all(bench.folder()).unwrap();
-
-        bench.run = 2;
-        export(&bench, &format!("{first}2,Two,own.example\n3,Three,same.example\n"));
-        let second = bench.all().await;
-        sound(&second);
-        let (ids, made) = companies(&bench).await;
-        assert_ne!(ids[1], ids[2], "{policy} {ids:?}");
-        if first.is_empty() {
-            // the record is the next one's, with the values that it has: whose they are is not known any more
-            assert_eq!(
-                (counts(&second, "companies"), ids[1], made),
-                ((1, 0, 51, 0), before[0], 2),
-                "{policy}"
-            );
-            let noted = bench.noted("companies");
-            assert!(
-                noted.iter().any(|(key, code, _)| key == "2" && code == "Edited"),
-                "{noted:?}"
-            );
-        } else {
-            assert_eq!((counts(&second, "companies"), made), ((1, 0, 51, 1), 1));
-            assert_eq!((ids[0], ids[2]), (before[0], before[0]), "{ids:?}");
-        }
-        let rui = read(&bench, "res.partner", json!([["name", "=", "Rui"]]), &["parent_id"]).await;
-        assert_eq!(rui[0]["parent_id"][0], json!(ids[2]));
-        bench.run = 3;
-        let third = bench.all().await;
-        sound(&third);
-        assert_eq!(counts(&third, "companies").0, 0, "{third:#?}");
-        assert_eq!(companies(&bench).await.0[1..], ids[1..]);
-    }
-}
-
-#[tokio::test]
-async fn when_the_mapping_folds_nothing_any_more_each_gets_a_record_of_its_own() {
-    let mut bench = Bench::new(serde_json::from_str(COMPANIES).unwrap());
-    bench.export("contact.csv", "id,name,company_id\n20,Ana,2\n");
-    bench.export(
-        "company.csv",
-        "id,name,site\n1,One,same.example\n2,Two,same.example\n3,Three,\n",
-    );
-    sound(&bench.all().await);
-    let (before, _) = companies(&bench).await;
-    bench.run = 2;
-    let mut mapping: Json = serde_json::from_str(COMPANIES).unwrap();
-    mapping["objects"][0].as_object_mut().unwrap().remove("dedupe");
-    bench.mapping = serde_json::from_value(mapping).unwrap();
-    let second = bench.all().await;
-    sound(&second);
-    assert_eq!(counts(&second, "companies"), (1, 0, 2, 0));
-    let (ids, made) = companies(&bench).await;
-    assert!(ids[0] == before[0] && ids[1] != ids[0] && made == 2, "{ids:?}");
-}
-
-#[tokio::test]
-async fn a_record_that_comes_late_becomes_one_with_its_own_child() {
-    let mapping = json!({"source": {"platform": "Pipz"}, "objects": [
-        {"name": "companies", "source": {"object": "company"}, "key": ["id"], "dedupe": ["website"],
-         "destination": {"model": "res.partner"},
-         "fields": [{"to": "name", "from": "name", "onEmpty": "Reject"}, {"to": "is_company", "constant": "true"},
-                    {"to": "website", "from": "site"},
-                    {"to": "parent_id", "from": "above", "lookup": {"object": "companies"}, "onMissing": "Empty"}]}]});
-    let mut bench = Bench::new(mapping);
-    bench.export(
-        "company.csv",
-        "id,name,site,above\n3,Three,same.example,1\n1,,same.example,\n",
-    );
-    let first = bench.all().await;
-    sound(&first);
-    assert_eq!(report(&first, "companies").book.rejected, 1);
-    bench.run = 2;
-    bench.export(
-        "company.csv",
-        "id,name,site,above\n3,Three,same.example,1\n1,One,same.example,\n",
-    );
-    let second = bench.all().await;
-    sound(&second);
-    assert_eq!(counts(&second, "companies"), (0, 0, 1, 1), "{second:#?}");
-    let (ids, made) = companies(&bench).await;
-    assert!(ids[0] == ids[2] && made == 1, "{ids:?}");
-}
-
-const LISTS: &str = r#"{
-    "source": {"platform": "Pipz"},
-    "objects": [
-      {"name": "lists", "source": {"object": "list"}, "key": ["id"], "destination": {"model": "mailing.list"},
-       "fields": [{"to": "name", "from": "name"}]},
-      {"name": "listContacts",
-       "source": {"object": "contact", "join": [{"name": "memberships", "object": "list_member", "by": "contact_id", "orderBy": "list_id"}],
-                  "where": "size(record.memberships) > 0"},
-       "key": ["id"], "destination": {"model": "mailing.contact"},
-       "fields": [{"to": "email", "from": "email"},
-                  {"to": "subscription_ids", "each": "memberships", "key": ["line.list_id"],
-                   "fields": [{"to": "list_id", "from": "line.list_id", "lookup": {"object": "lists"}},
-                              {"to": "opt_out", "from": "line.out"}]}]}]
-}"#;
-
-#[tokio::test]
-async fn rows_of_a_joined_object_become_lines_that_come_change_and_go() {
-    let mut bench = Bench::new(serde_json::from_str(LISTS).unwrap());
-    bench.export("list.csv", "id,name\n1,News\n2,Offers\n3,Events\n");
-    bench.export(
-        "contact.csv",
-        "id,email\n10,ana@example.com\n11,rui@example.com\n12,nobody@example.com\n",
-    );
-    bench.export(
-        "list_member.csv",
-        "contact_id,list_id,out\n11,2,false\n10,2,true\n10,1,false\n",
-    );
-    let first = bench.all().await;
-    sound(&first);
-    assert_eq!(counts(&first, "listContacts"), (2, 0, 0, 0));
-    assert_eq!(report(&first, "listContacts").book.filtered, 1);
-    let ana = id_of(&bench, "listContacts_10").await.unwrap();
-    let subscriptions = |bench: &Bench| {
-        let domain = json!([["contact_id", "=", ana]]);
-        let rpc: Arc<dyn Rpc> = bench.memory.clone();
-        async move {
-            let args = args!({"domain": domain, "fields": ["list_id", "opt_out"], "order": "id"});
-            let found = rpc.call("mailing.subscription", "search_read", args).await.unwrap();
-            let of = |row: &Json| {
-                (
-                    row["list_id"][1].as_str().unwrap().to_owned(),
-                    row["opt_out"] == json!(true),
-                )
-            };
-            found.as_array().unwrap().iter().map(of).collect::<Vec<_>>()
-        }
-    };
-    assert_eq!(
-        subscriptions(&bench).await,
-        [("News".into(), false), ("Offers".into(), true)]
-    );
-    let line = id_of(&bench, "listContacts_10_subscription_ids__2").await;
-    assert!(line.is_some(), "a line has an external id of its own");
-
-    bench.run = 2;
-    let again = bench.all().await;
-    sound(&again);
-    assert_eq!(counts(&again, "listContacts"), (0, 0, 2, 0));
-
-    // a change in a joined row is a change of the record
-    bench.run = 3;
-    bench.export(
-        "list_member.csv",
-        "contact_id,list_id,out\n11,2,false\n10,2,false\n10,3,true\n",
-    );
-    let third = bench.all().await;
-    sound(&third);
-    assert_eq!(counts(&third, "listContacts"), (0, 1, 1, 0));
-    assert_eq!(
-        subscriptions(&bench).await,
-        [("Offers".into(), false), ("Events".into(), true)]
-    );
-    assert_eq!(
-        id_of(&bench, "listContacts_10_subscription_ids__2").await,
-        line,
-        "it is the same line"
-    );
-    assert_eq!(id_of(&bench, "listContacts_10_subscription_ids__1").await, None);
-}
-
-#[tokio::test]
-async fn a_line_that_is_tampered_with_is_told() {
-    let mut bench = Bench::new(serde_json::from_str(LISTS).unwrap());
-    bench.export("list.csv", "id,name\n1,News\n");
-    bench.export("contact.csv", "id,email\n10,ana@example.com\n");
-    bench.export("list_member.csv", "contact_id,list_id,out\n10,1,false\n");
-    sound(&bench.all().await);
-    let line = id_of(&bench, "listContacts_10_subscription_ids__1").await.unwrap();
-    let rpc: Arc<dyn Rpc> = bench.memory.clone();
-    let args = args!({"ids": [line], "vals": {"opt_out": true}});
-    rpc.call("mailing.subscription", "write", args).await.unwrap();
-    let status = bench.done(Step::Load, Some("listContacts")).await;
-    let found = |status: &PhaseRunStatus| {
-        let verification = status.objects[0].verification.unwrap();
-        (
-            verification.mismatched,
-            verification.edited_by_user,
-            verification.verified,
-        )
-    };
-    assert_eq!(found(&status), (0, 1, true), "it was proved, and changed since");
-    let noted = bench.noted("listContacts");
-    assert!(
-        noted
-            .iter()
-            .any(|(_, code, field)| code == "Edited" && field.starts_with("subscription_ids")),
-        "{noted:?}"
-    );
-
-    // an attempt ended before it had read back what it wrote: this is not as it was written
-    std::fs::write(
-        bench.folder().join("proof/listContacts.json"),
-        r#"{"proved": false, "mismatched": null}"#,
-    )
-    .unwrap();
-    let status = bench.done(Step::Load, Some("listContacts")).await;
-    assert_eq!(found(&status), (1, 0, false));
-    // what was found so is no person's: it is written again
-    let status = bench.done(Step::Load, Some("listContacts")).await;
-    assert_eq!(found(&status), (0, 0, true));
-}
-
-#[tokio::test]
-async fn rows_that_belong_to_no_record_are_listed() {
-    let mut bench = Bench::new(serde_json::from_str(LISTS).unwrap());
-    bench.export("list.csv", "id,name\n1,News\n");
-    bench.export("contact.csv", "id,email\n10,ana@example.com\n");
-    bench.export(
-        "list_member.csv",
-        "contact_id,list_id,out\n10,1,false\n77,1,false\n77,1,true\n10 ,1,false\n",
-    );
-    sound(&bench.all().await);
-    let noted = bench.noted("listContacts");
-    let of_nobody: Vec<&str> = noted
-        .iter()
-        .filter(|(_, code, _)| code == "NoOwner")
-        .map(|(key, ..)| key.as_str())
-        .collect();
-    assert_eq!(of_nobody, ["10_20", "77"], "{noted:?}");
-}
-
-#[tokio::test]
-async fn more_rows_than_a_record_may_have_and_broken_rows_are_rejected() {
-    let mut bench = Bench::new(serde_json::from_str(LISTS).unwrap());
-    bench.export("list.csv", "id,name\n1,News\n");
-    bench.export("contact.csv", "id,email\n10,ana@example.com\n11,rui@example.com\n");
-    let mut rows = String::from("contact_id,list_id,out\n11,1,false\nbroken\n");
-    for _ in 0..10_001 {
-        writeln!(rows, "10,1,false").unwrap();
-    }
-    bench.export("list_member.csv", &rows);
-    let reports = bench.all().await;
-    let book = &report(&reports, "listContacts").book;
-    assert_eq!((book.created, book.rejected, book.read), (1, 2, 3));
 }
 
 #[tokio::test]
@@ -736,11 +305,10 @@ async fn a_field_that_was_discovered_and_whose_values_change_their_kind_keeps_th
             .filter(|told| told.code == "Discovered")
             .map(|told| told.message.as_str())
             .collect();
-        assert!(
-            told.iter()
-                .any(|message| message.contains("does not take every value of Tamanho")),
-            "{told:#?}"
-        );
+        let is_told = told
+            .iter()
+            .any(|message| message.contains("does not take every value of Tamanho"));
+        assert_eq!(is_told, run == 2, "it is told when it comes to that: {told:#?}");
         sound(&bench.all().await);
         let ana = read(&bench, "res.partner", json!([["name", "=", "Ana"]]), &[]).await;
         let values: Vec<&Json> = ana[0].as_object().unwrap().values().collect();
@@ -749,4 +317,17 @@ async fn a_field_that_was_discovered_and_whose_values_change_their_kind_keeps_th
         }
         assert_eq!(ana[0]["x_pipz_nota"], json!("7"), "text takes every value");
     }
+    // what took them all goes on taking them, be they of the first kind again
+    bench.run = 4;
+    bench.export(
+        "contact.csv",
+        "id,name,Tamanho,Nascimento,Nota\n1,Ana,34,2020-01-31T10:00:00Z,7\n",
+    );
+    sound(&bench.all().await);
+    let ana = read(&bench, "res.partner", json!([["name", "=", "Ana"]]), &[]).await;
+    let values: Vec<&Json> = ana[0].as_object().unwrap().values().collect();
+    assert!(
+        values.contains(&&json!("34")) && !values.contains(&&json!("grande")),
+        "{ana:#?}"
+    );
 }

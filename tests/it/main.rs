@@ -7,9 +7,11 @@ mod cli;
 mod contents;
 mod corner;
 mod crds;
+mod dedupe;
 mod docs;
 
 mod language;
+mod lines;
 mod odoo_domains;
 mod odoo_edits;
 mod odoo_effects;

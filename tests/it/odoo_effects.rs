@@ -366,8 +366,10 @@ async fn a_record_that_a_person_wrote_to_is_not_removed_because_we_wrote_to_it_l
 #[tokio::test]
 async fn a_record_that_a_person_wrote_to_is_not_removed_though_odoo_names_us_as_its_last_writer() {
     let mut contacts = partners("contacts", &same(&["name", "email"]));
+    let keep = of(std::slice::from_ref(&contacts));
     contacts["onSourceDelete"] = json!("Unlink");
-    for (mut bench, word) in benches(&of(&[contacts])) {
+    let unlink = of(&[contacts]);
+    for (mut bench, word) in benches(&keep) {
         export_people(&bench, &word, 1);
         sound(&bench.all().await);
         edit(
@@ -380,6 +382,7 @@ async fn a_record_that_a_person_wrote_to_is_not_removed_though_odoo_names_us_as_
         sound(&bench.all().await);
         last_written_by_us(&bench, &person(1, &word)).await;
         bench.run = 3;
+        bench.mapping = serde_json::from_value(unlink.clone()).unwrap();
         export_people(&bench, &word, 2);
         sound(&bench.all().await);
         let comment = read(&bench, "res.partner", &person(1, &word), "comment").await;
@@ -394,8 +397,10 @@ async fn what_a_person_typed_is_theirs_also_where_the_mapping_has_the_field_only
         export_people(&bench, &word, 1);
         sound(&bench.all().await);
         edit(&bench, &person(1, &word), json!({"function": "theirs"})).await;
-        last_written_by_us(&bench, &person(1, &word)).await;
         bench.run = 2;
+        sound(&bench.all().await);
+        last_written_by_us(&bench, &person(1, &word)).await;
+        bench.run = 3;
         let later = of(&[partners("contacts", &same(&["name", "email", "function"]))]);
         bench.mapping = serde_json::from_value(later).unwrap();
         sound(&bench.all().await);
@@ -508,4 +513,141 @@ async fn last_written_by_us(bench: &Bench, name: &str) {
         .await;
     let ours = args!({"ids": found, "vals": {"color": 3}});
     bench.call("res.partner", "write", ours).await;
+}
+
+/// Where a person edited all that is mapped, nothing of the record is ours.
+#[tokio::test]
+async fn a_record_of_which_a_person_edited_every_field_stays_theirs() {
+    let mut contacts = partners("contacts", &same(&["name", "function"]));
+    contacts.as_object_mut().unwrap().remove("match");
+    for (mut bench, word) in benches(&of(&[contacts])) {
+        let export = |bench: &Bench, job: &str| {
+            let row = format!("1,{job} {word},{job}\n");
+            bench.export("contacts.csv", &format!("id,name,function\n{row}"));
+        };
+        export(&bench, "j1");
+        sound(&bench.all().await);
+        let theirs = format!("Theirs {word}");
+        edit(
+            &bench,
+            &format!("j1 {word}"),
+            json!({"name": theirs, "function": "theirs"}),
+        )
+        .await;
+        for (run, job) in [(2, "j1"), (3, "j3"), (4, "j4")] {
+            bench.run = run;
+            export(&bench, job);
+            sound(&bench.all().await);
+            assert_eq!(
+                read(&bench, "res.partner", &theirs, "function").await,
+                "theirs",
+                "{run}"
+            );
+        }
+        leave(&bench).await;
+    }
+}
+
+/// A contact that is made below a company with an address of its own keeps it, whatever becomes of the company's.
+#[tokio::test]
+async fn a_contact_made_with_an_address_of_its_own_keeps_it_when_the_company_moves() {
+    let companies = partners(
+        "companies",
+        &with(
+            same(&["name", "street", "vat"]),
+            &[json!({"to": "is_company", "constant": "true"})],
+        ),
+    );
+    let mut contacts = partners(
+        "contacts",
+        &with(
+            same(&["name", "street", "zip", "vat"]),
+            &[json!({"to": "parent_id", "from": "company", "lookup": {"object": "companies"}})],
+        ),
+    );
+    contacts["after"] = json!(["companies"]);
+    let mut companies = companies;
+    for object in [&mut companies, &mut contacts] {
+        object.as_object_mut().unwrap().remove("match");
+    }
+    for (mut bench, word) in benches(&of(&[companies, contacts])) {
+        let export = |bench: &Bench, street: &str| {
+            bench.export(
+                "companies.csv",
+                &format!("id,name,street,vat\n1,Co {word},{street},BE0428759497\n"),
+            );
+            let row = format!("1,Own {word},Own 1,1000,BE0477472701,1\n2,None {word},,,,1\n");
+            bench.export("contacts.csv", &format!("id,name,street,zip,vat,company\n{row}"));
+        };
+        for (run, street) in [(1, "Street 1"), (2, "Street 2")] {
+            bench.run = run;
+            export(&bench, street);
+            sound(&bench.all().await);
+            assert_eq!(
+                read(&bench, "res.partner", &format!("Own {word}"), "street").await,
+                "Own 1",
+                "{run}"
+            );
+            if run == 2 {
+                let none = read(&bench, "res.partner", &format!("None {word}"), "street").await;
+                assert_eq!(none, street, "who has none has the company's");
+            }
+            assert_eq!(edited(&bench, "contacts"), [], "{run}");
+            let told = bench.noted("contacts");
+            assert!(
+                told.contains(&("1".into(), "CompanysField".into(), "vat".into())),
+                "{told:?}"
+            );
+            let vat = read(&bench, "res.partner", &format!("Co {word}"), "vat").await;
+            assert_eq!(vat, "BE0428759497", "{run}");
+        }
+        // who leaves the company has their own again
+        bench.run = 3;
+        let rows = format!("1,Own {word},Own 1,1000,BE0477472701,\n2,None {word},,,,1\n");
+        bench.export("contacts.csv", &format!("id,name,street,zip,vat,company\n{rows}"));
+        sound(&bench.all().await);
+        let vat = read(&bench, "res.partner", &format!("Own {word}"), "vat").await;
+        assert_eq!(vat, "BE0477472701");
+        assert_eq!(edited(&bench, "contacts"), []);
+        leave(&bench).await;
+    }
+}
+
+/// A tax number that is not sent tells who a person is all the same.
+#[tokio::test]
+async fn people_below_a_company_are_matched_and_folded_by_what_is_not_sent_of_them() {
+    let companies = partners(
+        "companies",
+        &with(same(&["name"]), &[json!({"to": "is_company", "constant": "true"})]),
+    );
+    let below = json!({"to": "parent_id", "from": "company", "lookup": {"object": "companies"}});
+    let mut contacts = partners("contacts", &with(same(&["name", "vat"]), &[below]));
+    contacts["after"] = json!(["companies"]);
+    contacts["match"] = json!(["vat"]);
+    contacts["dedupe"] = json!(["vat"]);
+    let mut companies = companies;
+    companies.as_object_mut().unwrap().remove("match");
+    for (mut bench, word) in benches(&of(&[companies, contacts])) {
+        let there = json!([{"name": format!("Ana {word}"), "vat": "BE0477472701"}]);
+        bench.by_ana("res.partner", "create", args!({"vals_list": there})).await;
+        bench.export("companies.csv", &format!("id,name\n1,Co {word}\n"));
+        let rows = [
+            ("Ana", "BE0477472701"),
+            ("Bia", "BE0428759497"),
+            ("Bia again", "BE0428759497"),
+        ];
+        let rows = rows
+            .iter()
+            .enumerate()
+            .fold(String::new(), |mut rows, (n, (name, vat))| {
+                let _ = writeln!(rows, "{n},{name} {word},{vat},1");
+                rows
+            });
+        bench.export("contacts.csv", &format!("id,name,vat,company\n{rows}"));
+        let reports = bench.all().await;
+        sound(&reports);
+        let book = reports[1].book;
+        assert_eq!((book.adopted, book.created, book.deduplicated), (1, 1, 1), "{book:?}");
+        leave(&bench).await;
+    }
 }

@@ -37,8 +37,12 @@ async fn as_person(call: &Json) -> Json {
         .unwrap();
     let uid = if found[0].is_null() {
         let domain = json!([
-            ["module", "=", "base"],
-            ["name", "in", ["group_user", "group_partner_manager"]]
+            ["module", "in", ["base", "sales_team"]],
+            [
+                "name",
+                "in",
+                ["group_user", "group_partner_manager", "group_sale_salesman_all_leads"]
+            ]
         ]);
         let groups = args!({"domain": domain, "fields": ["res_id"]});
         let groups = server.call("ir.model.data", "search_read", groups).await.unwrap();

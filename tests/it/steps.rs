@@ -161,7 +161,7 @@ impl Bench {
         reports
     }
 
-    fn approve_cutover(&mut self) {
+    pub fn approve_cutover(&mut self) {
         let status = self.migration.status.get_or_insert_default();
         status.gates = vec![Gate {
             name: "cutover".into(),

@@ -54,17 +54,17 @@ SUMMARY = ("id", "uuid", "name", "email", "company_id", "update_date")
 OPTIONS = {  # switch: its values, the first is what is most probable
     "auth": ("either", "query", "basic"),
     "fieldsets": ("list", "dict"),
-    "rows": ("full", "summary"),                  # summary: rows without fieldsets, the rest is in the detail
+    "rows": ("full", "summary", "fieldsets"),     # summary: rows without fieldsets, the rest is in the detail; fieldsets: with them
     "custom": ("fieldsets", "root", "custom_fields", "custom_attributes", "label", "mixed", "none"),
     "meta": ("present", "absent", "lying", "boasting"),
     "order": ("id", "updated"),
-    "company": ("yes", "404", "405", "403"),
-    "contactfields": ("yes", "404", "405"),
+    "company": ("yes", "404", "405", "403", "500"),
+    "contactfields": ("yes", "404", "405", "403", "none"),       # none: it names no field
     "deal": ("404", "yes", "403", "405", "other"),
     "list": ("404", "yes", "403", "405", "other", "bare", "unpaged", "barePages"),     # bare: a list without meta, whole; barePages: one that pages
     "user": ("404", "yes", "403", "405", "other", "bare", "unpaged", "barePages"),
     "contact": ("yes", "404", "403", "barePages"),
-    "members": ("yes", "ignored"),                # ignored: list_id narrows nothing
+    "members": ("yes", "ignored", "refused", "failing"),         # ignored: list_id narrows nothing; refused: 400; failing: 500 for a list that there is not
     "detail": ("record", "list", "wrapped", "another", "other"),     # another: the record before
     "smallest": ("1", "20"),                      # rows that a page has at least
     "beyond": ("empty", "last", "404"),           # what there is beyond the end: nothing, the last page again, no such page
@@ -365,9 +365,11 @@ class Pipz:
         switch = self.options.get(kind)
         if switch is None or switch.isdigit():
             status = int(switch or 404)
-            return status, {"user_message": {404: "Recurso não encontrado", 403: "Sem permissão", 405: "Método não permitido"}[status]}
+            return status, {"user_message": {404: "Recurso não encontrado", 403: "Sem permissão", 405: "Método não permitido", 500: "Erro"}[status]}
         if switch == "other":
             return 200, {"result": "ok"}
+        if kind == "contactfields" and switch == "none":
+            return 200, []
         if kind == "contactfields":
             return 200, [{"name": n, "label": label, "group": g} for n, label, g in STANDARD] + [{"name": n, "label": label, "group": "Custom", "zz": None} for n, label, _ in self.account.origin.custom]
         if self.options["parameters"] == "strict" and kind != "contact" and {"extra_fields", "include_fieldsets"} & set(query):
@@ -392,8 +394,13 @@ class Pipz:
         limit = min(limit, self.cap)
         ids = self.account.ids(kind, self.options["order"])
         limit = max(limit, int(self.options["smallest"]))
-        if kind == "contact" and "list_id" in query and self.options["members"] == "yes":
-            ids = self.account.members(int(query["list_id"]))
+        if kind == "contact" and "list_id" in query:
+            if self.options["members"] == "refused":
+                return 400, {"user_message": "O campo 'list_id' não permite filtro"}
+            if self.options["members"] == "failing" and int(query["list_id"]) not in self.account.ids("list", "id"):
+                return 500, {"user_message": "Erro"}
+            if self.options["members"] != "ignored":
+                ids = self.account.members(int(query["list_id"]))
         if self.options["beyond"] == "404" and offset >= len(ids) > 0:
             return 404, {"user_message": "Página não encontrada"}
         if self.options["beyond"] == "last":
@@ -402,9 +409,11 @@ class Pipz:
             offset = max(0, offset - limit)
         if fault["do"] == "shrink":
             limit = min(limit, fault.get("rows", 1))
-        with_fieldsets = query.get("include_fieldsets") == "1" and self.options["rows"] == "full"
+        with_fieldsets = query.get("include_fieldsets") == "1" and self.options["rows"] != "summary"
         whole = switch in ("bare", "unpaged")
         rows = [self.shape(kind, self.account.record(kind, i), full, with_fieldsets) for i in (ids if whole else ids[offset:offset + limit])]
+        if kind == "contact" and self.options["rows"] == "fieldsets":
+            rows = [{name: row[name] for name in (*SUMMARY, "fieldsets") if name in row} for row in rows]
         if switch in ("bare", "barePages"):
             return 200, rows
         meta = {"limit": limit, "offset": offset, "previous": None, "next": None, "total_count": len(ids)}

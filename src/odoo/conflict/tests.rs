@@ -100,7 +100,7 @@ fn what_odoo_would_compute_anew_is_sent_along_with_the_value_that_is_to_stay() {
         kept: vec!["user_id".to_owned()],
         ..Merge::default()
     };
-    merge.hold(&computed, &current, &wanted);
+    merge.hold(&computed, &current, &wanted, false);
     merge.send.sort_by(|a, b| a.0.cmp(&b.0));
     let sent: Vec<_> = merge.send[..2].iter().chain(&merge.send[3..]).cloned().collect();
     assert_eq!(
@@ -113,8 +113,17 @@ fn what_odoo_would_compute_anew_is_sent_along_with_the_value_that_is_to_stay() {
     );
     assert_eq!(merge.send[2], ("team_id".to_owned(), text("team")));
     let mut nothing = Merge::default();
-    nothing.hold(&computed, &current, &wanted);
+    nothing.hold(&computed, &current, &wanted, false);
     assert_eq!(nothing, Merge::default());
+    // what the mapping leaves alone is Odoo's to compute, unless a person may have set it
+    for untouched in [true, false] {
+        let mut merge = Merge {
+            send: vec![("parent_id".to_owned(), OdooValue::Link(Reference::Id(7)))],
+            ..Merge::default()
+        };
+        merge.hold(&computed, &current, &[], untouched);
+        assert_eq!(merge.send.len(), if untouched { 1 } else { 2 });
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Api, Ask, LIMIT, MEMBERS, record::Catalogue};
+use super::{Api, Ask, LIMIT, MEMBERS, page::Page, record::Catalogue};
 use crate::{
     api::{
         mapping_spec::{Finding, Severity},
@@ -14,6 +14,8 @@ use crate::{
 
 /// The list that every account has.
 const DOCUMENTED: &str = "contact";
+/// The one whose records others have written, and nobody has listed.
+const COMPANY: &str = "company";
 
 /// The lists that are asked for.
 const LISTS: [&str; 5] = ["contact", "company", "deal", "list", "user"];
@@ -107,6 +109,8 @@ pub struct Probed {
     pub offered: BTreeMap<&'static str, Offered>,
     /// Why the others are not.
     pub refused: BTreeMap<&'static str, String>,
+    /// Those of them that the API should have, and fails at.
+    pub failing: BTreeSet<&'static str>,
     /// Custom fields of contacts.
     pub catalogue: Catalogue,
     /// Why there is no catalogue.
@@ -120,8 +124,8 @@ pub struct Offered {
     pub extras: bool,
     /// Rows have fieldsets: one that has none is a summary.
     pub fieldsets: bool,
-    /// Rows are summaries: each record is asked for by itself.
-    pub summary: bool,
+    /// What rows are.
+    pub rows: Rows,
     /// Why nobody can tell whether rows are summaries.
     pub no_detail: Option<String>,
     /// How many records there are, if the answer says so.
@@ -130,21 +134,42 @@ pub struct Offered {
     pub fields: Vec<String>,
 }
 
+/// What the rows of a list are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rows {
+    /// Nobody knows: there were none, or none of their details was to be had. They are taken for whole.
+    #[default]
+    Unknown,
+    /// They have what details have.
+    Whole,
+    /// Each record is asked for by itself.
+    Summaries,
+}
+
+impl Offered {
+    /// Whether each record is asked for by itself.
+    pub const fn has_summaries(&self) -> bool {
+        matches!(self.rows, Rows::Summaries)
+    }
+}
+
 /// The catalogue of custom fields.
 pub const CATALOGUE: &str = "contactfields";
 const EXTRAS: &str = "extras";
 const FIELDSETS: &str = "fieldsets";
 const SUMMARY: &str = "summary";
+const WHOLE: &str = "whole";
 
 impl Probed {
     /// How an object is read.
     #[must_use]
     pub fn ways(&self, name: &str, offered: &Offered) -> BTreeSet<String> {
-        let catalogue = name == DOCUMENTED && self.no_catalogue.is_none();
+        let catalogue = name == DOCUMENTED && self.no_catalogue.is_none() && !self.catalogue.is_empty();
         let ways = [
             (EXTRAS, offered.extras),
             (FIELDSETS, offered.fieldsets),
-            (SUMMARY, offered.summary),
+            (SUMMARY, offered.has_summaries()),
+            (WHOLE, offered.rows == Rows::Whole),
             (CATALOGUE, catalogue),
         ];
         ways.into_iter()
@@ -153,47 +178,68 @@ impl Probed {
             .collect()
     }
 
-    /// What was offered at discovery and is now, read with no less than then: a moment's refusal of a detail is no reason to
-    /// take rows for whole.
+    /// What was offered at discovery and is now, read as it was found then.
     ///
     /// # Errors
-    /// A sentence, where the catalogue of custom fields was there and is not: their names would be others.
+    /// A sentence, where the catalogue of custom fields was there and is not: their names would be others. One that is there
+    /// by now gives no names: the plan knows them without.
     pub fn pinned(mut self, pinned: &Ways) -> Result<Self, String> {
         self.offered.retain(|name, _| pinned.contains_key(*name));
         for (name, offered) in &mut self.offered {
             let had = |way: &str| pinned.get(*name).is_some_and(|ways| ways.contains(way));
             offered.extras |= had(EXTRAS);
             offered.fieldsets |= had(FIELDSETS);
-            offered.summary |= had(SUMMARY);
+            if had(SUMMARY) {
+                offered.rows = Rows::Summaries;
+            }
         }
         let had_catalogue = pinned.get(DOCUMENTED).is_some_and(|ways| ways.contains(CATALOGUE));
         match &self.no_catalogue {
             Some(why) if had_catalogue => Err(format!("it was there at discovery, and now {why}")),
+            None if had_catalogue && self.catalogue.is_empty() => {
+                Err("it named custom fields at discovery, and names none now: replan where that is meant".into())
+            }
+            None if !had_catalogue => Ok(Self {
+                catalogue: Catalogue::default(),
+                no_catalogue: Some("it was not there at discovery".into()),
+                ..self
+            }),
             _ => Ok(self),
         }
     }
 }
 
-/// Asks for everything once.
+/// Asks for everything once; after discovery for what was offered then.
 pub async fn probe(api: &Api) -> Result<Probed, SourceError> {
     let mut probed = Probed::default();
-    for kind in LISTS {
-        match list(api, kind).await {
+    let pinned = api.pinned.get();
+    let is_wanted = |name: &str| pinned.is_none_or(|pinned| pinned.contains_key(name));
+    for kind in LISTS.into_iter().filter(|kind| is_wanted(kind)) {
+        let known = pinned.and_then(|pinned| pinned.get(kind));
+        let is_known = known.is_some_and(|ways| ways.contains(SUMMARY) || ways.contains(WHOLE));
+        match list(api, kind, is_known).await {
             Ok(offered) => drop(probed.offered.insert(kind, offered)),
             Err(refusal) => match (kind, &refusal) {
                 ("contact", Refusal::Unauthorized) => return Err(unauthorized(api).await),
-                ("contact" | "company", Refusal::Failed(_) | Refusal::Throttled(_) | Refusal::Elsewhere(_))
-                | (_, Refusal::Throttled(_)) => {
+                (_, Refusal::Throttled(_)) => return Err(api.failed(kind, &refusal)),
+                (_, Refusal::Failed(_) | Refusal::Elsewhere(_)) if kind == DOCUMENTED || pinned.is_some() => {
                     return Err(api.failed(kind, &refusal));
                 }
                 // whether there is such a thing at all is a guess: it is told, and a file may serve
-                _ => drop(probed.refused.insert(kind, refusal.words())),
+                _ => {
+                    if kind == COMPANY && matches!(refusal, Refusal::Failed(_) | Refusal::Elsewhere(_)) {
+                        probed.failing.insert(kind);
+                    }
+                    probed.refused.insert(kind, refusal.words());
+                }
             },
         }
     }
-    match members(api, &probed).await? {
-        Ok(offered) => drop(probed.offered.insert(MEMBERS, offered)),
-        Err(why) => drop(probed.refused.insert(MEMBERS, why)),
+    if is_wanted(MEMBERS) {
+        match members(api, &probed, pinned.is_some()).await? {
+            Ok(offered) => drop(probed.offered.insert(MEMBERS, offered)),
+            Err(why) => drop(probed.refused.insert(MEMBERS, why)),
+        }
     }
     if probed.offered.contains_key("contact") {
         match api
@@ -214,42 +260,73 @@ pub async fn probe(api: &Api) -> Result<Probed, SourceError> {
 /// A list that no account has.
 const NO_LIST: &str = "999999999";
 
-/// How the members of lists are read: as the contacts of each, if contacts can be narrowed by list.
-async fn members(api: &Api, probed: &Probed) -> Result<Result<Offered, String>, SourceError> {
+/// How the members of lists are read: as the contacts of each, if contacts can be narrowed by list. That is tried once.
+async fn members(api: &Api, probed: &Probed, was_tried: bool) -> Result<Result<Offered, String>, SourceError> {
     let (Some(_), Some(contact)) = (probed.offered.get("list"), probed.offered.get("contact")) else {
         return Ok(Err("it offers no lists".into()));
     };
-    let ask = Ask {
-        kind: "contact",
-        limit: 1,
-        list: Some(NO_LIST),
-        ..Ask::default()
+    let offered = Offered {
+        total: None,
+        rows: Rows::Unknown,
+        no_detail: None,
+        fields: ["list_id", "contact_id"].map(str::to_owned).to_vec(),
+        ..contact.clone()
     };
-    match api.page(&ask).await {
-        Ok(page) if !page.rows.is_empty() => {
+    if was_tried {
+        return Ok(Ok(offered));
+    }
+    let refusal = match contacts_of(api, NO_LIST).await {
+        Ok(page) if page.rows.is_empty() => return Ok(Ok(offered)),
+        // that there is no such list is an answer as good as an empty one
+        Err(Refusal::Absent(_)) => return Ok(Ok(offered)),
+        Ok(_) => {
             return Ok(Err(
                 "it gives contacts for a list that does not exist: it does not look at list_id".into(),
             ));
         }
-        Err(refusal @ (Refusal::Failed(_) | Refusal::Throttled(_) | Refusal::Unauthorized)) => {
+        Err(refusal @ (Refusal::Throttled(_) | Refusal::Unauthorized)) => {
             return Err(api.failed("contact", &refusal));
         }
-        // that there is no such list is an answer as good as an empty one
-        Ok(_) | Err(_) => {}
-    }
-    Ok(Ok(Offered {
-        total: None,
-        summary: false,
-        no_detail: None,
-        fields: ["list_id", "contact_id"].map(str::to_owned).to_vec(),
-        ..contact.clone()
-    }))
+        Err(refusal) => refusal,
+    };
+    // it may take the lists that there are, and fail at others
+    let takes_lists = match a_list(api).await {
+        Some(list) => contacts_of(api, &list).await.is_ok() && contacts_of(api, NO_LIST).await.is_err(),
+        None => false,
+    };
+    Ok(if takes_lists {
+        Ok(offered)
+    } else {
+        Err(format!("asked for the contacts of a list {}", refusal.words()))
+    })
 }
 
-/// Rows that are looked at: the first may be odd, or deleted a moment ago.
+async fn contacts_of(api: &Api, list: &str) -> Result<Page, Refusal> {
+    let ask = Ask {
+        kind: "contact",
+        limit: 1,
+        list: Some(list),
+        ..Ask::default()
+    };
+    api.page(&ask).await
+}
+
+/// The id of one that there is.
+async fn a_list(api: &Api) -> Option<String> {
+    let ask = Ask {
+        kind: "list",
+        limit: 1,
+        ..Ask::default()
+    };
+    let page = api.page(&ask).await.ok()?;
+    let mut rows = page.rows.iter().filter_map(|row| files::record(row.as_bytes()).ok());
+    rows.find_map(|row| super::reading::id_of(&row))
+}
+
+/// Rows that are looked at, of the beginning and of the end: the first may be odd, or deleted a moment ago.
 const ROWS: u64 = 5;
 
-async fn list(api: &Api, kind: &'static str) -> Result<Offered, Refusal> {
+async fn list(api: &Api, kind: &'static str, is_known: bool) -> Result<Offered, Refusal> {
     let ask = Ask {
         kind,
         limit: ROWS,
@@ -266,7 +343,7 @@ async fn list(api: &Api, kind: &'static str) -> Result<Offered, Refusal> {
         ..Offered::default()
     };
     let readable = page.rows.iter().filter_map(|row| files::record(row.as_bytes()).ok());
-    let rows: Vec<Record> = readable.take(usize::try_from(ROWS).unwrap_or(usize::MAX)).collect();
+    let mut rows: Vec<Record> = readable.take(usize::try_from(ROWS).unwrap_or(usize::MAX)).collect();
     let Some(first) = rows.first() else {
         return Ok(offered);
     };
@@ -279,34 +356,67 @@ async fn list(api: &Api, kind: &'static str) -> Result<Offered, Refusal> {
         .map(|(name, _)| name)
         .collect();
     offered.fieldsets = rows.iter().any(|row| !is_empty(row.get("fieldsets")));
-    if !offered.fieldsets && matches!(kind, "contact" | "company" | "deal") {
-        (offered.summary, offered.no_detail) = compared_with_details(api, kind, &rows).await?;
+    if !is_known && matches!(kind, "contact" | "company" | "deal") {
+        rows.extend(last_rows(api, &Ask { extras, ..ask }, offered.total).await?);
+        (offered.rows, offered.no_detail) = compared_with_details(api, kind, &rows).await?;
     }
     Ok(offered)
 }
 
+/// Rows of the end of a list, where it is known: the oldest, which are the barest, are at its beginning.
+async fn last_rows(api: &Api, ask: &Ask<'_>, total: Option<i64>) -> Result<Vec<Record>, Refusal> {
+    let total = total.and_then(|total| u64::try_from(total).ok()).unwrap_or(0);
+    let Some(offset) = total.checked_sub(ROWS).filter(|offset| *offset >= ROWS) else {
+        return Ok(Vec::new());
+    };
+    match api.page(&Ask { offset, ..*ask }).await {
+        Ok(page) => {
+            let rows = page.rows.iter().filter_map(|row| files::record(row.as_bytes()).ok());
+            Ok(rows.take(usize::try_from(ROWS).unwrap_or(usize::MAX)).collect())
+        }
+        Err(refusal @ (Refusal::Failed(_) | Refusal::Throttled(_))) => Err(refusal),
+        // what is announced is a guess
+        Err(_) => Ok(Vec::new()),
+    }
+}
+
 /// Whether any detail has what its row lacks; or why nobody can tell.
-async fn compared_with_details(api: &Api, kind: &str, rows: &[Record]) -> Result<(bool, Option<String>), Refusal> {
+async fn compared_with_details(api: &Api, kind: &str, rows: &[Record]) -> Result<(Rows, Option<String>), Refusal> {
+    let flat = |record: &Record| super::record::flatten(kind, record.clone(), &Catalogue::default()).record;
+    let known: BTreeSet<String> = rows
+        .iter()
+        .flat_map(|row| flat(row).into_iter().map(|(name, _)| name))
+        .collect();
     let (mut why, mut read) = (None, false);
     for row in rows {
         let Some(id) = super::reading::id_of(row) else { continue };
         match api.detail(kind, &id).await {
-            Ok(Ok(detail)) if adds(&detail, row) => return Ok((true, None)),
+            Ok(Ok(detail)) if adds(&flat(&detail), &flat(row), &known) => return Ok((Rows::Summaries, None)),
             // one whose record has no more to say tells nothing of the others
             Ok(Ok(_)) => read = true,
             Ok(Err(wrong)) => why = Some(wrong),
+            // of one that fails for good the others tell
+            Err(Refusal::Failed(_)) if read => break,
             Err(refusal @ (Refusal::Failed(_) | Refusal::Throttled(_))) => return Err(refusal),
             Err(refusal) => why = Some(refusal.words()),
         }
     }
-    Ok((false, why.filter(|_| !read)))
+    Ok(if read {
+        (Rows::Whole, None)
+    } else {
+        (Rows::Unknown, why)
+    })
 }
 
-/// Whether a detail has values that its row lacks.
-fn adds(detail: &Record, row: &Record) -> bool {
+/// What the API says of a record for its own sake.
+const OF_THE_API: [&str; 1] = ["resource_uri"];
+
+/// Whether a detail has a value that its row lacks, or a field that no row has, be it empty in this one.
+fn adds(detail: &Record, row: &Record, known: &BTreeSet<String>) -> bool {
     detail
         .iter()
-        .any(|(name, value)| !is_empty(Some(value)) && is_empty(row.get(name)))
+        .filter(|(name, _)| !OF_THE_API.contains(&name.as_str()))
+        .any(|(name, value)| !known.contains(name) || !is_empty(Some(value)) && is_empty(row.get(name)))
 }
 
 /// The keys are refused: perhaps only the way they were sent.
@@ -368,6 +478,7 @@ pub fn preflight(probed: &Probed, base: &str, calls_per_minute: u32) -> Prefligh
         .map(|(name, columns)| Lacking {
             name: (*name).to_owned(),
             documented: *name == DOCUMENTED,
+            failing: probed.failing.contains(name),
             why: probed
                 .refused
                 .get(name)
@@ -383,14 +494,14 @@ pub fn preflight(probed: &Probed, base: &str, calls_per_minute: u32) -> Prefligh
 /// `: about 5000 records, about 51 calls, at least 26 s`.
 fn size(offered: &Offered, calls_per_minute: u32) -> String {
     let Some(total) = offered.total.and_then(|total| u64::try_from(total).ok()) else {
-        return if offered.summary {
+        return if offered.has_summaries() {
             ": each record is asked for by itself, since rows are summaries".into()
         } else {
             String::new()
         };
     };
     let pages = total / (LIMIT - 1) + 2;
-    let (calls, why) = if offered.summary {
+    let (calls, why) = if offered.has_summaries() {
         (
             pages + total,
             ", since rows are summaries and each record is asked for by itself",
@@ -414,7 +525,7 @@ mod tests {
         };
         let company = Offered {
             total: Some(10),
-            summary: true,
+            rows: Rows::Summaries,
             ..Offered::default()
         };
         let probed = Probed {

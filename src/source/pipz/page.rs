@@ -27,7 +27,7 @@ pub fn read(text: &str) -> Result<Option<Page>, String> {
         at.end()?;
         return Ok(Some(Page { rows, total: None }));
     }
-    let (mut rows, mut total) = (None, None);
+    let (mut rows, mut total, mut is_null) = (None, None, false);
     at.take('{')?;
     if !at.is('}') {
         loop {
@@ -35,6 +35,7 @@ pub fn read(text: &str) -> Result<Option<Page>, String> {
             at.take(':')?;
             match name.as_str() {
                 "objects" if at.0.starts_with('[') => rows = Some(at.list()?),
+                "objects" => is_null = at.value()? == "null",
                 "meta" => {
                     let meta: Value = serde_json::from_str(at.value()?).unwrap_or_default();
                     total = meta["total_count"].as_i64();
@@ -49,6 +50,8 @@ pub fn read(text: &str) -> Result<Option<Page>, String> {
     }
     at.take('}')?;
     at.end()?;
+    // an empty list, as some write it; without a number it may be a failure
+    let rows = rows.or_else(|| (is_null && total.is_some()).then(Vec::new));
     Ok(rows.map(|rows| Page { rows, total }))
 }
 

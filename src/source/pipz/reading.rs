@@ -4,7 +4,12 @@ use std::{collections::VecDeque, sync::Arc};
 
 use futures::{StreamExt, stream};
 
-use super::{Api, Ask, LIMIT, offer::Offered, page::Page, record};
+use super::{
+    Api, Ask, LIMIT,
+    offer::Offered,
+    page::Page,
+    record::{self, Catalogue},
+};
 use crate::{
     api::phase_run::FEWER,
     model::{Digest, Record, Rejection, Value, record::is_empty},
@@ -23,6 +28,9 @@ const DIFFERS: (&str, &str) = (
 );
 
 const LOOK: &str = "look whether the keys may see all of them";
+
+/// Pages that are looked through for a row that may be gone.
+const ABOUT: u32 = 30;
 
 /// The id of a row as text.
 pub fn id_of(row: &Record) -> Option<String> {
@@ -92,6 +100,10 @@ pub struct Reading {
     over: bool,
     /// How many there are by what the last page said.
     announced: Option<i64>,
+    /// Rows that came again.
+    repeated: u64,
+    /// What cannot be read of the list as a whole.
+    odd: Option<Item>,
 }
 
 impl Reading {
@@ -107,6 +119,8 @@ impl Reading {
             rows: VecDeque::new(),
             over: false,
             announced: None,
+            repeated: 0,
+            odd: None,
         })
     }
 
@@ -127,6 +141,9 @@ impl Reading {
                 }
                 continue;
             }
+            if let Some(odd) = self.odd.take() {
+                return Ok(Some(odd));
+            }
             if self.over {
                 return Ok(None);
             }
@@ -146,8 +163,15 @@ impl Reading {
             way: None,
         };
         let page = match self.api.page(&ask).await {
-            // some have nothing there beyond the end that they announced
-            Err(Refusal::Absent(_)) if self.has_all_announced() => Page::default(),
+            // a list that there is, and whose contacts there are not
+            Err(refusal @ Refusal::Absent(_)) if self.list.is_some() && offset == 0 => {
+                let list = self.list.clone().unwrap_or_default();
+                self.over = true;
+                self.odd = Some(self.broken(0, &format!("the contacts of the list {list}: {}", refusal.words())));
+                return Ok(());
+            }
+            // some have nothing there beyond the end
+            Err(Refusal::Absent(_)) if self.has_all_announced() || self.is_beyond(&ask).await => Page::default(),
             answer => answer.map_err(|refusal| self.api.failed(&self.kind, &refusal))?,
         };
         let rows: Vec<Row> = page.rows.iter().map(|row| Row::of(row)).collect();
@@ -162,6 +186,7 @@ impl Reading {
                 new += 1;
                 self.rows.push_back((place, row));
             } else if may_repeat {
+                self.repeated += 1;
                 let (code, message) = if differs { DIFFERS } else { REPEATED };
                 self.api.note(row.id, code, message.into());
             }
@@ -173,6 +198,8 @@ impl Reading {
                 self.over = true;
                 self.compare_with_announced();
             }
+            // what it announced is there: it pages no further
+            Next::Endless if self.has_all_announced() => self.over = true,
             Next::Endless => {
                 return Err(SourceError::Unusable {
                     place: self.api.place(&self.kind),
@@ -184,16 +211,28 @@ impl Reading {
         Ok(())
     }
 
+    /// Where nothing announces the end: whether there is a first page, and still none here.
+    async fn is_beyond(&self, ask: &Ask<'_>) -> bool {
+        let begins = Ask { offset: 0, ..*ask };
+        ask.offset > 0
+            && !self.walk.is_anchored()
+            && self.announced.is_none()
+            && self.api.page(&begins).await.is_ok_and(|page| !page.rows.is_empty())
+            && matches!(self.api.page(ask).await, Err(Refusal::Absent(_)))
+    }
+
     fn has_all_announced(&self) -> bool {
         let announced = self.announced.and_then(|said| u64::try_from(said).ok());
         announced.is_some_and(|announced| announced > 0 && self.walk.known() >= announced)
     }
 
-    /// A source that gave clearly less than it said may have been cut off; that number is a guess, and no reason to stop.
+    /// A source that gave less than it said may have been cut off; that number is a guess, and no reason to stop. While a list
+    /// shifts, it is a little off.
     fn compare_with_announced(&self) {
-        let read = self.walk.known();
+        let read = self.walk.known() + self.repeated;
         let announced = self.announced.and_then(|said| u64::try_from(said).ok()).unwrap_or(0);
-        if self.list.is_none() && announced > read + announced / 20 {
+        let off = if self.walk.is_first_round() { 0 } else { announced / 20 };
+        if self.list.is_none() && announced > read + off {
             let kind = &self.kind;
             tracing::warn!("the API says that there are about {announced} of {kind}, and gave {read}");
             let message = format!("the API says that there are about {announced}, and gave {read}: {LOOK}");
@@ -212,6 +251,12 @@ impl Reading {
             match self.api.detail(&self.kind, &id).await {
                 Ok(Ok(detail)) => with(record, detail),
                 Ok(Err(why)) => return Ok(Some(self.broken(offset, &format!("its detail: {why}")))),
+                Err(refusal @ Refusal::Absent(404 | 410)) if self.is_listed(offset, &id).await? => {
+                    let words = refusal.words();
+                    return Ok(Some(
+                        self.broken(offset, &format!("its detail: {words}, though the list has it")),
+                    ));
+                }
                 Err(Refusal::Absent(404 | 410)) => {
                     let message = "deleted between the list and its detail";
                     self.api.note(id, "Deleted", message.into());
@@ -220,21 +265,59 @@ impl Reading {
                 Err(refusal @ (Refusal::Forbidden(_) | Refusal::Refused(_))) => {
                     return Ok(Some(self.broken(offset, &format!("its detail: {}", refusal.words()))));
                 }
-                Err(refusal) => return Err(self.api.failed(&self.kind, &refusal)),
+                Err(refusal) => return Err(self.api.failed(&format!("{}/{id}", self.kind), &refusal)),
             }
         } else {
             record
         };
-        let flat = record::flatten(&self.kind, record, &self.api.probed().await?.catalogue);
+        let probed = self.api.probed().await?;
+        let none = Catalogue::default();
+        // it is of contacts: a field of theirs is none of another object
+        let catalogue = if self.kind == "contact" {
+            &probed.catalogue
+        } else {
+            &none
+        };
+        let flat = record::flatten(&self.kind, record, catalogue);
         if !flat.labels.is_empty() {
             self.api.told(&self.kind, &flat.labels);
         }
         Ok(Some(Item::Record(flat.record)))
     }
 
+    /// Whether the list has a row still: where it was, or about there, since others may be gone. A page may be shorter than it
+    /// was asked for.
+    async fn is_listed(&self, offset: u64, id: &str) -> Result<bool, SourceError> {
+        let begin = offset.saturating_sub(LIMIT / 2);
+        let (mut at, mut pages) = (offset, 0);
+        while at <= offset + LIMIT / 2 && pages < ABOUT {
+            let ask = Ask {
+                kind: &self.kind,
+                offset: at,
+                limit: LIMIT,
+                ..Ask::default()
+            };
+            let page = match self.api.page(&ask).await {
+                Ok(page) => page,
+                Err(Refusal::Absent(_)) => Page::default(),
+                Err(refusal) => return Err(self.api.failed(&self.kind, &refusal)),
+            };
+            if page.rows.iter().any(|row| Row::of(row).id == id) {
+                return Ok(true);
+            }
+            // then from before it
+            at = if pages == 0 {
+                begin
+            } else {
+                at + page.rows.len().max(1) as u64
+            };
+            pages += 1;
+        }
+        Ok(false)
+    }
+
     fn is_summary(&self, row: &Record) -> bool {
-        let fieldsets = row.get("fieldsets");
-        is_empty(fieldsets) && (self.offered.summary || self.offered.fieldsets && fieldsets.is_none())
+        self.offered.has_summaries() || self.offered.fieldsets && row.get("fieldsets").is_none()
     }
 
     fn broken(&self, offset: u64, why: &str) -> Item {

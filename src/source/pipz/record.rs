@@ -48,6 +48,12 @@ impl Catalogue {
         catalogue
     }
 
+    /// Whether it names no field.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
     /// Takes a field in, if it is custom and new.
     pub fn learn(&mut self, kind: &str, name: &str, label: Option<&str>) {
         if !name.starts_with(&prefix(kind)) || self.fields.contains_key(name) {

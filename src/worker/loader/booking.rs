@@ -58,6 +58,7 @@ impl Loader<'_> {
             targets: self.object.targets.clone(),
             computed: self.computed.clone(),
             defaults: self.defaults.clone(),
+            touched: self.touched.clone(),
             lines: self.object.lines.clone(),
             module: self.module.to_owned(),
             object: self.object.name.clone(),
@@ -253,10 +254,11 @@ fn lines_written(object: InOdoo<'_>, done: &Done) -> WrittenLines {
             && (done.merge.kept.iter().all(|kept| kept != field) || !done.kept_lines.is_empty())
         {
             written.extend(lines::digests(lines, wanted, &done.kept_lines));
-            // a line that a person changed and the source has no more is known on
-            for (name, _) in &done.kept_lines {
-                if let Some(before) = done.prepared.entry().and_then(|entry| entry.lines.get(name)) {
-                    written.entry(name.clone()).or_insert_with(|| before.clone());
+            // a line that a person changed or took away, and that the source has no more, is known on
+            let before = done.prepared.entry().into_iter().flat_map(|entry| &entry.lines);
+            for (name, fields) in before {
+                if fields.is_empty() || done.kept_lines.iter().any(|(kept, _)| kept == name) {
+                    written.entry(name.clone()).or_insert_with(|| fields.clone());
                 }
             }
         }
