@@ -35,23 +35,26 @@ async fn as_person(call: &Json) -> Json {
         .call("res.users", "search", args!({"domain": domain}))
         .await
         .unwrap();
+    let domain = json!([
+        ["module", "in", ["base", "sales_team"]],
+        [
+            "name",
+            "in",
+            ["group_user", "group_partner_manager", "group_sale_salesman_all_leads"]
+        ]
+    ]);
+    let groups = args!({"domain": domain, "fields": ["res_id"]});
+    let groups = server.call("ir.model.data", "search_read", groups).await.unwrap();
+    let groups: Vec<&Json> = groups.as_array().unwrap().iter().map(|row| &row["res_id"]).collect();
+    let groups = json!([[6, 0, groups]]);
     let uid = if found[0].is_null() {
-        let domain = json!([
-            ["module", "in", ["base", "sales_team"]],
-            [
-                "name",
-                "in",
-                ["group_user", "group_partner_manager", "group_sale_salesman_all_leads"]
-            ]
-        ]);
-        let groups = args!({"domain": domain, "fields": ["res_id"]});
-        let groups = server.call("ir.model.data", "search_read", groups).await.unwrap();
-        let groups: Vec<&Json> = groups.as_array().unwrap().iter().map(|row| &row["res_id"]).collect();
-        let ana = json!({"name": "Ana", "login": LOGIN, "password": LOGIN, "group_ids": [[6, 0, groups]]});
+        let ana = json!({"name": "Ana", "login": LOGIN, "password": LOGIN, "group_ids": groups});
         let context = json!({"no_reset_password": true});
         let made = args!({"vals_list": [ana], "context": context});
         server.call("res.users", "create", made).await.unwrap()[0].clone()
     } else {
+        let rights = args!({"ids": found, "vals": {"group_ids": groups}});
+        server.call("res.users", "write", rights).await.unwrap();
         found[0].clone()
     };
     let arguments = json!([std::env::var("ODOO_DB").unwrap(), uid, LOGIN, call[0], call[1], call[2]]);
