@@ -307,8 +307,8 @@ impl Changes {
         let kept = self.kept.get(name).copied().unwrap_or(0);
         self.vanished += i64::try_from(before - kept).unwrap_or(i64::MAX);
         self.fewer.insert(name.to_owned(), before.saturating_sub(after));
-        // of a sample, as much as that is of all
-        if let Some(looked_at) = self.looked_at.get(name).filter(|looked_at| **looked_at > 0) {
+        // of fewer records fewer; of more no more, since those at the beginning are not like all others
+        if let Some(looked_at) = self.looked_at.get(name).filter(|looked_at| **looked_at > after) {
             let of_object = self.filled.iter_mut().filter(|((object, _), _)| object == name);
             for (_, (values, _)) in of_object {
                 *values = *values * after / looked_at;
@@ -418,6 +418,22 @@ mod tests {
             (0, 9, 0, false),
         ] {
             assert_eq!(emptied(before, after, gone), odd, "{before} {after} {gone}");
+        }
+    }
+
+    #[test]
+    fn the_first_records_of_a_source_that_discovery_saw_are_no_measure_for_all() {
+        for (now, odd) in [(10_000, false), (1_000, false), (30, false)] {
+            let mut changes = Changes::default();
+            let planned = BTreeMap::from([("event".to_owned(), BTreeMap::from([("url".to_owned(), 1_000)]))]);
+            changes.expect(&planned, &BTreeSet::from(["event"]));
+            changes.looked_at.insert("event".to_owned(), 1_000);
+            let with_url: Line = Line::Record(serde_json::from_value(json!({"url": "u"})).unwrap());
+            for _ in 0..now.min(1_000) {
+                changes.fill("event", &with_url, true);
+            }
+            changes.end("event", 0, now);
+            assert_eq!(changes.shrunk(&BTreeMap::new()).is_some(), odd, "{now}");
         }
     }
 
