@@ -59,13 +59,15 @@ impl Shape {
     /// A key that no node has, a path that cannot be read.
     pub fn new(entries: &[(String, String)], separator: &str) -> Result<Self, String> {
         const KEYS: [&str; 5] = ["children", "operator", "field", "comparator", "value"];
-        if let Some((unknown, _)) = entries.iter().find(|(key, _)| !KEYS.contains(&key.as_str())) {
-            return Err(format!("the shape names {unknown}; it may name {}", KEYS.join(", ")));
+        // a computed key or path is a person's data: no error repeats it
+        if entries.iter().any(|(key, _)| !KEYS.contains(&key.as_str())) {
+            return Err(format!("the shape names another key than {}", KEYS.join(", ")));
         }
         let path = |key: &str| {
             let named = entries.iter().find(|(name, _)| name == key);
             let text = named.map_or(key, |(_, path)| path);
-            Ok::<_, String>(Path::parse(text)?.with_separator(separator))
+            let path = Path::parse(text).map_err(|_| format!("{key} of the shape is no path"))?;
+            Ok::<_, String>(path.with_separator(separator))
         };
         Ok(Self {
             children: path("children")?,

@@ -503,8 +503,18 @@ fn rule_trees_are_read_told_and_said_and_a_wrong_shape_or_object_shows_on_an_emp
         ("outline(record.nothing)", json!(null)),
     ]);
     for (source, part) in [
-        (r#"tree(record.nothing, {"child": "rules"})"#, "the shape names child"),
-        (r#"domain(record.nothing, "contactz")"#, "there is no object contactz"),
+        (
+            r#"tree(record.nothing, {"child": "rules"})"#,
+            "the shape names another key than children, operator",
+        ),
+        (
+            r#"domain(record.nothing, "contactz")"#,
+            "there is no object of this name",
+        ),
+        (
+            r#"tree(record.nothing, {"children": "a..b"})"#,
+            "children of the shape is no path",
+        ),
     ] {
         let error = evaluate(source).unwrap_err();
         assert!(error.contains(part), "{error}");

@@ -88,7 +88,14 @@ impl Domains {
     /// An object that is not there, or becomes no model.
     pub fn say(&self, tree: Option<&Value>, object: &str, formats: &Formats) -> Result<Value, String> {
         let words = match self.0.get(object) {
-            None => return Err(format!("there is no object {object}")),
+            // a computed name is a person's data: no error repeats it
+            None => {
+                let names: Vec<&str> = self.0.keys().map(String::as_str).collect();
+                return Err(format!(
+                    "there is no object of this name; there are {}",
+                    names.join(", ")
+                ));
+            }
             Some(None) => return Err(format!("{object} becomes no model of Odoo")),
             Some(Some(words)) => words,
         };

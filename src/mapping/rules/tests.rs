@@ -97,8 +97,8 @@ fn trees_of_all_platforms_become_one_shape() {
 #[test]
 fn a_wrong_shape_is_refused() {
     for (keys, part) in [
-        ([("child", "rules")], "names child"),
-        ([("children", "a..b")], "unexpected"),
+        ([("child", "rules")], "another key than children"),
+        ([("children", "a..b")], "children of the shape is no path"),
     ] {
         let keys = keys.map(|(key, path)| (key.to_owned(), path.to_owned()));
         let error = Shape::new(&keys, ",").unwrap_err();
@@ -518,7 +518,10 @@ objects:
 fn a_domain_is_of_an_object_with_a_model() {
     let (domains, formats) = domains();
     for (object, part) in [
-        ("contactz", "there is no object contactz"),
+        (
+            "contactz",
+            "there is no object of this name; there are contacts, paper, tags, users",
+        ),
         ("paper", "becomes no model"),
     ] {
         let error = domains.say(None, object, &formats).unwrap_err();

@@ -181,6 +181,11 @@ fn source() -> impl Strategy<Value = String> {
             three.clone().prop_map(|(a, b, c)| format!("[{a}, {b}, {c}]")),
             (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("{{\"k\": {a}, \"l\": {b}}}")),
             (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a})[{b}]")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("tree(record, {{{a}: {b}}})")),
+            inner
+                .clone()
+                .prop_map(|a| format!("tree(record, {{\"children\": {a}}})")),
+            inner.clone().prop_map(|a| format!("domain(null, {a})")),
             inner.clone().prop_map(|a| format!("!({a})")),
             inner.clone().prop_map(|a| format!("({a}).k")),
             (three, prop::sample::select(names), 0..3_usize, any::<bool>()).prop_map(
