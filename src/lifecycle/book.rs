@@ -258,7 +258,7 @@ pub fn judge_for_cutover(object: &ObjectStatus, accept: &Accept, owners: Owners)
 
 fn orphans_text(seen: &Verification) -> String {
     format!(
-        "{} records without an external id that cannot be explained; the log of the worker names their ids",
+        "{} records without an external id that cannot be explained; results/<object>/reasons.csv names their ids",
         seen.orphans
     )
 }

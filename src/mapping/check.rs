@@ -421,7 +421,7 @@ fn traps(compiler: &mut Compiler<'_>, draft: &Draft<'_>) {
                 .into_iter()
                 .find(|field| has(field));
             let contact = target("type").is_none_or(|target| always(target, "contact"));
-            for field in commercial::FIELDS {
+            for (field, _) in commercial::FIELDS {
                 if has(field) && has("parent_id") {
                     let message = "below a company Odoo keeps one for both, so it is not sent: map it on companies, or into an x_ field";
                     trap(field, message);

@@ -4,8 +4,18 @@ use std::borrow::Cow;
 
 use crate::model::{OdooValue, Rejection};
 
-/// The fields.
-pub const FIELDS: [&str; 3] = ["vat", "company_registry", "industry_id"];
+/// The fields, with their types.
+pub const FIELDS: [(&str, &str); 3] = [
+    ("vat", "char"),
+    ("company_registry", "char"),
+    ("industry_id", "many2one"),
+];
+
+/// Whether a field is one of them.
+#[must_use]
+pub fn is_one(field: &str) -> bool {
+    FIELDS.iter().any(|(name, _)| *name == field)
+}
 
 /// Whether a value is the company's, of which a partner below it has none of its own.
 fn is_companys(model: &str, values: &[(String, OdooValue)]) -> impl Fn(&str) -> bool + use<> {
@@ -14,7 +24,7 @@ fn is_companys(model: &str, values: &[(String, OdooValue)]) -> impl Fn(&str) -> 
     let is_company = value("is_company") == Some(&OdooValue::Boolean(true))
         || value("company_type") == Some(&OdooValue::Text("company".to_owned()));
     let has_a_companys = model == "res.partner" && is_below && !is_company;
-    move |field| has_a_companys && FIELDS.contains(&field)
+    move |field| has_a_companys && is_one(field)
 }
 
 /// Says which values are not sent.

@@ -11,7 +11,7 @@ use super::{
     compile::Draft,
     findings::{Findings, shortened},
     object::covers,
-    path::json_cell,
+    path::{self, json_cell},
     read::{Formats, Moment, canonical_text, moment, number},
 };
 use crate::{
@@ -129,6 +129,9 @@ fn is_nested(value: &Value) -> bool {
 fn exact_number(formats: &Formats, value: &Value, text: &str) -> Option<f64> {
     let read = number(formats, value).ok().filter(|number| number.exact)?.value;
     let text = text.trim();
+    if value.is_string() && !is_plain(text) {
+        return None;
+    }
     let digits = text.trim_start_matches('-');
     let leading_zero = digits.len() > 1 && digits.starts_with('0') && !digits.starts_with(['.', ',']) && {
         let second = digits.as_bytes()[1];
@@ -137,6 +140,18 @@ fn exact_number(formats: &Formats, value: &Value, text: &str) -> Option<f64> {
     let count = digits.bytes().filter(u8::is_ascii_digit).count();
     let fits = read.fract() != 0.0 || (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&read);
     (!leading_zero && count <= 15 && fits && !text.starts_with('+')).then_some(read)
+}
+
+/// Whether a text is nothing but a number: `12E4` and `123 456 789` are codes. Thousands are parted in amounts, which have a
+/// fraction; `12.345.678` has none.
+fn is_plain(text: &str) -> bool {
+    let marks = text.chars().filter(|letter| matches!(letter, '.' | ',')).count();
+    let is_of_digits = text
+        .trim_start_matches(['-', '+'])
+        .chars()
+        .all(|letter| letter.is_ascii_digit() || matches!(letter, '.' | ','));
+    let has_fraction = text.contains('.') && text.contains(',');
+    is_of_digits && (marks < 2 || has_fraction)
 }
 
 /// A word for yes or no; a digit is a number.
@@ -306,7 +321,7 @@ fn entries(
             .push(format!("{} → {to}", field.declared.name));
         entries.push(Field {
             to,
-            from: Some(format!("\"{}\"", field.declared.name)),
+            from: Some(path::quoted(&field.declared.name)),
             on_missing: Some(OnMissing::Empty),
             create: Some(create),
             ..Field::default()

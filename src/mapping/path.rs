@@ -308,6 +308,12 @@ pub fn as_list(value: &Value, separator: &str) -> Vec<Value> {
     }
 }
 
+/// The path of a field, whatever its name.
+pub(super) fn quoted(name: &str) -> String {
+    let name = name.replace('\\', "\\\\").replace('"', "\\\"");
+    format!("\"{name}\"")
+}
+
 /// A cell of a CSV file that is a JSON list or map.
 pub(super) fn json_cell(text: &str) -> Option<Value> {
     let trimmed = text.trim();

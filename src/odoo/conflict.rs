@@ -1,13 +1,17 @@
 //! What may be written over what a person did: the policies `KeepTheirs` (and `Report`) and `Overwrite`. Pure.
 
+mod partner;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
+pub use self::partner::{has_the_companys, is_of_address, keeps_the_address, to_create};
+use self::partner::{is_commercial, is_shared};
 use super::{content, html::Seen, verify};
 use crate::{
-    mapping::{TargetField, commercial},
+    mapping::TargetField,
     model::{Content, OdooValue, Reference, digest::hex},
 };
 
@@ -17,15 +21,7 @@ use crate::{
 fn beside(model: &str) -> Vec<TargetField> {
     let field = |(name, ttype): &(&str, &str)| TargetField::new(name, ttype);
     if model == "res.partner" {
-        ADDRESS
-            .iter()
-            .chain(&[
-                ("type", "selection"),
-                ("parent_id", "many2one"),
-                ("is_company", "boolean"),
-            ])
-            .map(field)
-            .collect()
+        partner::beside().map(field).collect()
     } else if model == "crm.lead" {
         vec![field(&(ACTIVE, "boolean"))]
     } else {
@@ -46,15 +42,6 @@ const ACTIVE: &str = "active";
 /// What makes of a lost opportunity one that is not lost, and goes with it.
 const OUTCOME: [&str; 4] = ["stage_id", "probability", "lost_reason_id", "date_closed"];
 
-const ADDRESS: [(&str, &str); 6] = [
-    ("street", "char"),
-    ("street2", "char"),
-    ("city", "char"),
-    ("zip", "char"),
-    ("state_id", "many2one"),
-    ("country_id", "many2one"),
-];
-
 /// What to send of the values wanted.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Merge {
@@ -66,6 +53,10 @@ pub struct Merge {
     pub kept: Vec<String>,
     /// Of every other many2many the links wanted that are there now; what a person took away is not among them.
     pub links: BTreeMap<String, Vec<i64>>,
+    /// Of those the links that a person had made before us: they stay when the source has them no more.
+    pub linked_by_people: BTreeMap<String, BTreeSet<i64>>,
+    /// Of those the links that the source does not give, and that it may have: they stay, and stay ours.
+    pub still_linked: BTreeMap<String, BTreeSet<i64>>,
     /// Fields in which a value of a person's stood against the one wanted: kept or, where that was asked for, overwritten.
     pub conflicts: Vec<String>,
     /// Fields that change and whose value was not the one written last: the former value is worth keeping.
@@ -100,17 +91,21 @@ pub fn merge(
         let now = current.get(name).unwrap_or(&OdooValue::Empty);
         let last = written_last.get(name).map(String::as_str);
         let unknown_is_ours = written_last.is_empty() && !adopted;
-        let is_companys = is_of_address(name)
-            && is_shared(model, current)
-            && last.is_none_or(|last| last == field_digest(model, &field, &OdooValue::Empty));
+        let below = is_of_address(name) && is_shared(model, current);
+        let is_companys = below && last.is_none_or(|last| last == field_digest(model, &field, &OdooValue::Empty));
+        // a person's address there is the company's, too
+        let is_kept = is_companys || below && last == Some("");
         let differs = || !is_there(model, &field, wanted, now, None);
         if is_commercial(model, name, current) {
-            // the company's: who leaves it gets back their own
+            // the company's: who leaves it, or becomes one, gets back their own
             if differs() {
                 companys.push((name.clone(), wanted.clone()));
             }
-        } else if is_companys && has_no_address && differs() {
-            merge.kept.push(name.clone());
+        } else if is_kept && has_no_address && differs() {
+            // written as empty, unless it is a person's
+            if !is_companys {
+                merge.kept.push(name.clone());
+            }
         } else if is_companys && !has_no_address && !written_last.is_empty() && !adopted && differs() {
             merge.send.push((name.clone(), wanted.clone()));
         } else if matches!(wanted, OdooValue::Lines(_)) {
@@ -135,16 +130,16 @@ pub fn merge(
             merge.conflicts.push(name.clone());
         }
     }
-    if merge.send.contains(&("parent_id".to_owned(), OdooValue::Empty)) {
+    let sends = |name: &str, value: OdooValue| merge.send.contains(&(name.to_owned(), value));
+    if sends("parent_id", OdooValue::Empty)
+        || sends("is_company", OdooValue::Boolean(true))
+        || sends("company_type", OdooValue::Text("company".to_owned()))
+    {
         merge.send.append(&mut companys);
     }
     merge.kept.extend(companys.into_iter().map(|(name, _)| name));
-    let moves = merge.send.iter().any(|(name, _)| name == "parent_id");
     match model {
-        "res.partner" if moves && has_no_address && is_shared(model, current) && is_not_ours(fields, written_last) => {
-            merge.leave_the_address(current);
-        }
-        "res.partner" => merge.keep_the_address(current),
+        "res.partner" => merge.settle_with_the_company(fields, current, all, written_last),
         "crm.lead" => merge.keep_the_loss(current, all),
         _ => {}
     }
@@ -236,7 +231,7 @@ impl Merge {
         let now: BTreeSet<i64> = ids(now);
         let all: BTreeSet<i64> = wanted.iter().filter_map(Reference::id).collect();
         let pending = wanted.iter().filter(|link| link.id().is_none()).cloned();
-        let known: Option<BTreeSet<i64>> = last.and_then(|text| serde_json::from_str(text).ok());
+        let (known, by_people) = last.map_or_else(Default::default, links_of);
         let last: BTreeSet<i64> = match known {
             Some(last) => last,
             None if ours => now.clone(),
@@ -256,7 +251,7 @@ impl Merge {
             .collect();
         let remove: Vec<i64> = last
             .iter()
-            .filter(|id| !all.contains(id) && now.contains(id))
+            .filter(|id| !all.contains(id) && now.contains(id) && !by_people.contains(id))
             .copied()
             .collect();
         if all.iter().any(taken_away) {
@@ -264,6 +259,11 @@ impl Merge {
         }
         if now != last && !(add.is_empty() && remove.is_empty()) {
             self.foreign.push(name.to_owned());
+        }
+        let before_us = |id: &&i64| now.contains(id) && (by_people.contains(id) || !last.contains(id));
+        let by_people: BTreeSet<i64> = all.iter().filter(before_us).copied().collect();
+        if !by_people.is_empty() {
+            self.linked_by_people.insert(name.to_owned(), by_people);
         }
         let there = all.iter().filter(|id| now.contains(id) || add.contains(id));
         self.links.insert(name.to_owned(), there.copied().collect());
@@ -298,109 +298,12 @@ impl Merge {
         }
     }
 
-    /// One that has its company's address and goes to another, or to none, leaves that address where it is: Odoo gives it the
-    /// other's, and would give the other one this.
-    fn leave_the_address(&mut self, current: &BTreeMap<String, OdooValue>) {
-        for (name, _) in ADDRESS {
-            self.send.retain(|(field, _)| field != name);
-            if current.get(name).is_some_and(|value| !is_nothing(value)) {
-                self.send.push((name.to_owned(), OdooValue::Empty));
-            }
+    /// Takes no link away: the source gave less than it has. Ours stay ours.
+    pub fn keep_links(&mut self) {
+        for (field, links) in std::mem::take(&mut self.unlink) {
+            self.still_linked.entry(field).or_default().extend(links);
         }
     }
-
-    /// A partner of type `contact` shares its parent's address: given a parent, or made a contact again, it loses its own;
-    /// given a street, it changes the company's. As `other` it keeps to itself, if that is said in the same call.
-    fn keep_the_address(&mut self, current: &BTreeMap<String, OdooValue>) {
-        let sent = |field: &str| self.send.iter().find(|(name, _)| name == field).map(|(_, value)| value);
-        let will_be = |field: &str| {
-            sent(field)
-                .or_else(|| current.get(field))
-                .filter(|value| !is_nothing(value))
-        };
-        let text = |value: Option<&OdooValue>, word: &str| matches!(value, Some(OdooValue::Text(text)) if text == word);
-        let touches = sent("parent_id").is_some()
-            || text(sent("type"), "contact")
-            || ADDRESS.iter().any(|(field, _)| sent(field).is_some());
-        let has_address = ADDRESS.iter().any(|(field, _)| will_be(field).is_some())
-            || ADDRESS
-                .iter()
-                .any(|(field, _)| current.get(*field).is_some_and(|value| !is_nothing(value)));
-        if !touches || will_be("parent_id").is_none() || !has_address || !text(will_be("type"), "contact") {
-            return;
-        }
-        let other = OdooValue::Text(OTHER.to_owned());
-        for names in [&mut self.kept, &mut self.conflicts, &mut self.foreign] {
-            names.retain(|name| name != "type");
-        }
-        self.send.retain(|(name, _)| name != "type");
-        self.kept.push("type".to_owned());
-        if current.get("type") != Some(&other) {
-            self.send.push(("type".to_owned(), other));
-            self.foreign.push("type".to_owned());
-        }
-    }
-}
-
-const OTHER: &str = "other";
-
-/// What a record is made with: a partner with an address of its own below a company keeps to itself.
-#[must_use]
-pub fn to_create(model: &str, values: &[(String, OdooValue)]) -> Vec<(String, OdooValue)> {
-    let mut all = values.to_vec();
-    let given = |field: &str| values.iter().any(|(name, value)| name == field && !is_nothing(value));
-    let is_company = values.contains(&("is_company".to_owned(), OdooValue::Boolean(true)));
-    if model == "res.partner"
-        && !is_company
-        && given("parent_id")
-        && values.iter().all(|(name, _)| name != "type")
-        && ADDRESS.iter().any(|(field, _)| given(field))
-    {
-        all.push(("type".to_owned(), OdooValue::Text(OTHER.to_owned())));
-    }
-    all
-}
-
-/// Whether no address was written last, as far as that is known.
-fn is_not_ours(fields: &[TargetField], written_last: &BTreeMap<String, String>) -> bool {
-    let of_address = fields.iter().filter(|field| is_of_address(&field.name));
-    let blank = |field: &TargetField| field_digest("res.partner", field, &OdooValue::Empty);
-    let mut known = of_address.filter_map(|field| Some((written_last.get(&field.name)?, blank(field))));
-    // without a digest it is a person's
-    known.all(|(last, blank)| last.is_empty() || *last == blank)
-}
-
-/// Whether a field is of a partner's address, which those below a company have from it.
-#[must_use]
-pub fn is_of_address(field: &str) -> bool {
-    ADDRESS.iter().any(|(name, _)| *name == field)
-}
-
-/// Whether what stands in a field is the company's above.
-fn is_commercial(model: &str, field: &str, current: &BTreeMap<String, OdooValue>) -> bool {
-    model == "res.partner"
-        && commercial::FIELDS.contains(&field)
-        && current.get("is_company") == Some(&OdooValue::Boolean(false))
-        && current.get("parent_id").is_some_and(|parent| !is_nothing(parent))
-}
-
-/// Whether a record has the address of the one above it, which Odoo copies down whenever that changes.
-fn is_shared(model: &str, current: &BTreeMap<String, OdooValue>) -> bool {
-    model == "res.partner"
-        && current.get("type") == Some(&OdooValue::Text("contact".to_owned()))
-        && current.get("parent_id").is_some_and(|parent| !is_nothing(parent))
-}
-
-/// Whether a field for which nothing is wanted has the company's address.
-#[must_use]
-pub fn has_the_companys(model: &str, field: &str, wanted: &OdooValue, found: &BTreeMap<String, OdooValue>) -> bool {
-    is_of_address(field) && is_nothing(wanted) && is_shared(model, found)
-}
-
-/// Whether a value that is not the one wanted is of our own making: the kind that keeps a partner's address.
-#[must_use]
-pub fn keeps_the_address(model: &str, field: &str, now: &OdooValue) -> bool {
-    model == "res.partner" && field == "type" && *now == OdooValue::Text(OTHER.to_owned())
 }
 
 /// Whether the value wanted is there. What Odoo made of an earlier value that differs by a little is not; HTML is there as
@@ -456,6 +359,21 @@ pub(super) fn is_blank(field: &TargetField, value: &OdooValue) -> bool {
         | OdooValue::Links(_)
         | OdooValue::Lines(_) => is_nothing(value),
     }
+}
+
+/// What the ledger keeps of links: all that were wanted, and those of them that people had made before us.
+#[must_use]
+pub fn link_digest(wanted: &BTreeSet<i64>, by_people: &BTreeSet<i64>) -> String {
+    if by_people.is_empty() {
+        return json!(wanted).to_string();
+    }
+    format!("{}-{}", json!(wanted), json!(by_people))
+}
+
+fn links_of(digest: &str) -> (Option<BTreeSet<i64>>, BTreeSet<i64>) {
+    let (wanted, by_people) = digest.split_once('-').unwrap_or((digest, "[]"));
+    let set = |text: &str| serde_json::from_str(text).ok();
+    (set(wanted), set(by_people).unwrap_or_default())
 }
 
 /// What the ledger keeps of a written value, to know it again when it is read back. Links are their sorted ids and a

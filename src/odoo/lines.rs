@@ -116,24 +116,36 @@ pub struct LineMerge {
     pub kept: Vec<(String, Option<String>)>,
     /// The whole field is theirs.
     pub theirs: bool,
-    /// A person's value stood against one wanted: kept or, where that was asked for, overwritten.
-    pub conflicts: bool,
+    /// Lines (by name) that the source does not give, and that it may have.
+    pub stay: Vec<String>,
+    /// A person's value was written over, or a line made again that they took away.
+    pub overwritten: bool,
     /// Lines, by id, with the fields whose former values are worth keeping.
     pub foreign: Vec<(i64, Vec<String>)>,
 }
 
+/// How lines are merged.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Terms {
+    /// The record is being adopted: its lines stay, and only where there are none it gets ours.
+    pub adopt: bool,
+    /// Who we are.
+    pub uid: i64,
+    /// What a person changed or took away of ours is as wanted again.
+    pub overwrite: bool,
+    /// Ours that are not wanted stay: the source gave less than it has.
+    pub stay: bool,
+}
+
 /// Merges the lines wanted into those that are there. Lines that are not ours stay; ours that are not wanted any more go.
-///
-/// `adopt`: the record is being adopted; its lines stay, and only where there are none it gets ours. With `overwrite` what a
-/// person changed or took away of ours is as wanted again.
 #[must_use]
-pub fn merge(
-    lines: &LineFields,
-    now: &[FoundLine],
-    wanted: &[Line],
-    last: &WrittenLines,
-    (adopt, uid, overwrite): (bool, i64, bool),
-) -> LineMerge {
+pub fn merge(lines: &LineFields, now: &[FoundLine], wanted: &[Line], last: &WrittenLines, terms: Terms) -> LineMerge {
+    let Terms {
+        adopt,
+        uid,
+        overwrite,
+        stay,
+    } = terms;
     let mut merge = LineMerge::default();
     let ours = now.iter().any(|line| line.name.is_some()) || wanted.iter().any(|line| last.contains_key(&line.name));
     if adopt && !ours && !now.is_empty() {
@@ -145,7 +157,6 @@ pub fn merge(
         let written = last.get(&line.name);
         match there {
             None if written.is_some() && !overwrite => {
-                merge.conflicts = true;
                 merge.kept.push((line.name.clone(), None));
             }
             // Odoo takes no second one: the person's stands for ours
@@ -153,11 +164,10 @@ pub fn merge(
                 .iter()
                 .any(|found| found.name.is_none() && are_one(lines, found, line)) =>
             {
-                merge.conflicts = true;
                 merge.kept.push((line.name.clone(), None));
             }
             None => {
-                merge.conflicts |= written.is_some();
+                merge.overwritten |= written.is_some();
                 merge.ops.push(LineOp::Add(line.clone()));
             }
             Some(found) => merge.change(lines, found, line, written, (uid, overwrite)),
@@ -173,8 +183,11 @@ pub fn merge(
             .as_ref()
             .filter(|name| is_edited(lines, found, last.get(*name), uid))
         {
-            merge.conflicts = true;
             merge.kept.push((name.clone(), None));
+            continue;
+        }
+        if stay {
+            merge.stay.extend(found.name.clone());
             continue;
         }
         let fields = found.record.values.keys().cloned().collect();
@@ -235,7 +248,7 @@ impl LineMerge {
             theirs,
             overwrite,
         );
-        self.conflicts |= !merged.conflicts.is_empty();
+        self.overwritten |= merged.conflicts.iter().any(|field| !merged.kept.contains(field));
         if !merged.foreign.is_empty() {
             self.foreign.push((found.id, merged.foreign));
         }
@@ -309,6 +322,12 @@ mod tests {
     use crate::model::{OdooModel, Reference};
 
     const UID: i64 = 7;
+    const TERMS: Terms = Terms {
+        adopt: false,
+        uid: UID,
+        overwrite: false,
+        stay: false,
+    };
 
     fn lines() -> LineFields {
         let target = |name: &str, ttype: &str| TargetField::new(name, ttype);
@@ -367,17 +386,11 @@ mod tests {
         let lines_wanted = [line("a", 3), line("b", 4)];
         let met = |model: &str| {
             let now = std::slice::from_ref(&theirs);
-            merge(
-                &subscriptions(model),
-                now,
-                &lines_wanted,
-                &WrittenLines::new(),
-                (false, UID, false),
-            )
+            merge(&subscriptions(model), now, &lines_wanted, &WrittenLines::new(), TERMS)
         };
         let once = met("mailing.subscription");
         assert_eq!(once.ops, [LineOp::Add(line("b", 4))]);
-        assert!(once.conflicts && once.kept == [("a".to_owned(), None)]);
+        assert!(!once.overwritten && once.kept == [("a".to_owned(), None)]);
         assert_eq!(met("sale.order.line").ops.len(), 2, "an order may have a product twice");
     }
 
@@ -394,7 +407,7 @@ mod tests {
             &now,
             &[wanted("a", "A"), wanted("b", "B2"), wanted("d", "D")],
             &last(&[("a", "A"), ("b", "B"), ("c", "C")]),
-            (false, UID, false),
+            TERMS,
         );
         let change = LineOp::Change {
             id: 2,
@@ -406,21 +419,30 @@ mod tests {
     }
 
     #[test]
+    fn what_a_source_does_not_give_stays_where_it_gave_less_than_it_has() {
+        let now = [found(1, Some("a"), "A"), found(2, Some("b"), "B")];
+        let stay = Terms { stay: true, ..TERMS };
+        let merge = merge(
+            &lines(),
+            &now,
+            &[wanted("a", "A")],
+            &last(&[("a", "A"), ("b", "B")]),
+            stay,
+        );
+        assert!(merge.ops.is_empty() && merge.kept.is_empty() && !merge.overwritten);
+        assert_eq!(merge.stay, ["b"]);
+    }
+
+    #[test]
     fn what_a_person_changed_or_took_away_is_kept() {
         let now = [found(1, Some("a"), "edited")];
         let all = [wanted("a", "A2"), wanted("b", "B")];
-        let first = merge(
-            &lines(),
-            &now,
-            &all,
-            &last(&[("a", "A"), ("b", "B")]),
-            (false, UID, false),
-        );
+        let first = merge(&lines(), &now, &all, &last(&[("a", "A"), ("b", "B")]), TERMS);
         assert!(first.ops.is_empty());
         assert_eq!(first.kept, [("a".into(), Some("name".into())), ("b".into(), None)]);
         // and again, from what the ledger keeps of that
         let ledger = digests(&lines(), &all, &first.kept);
-        assert_eq!(merge(&lines(), &now, &all, &ledger, (false, UID, false)), first);
+        assert_eq!(merge(&lines(), &now, &all, &ledger, TERMS), first);
     }
 
     #[test]
@@ -436,7 +458,10 @@ mod tests {
             &now,
             &all,
             &last(&[("a", "A"), ("b", "B"), ("c", "C")]),
-            (false, UID, true),
+            Terms {
+                overwrite: true,
+                ..TERMS
+            },
         );
         let change = LineOp::Change {
             id: 1,
@@ -444,7 +469,7 @@ mod tests {
             unlink: Vec::new(),
         };
         assert_eq!(merge.ops, [change, LineOp::Add(wanted("b", "B")), LineOp::Remove(3)]);
-        assert!(merge.conflicts && merge.kept.is_empty());
+        assert!(merge.overwritten && merge.kept.is_empty());
         let names = vec!["name".to_owned()];
         assert_eq!(merge.foreign, [(1, names.clone()), (3, names)]);
     }
@@ -456,10 +481,11 @@ mod tests {
             &[found(9, None, "x")],
             &[wanted("a", "A")],
             &last(&[]),
-            (true, UID, false),
+            Terms { adopt: true, ..TERMS },
         );
         assert!(theirs.theirs && theirs.ops.is_empty());
-        let filled = merge(&lines(), &[], &[wanted("a", "A")], &last(&[]), (true, UID, false));
+        let adopt = Terms { adopt: true, ..TERMS };
+        let filled = merge(&lines(), &[], &[wanted("a", "A")], &last(&[]), adopt);
         assert_eq!(filled.ops, [LineOp::Add(wanted("a", "A"))]);
     }
 

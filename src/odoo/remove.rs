@@ -60,7 +60,9 @@ async fn told(rpc: &dyn Rpc, model: &str) -> Result<BTreeSet<Pointer>, RpcError>
     });
     let answer = patience::call(rpc, "ir.model.fields", "search_read", args).await?;
     let rows = patience::rows(&answer, "search_read")?.into_iter();
+    let without_records = abstract_models(rpc).await?;
     Ok(rows
+        .filter(|row| !without_records.contains(patience::text(row, "model")))
         .map(|row| Pointer {
             model: patience::text(row, "model").to_owned(),
             field: patience::text(row, "name").to_owned(),
@@ -68,6 +70,20 @@ async fn told(rpc: &dyn Rpc, model: &str) -> Result<BTreeSet<Pointer>, RpcError>
         })
         .filter(|pointer| !models::KEPT_BY_ODOO.contains(&pointer.field.as_str()))
         .collect())
+}
+
+/// Models that have fields and no records: nobody may search them.
+async fn abstract_models(rpc: &dyn Rpc) -> Result<BTreeSet<String>, RpcError> {
+    let args = args!({"domain": [["abstract", "=", true]], "fields": ["model"]});
+    match patience::call(rpc, "ir.model", "search_read", args).await {
+        Ok(answer) => {
+            let rows = patience::rows(&answer, "search_read")?.into_iter();
+            Ok(rows.map(|row| patience::text(row, "model").to_owned()).collect())
+        }
+        // an Odoo that does not tell them apart
+        Err(RpcError::Rejected { .. }) => Ok(BTreeSet::new()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Those of the records (at most [`CHUNK`]) that something refers to, that have a second external id, or that carry

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
 use super::{
@@ -14,7 +15,7 @@ use super::{
 use crate::{
     args,
     mapping::TargetField,
-    model::{Digest, OdooModel},
+    model::{Digest, OdooModel, OdooValue},
 };
 
 /// Records looked at in one call.
@@ -90,7 +91,8 @@ pub async fn written_by_others(rpc: &dyn Rpc, model: &str, uid: i64) -> Result<V
     }
 }
 
-/// Those of the records left that Odoo itself wrote: what it tracks of changed fields is a message without a body.
+/// Those of the records left that Odoo itself wrote: what it tracks of changed fields is a message without a body, and what it
+/// posts of them is one of the moment.
 ///
 /// # Errors
 /// When Odoo does not answer.
@@ -98,15 +100,30 @@ pub async fn odoos_own(rpc: &dyn Rpc, model: &str, left: &[i64]) -> Result<HashS
     if model != "mail.message" || left.is_empty() {
         return Ok(HashSet::new());
     }
-    let domain = json!([
-        ["id", "in", left],
-        ["message_type", "=", "notification"],
-        ["body", "in", [false, ""]]
-    ]);
-    Ok(search(rpc, model, domain, "id", left.len())
-        .await?
+    let domain = json!([["id", "in", left], ["message_type", "=", "notification"]]);
+    let own = search(rpc, model, domain, "id", left.len()).await?;
+    let fields = [("body", "html"), ("date", "datetime"), ("create_date", "datetime")];
+    let fields = fields.map(|(name, ttype)| TargetField::new(name, ttype));
+    let read = verify::read_back(rpc, model, &fields, &own).await?;
+    Ok(read
         .into_iter()
+        .filter(|(_, message)| is_odoos(message))
+        .map(|(id, _)| id)
         .collect())
+}
+
+/// Seconds between the time that a message of Odoo's own has and the one at which it was made.
+const AT_ONCE: i64 = 5;
+
+fn is_odoos(message: &ReadRecord) -> bool {
+    let time = |field: &str| match message.values.get(field) {
+        Some(OdooValue::DateTime(text)) => format!("{}Z", text.replace(' ', "T")).parse::<Timestamp>().ok(),
+        _ => None,
+    };
+    let is_of_the_moment = time("date")
+        .zip(time("create_date"))
+        .is_some_and(|(date, made)| (made.as_second() - date.as_second()).abs() <= AT_ONCE);
+    message.values.get("body").is_none_or(verify::is_nothing) || is_of_the_moment
 }
 
 /// Odoo may leave out what the user may not read after it has counted to the limit (`mail.message` does): nothing found
@@ -286,7 +303,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_odoo_tracks_of_changed_fields_is_its_own_word() {
-        let odoo = crate::odoo::memory::Memory::new();
+        let odoo = Fake::default();
         let said =
             |body: &str, kind: &str| json!({"model": "res.partner", "res_id": 1, "body": body, "message_type": kind});
         let all = [
@@ -298,14 +315,27 @@ mod tests {
             .call("mail.message", "create", args!({"vals_list": all}))
             .await
             .unwrap();
-        let ids: Vec<i64> = made.as_array().unwrap().iter().filter_map(Json::as_i64).collect();
+        let mut ids: Vec<i64> = made.as_array().unwrap().iter().filter_map(Json::as_i64).collect();
+        // what it posts has the time at which it is posted
+        for seconds in [3, 3_600] {
+            let time = |at: i64| {
+                Timestamp::from_second(1_790_000_000 + at)
+                    .unwrap()
+                    .strftime("%F %T")
+                    .to_string()
+            };
+            let mut posted = said("<p>y</p>", "notification");
+            posted["create_date"] = json!(time(seconds));
+            posted["date"] = json!(time(0));
+            ids.push(odoo.put("mail.message", &posted));
+        }
         let own = odoos_own(&odoo, "mail.message", &ids).await.unwrap();
         let rows = odoo.call(
             "mail.message",
             "search_read",
             args!({"domain": [["id", "in", ids]], "fields": ["body", "message_type"]}),
         );
-        assert_eq!(own, HashSet::from([ids[0]]), "{:?}", rows.await);
+        assert_eq!(own, HashSet::from([ids[0], ids[3]]), "{:?}", rows.await);
         assert!(odoos_own(&odoo, "crm.lead", &ids).await.unwrap().is_empty());
     }
 

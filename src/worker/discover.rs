@@ -94,10 +94,8 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         models: trimmed(&models, &merged.spec),
         live: live(&source),
         fields: filled(&source),
-        looked_at: source
-            .iter()
-            .map(|(name, seen)| (name.clone(), seen.shape.samples.len() as u64))
-            .collect(),
+        looked_at: looked_at(&source),
+        counted: counted(&source),
         read,
         // with what was discovered: it is pinned with the rest
         spec: spec.unwrap_or_else(|| merged.spec.clone()),
@@ -167,6 +165,20 @@ fn filled(source: &BTreeMap<String, Seen>) -> BTreeMap<String, BTreeMap<String, 
     let objects = source.iter();
     objects
         .map(|(name, seen)| (name.clone(), of_object(&seen.shape)))
+        .collect()
+}
+
+/// How many records of each were looked at.
+fn looked_at(source: &BTreeMap<String, Seen>) -> BTreeMap<String, u64> {
+    let looked_at = |(name, seen): (&String, &Seen)| (name.clone(), seen.shape.samples.len() as u64);
+    source.iter().map(looked_at).collect()
+}
+
+/// How many records each has, where they were counted.
+fn counted(source: &BTreeMap<String, Seen>) -> BTreeMap<String, u64> {
+    let exact = source.iter().filter(|(_, seen)| seen.exact);
+    exact
+        .map(|(name, seen)| (name.clone(), u64::try_from(seen.records).unwrap_or(0)))
         .collect()
 }
 

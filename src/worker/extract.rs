@@ -97,6 +97,7 @@ pub async fn snapshot(job: &Job, plan: &Plan, mapping: &Mapping) -> Result<(Mani
     if before.is_none() {
         changes.expect(&plan.fields, &wanted);
         changes.looked_at.clone_from(&plan.looked_at);
+        changes.counted.clone_from(&plan.counted);
     }
     let mut notes = Notes::default();
     let mut writer = job.workspace.begin_snapshot().await?;
@@ -163,7 +164,16 @@ pub async fn snapshot(job: &Job, plan: &Plan, mapping: &Mapping) -> Result<(Mani
 }
 
 /// The source objects of which the last reading gave fewer records than it announced.
-pub const SHORT: &str = "snapshot-short.json";
+const SHORT: &str = "snapshot-short.json";
+
+/// Whether the last reading gave fewer records of any of these source objects than it announced: what is not there may still be.
+///
+/// # Errors
+/// When the workspace cannot be read.
+pub async fn is_any_short<'o>(job: &Job, objects: impl IntoIterator<Item = &'o String>) -> Result<bool, StepError> {
+    let short: BTreeSet<String> = job.workspace.get_json(SHORT).await?.unwrap_or_default();
+    Ok(objects.into_iter().any(|object| short.contains(object)))
+}
 
 /// Records between two words on how far it is: an API may give two a second.
 const PROGRESS: i64 = 20;
@@ -251,6 +261,8 @@ struct Changes {
     shrunk: Vec<String>,
     /// How many records were looked at to know what had values before, where there is no snapshot.
     looked_at: BTreeMap<String, u64>,
+    /// How many records discovery counted, where there is no snapshot.
+    counted: BTreeMap<String, u64>,
     /// How many records fewer an object has.
     fewer: BTreeMap<String, u64>,
     /// Records with a value, by object and field: in the snapshot before, and now.
@@ -316,6 +328,7 @@ impl Changes {
         }
         self.before += before;
         self.after += after;
+        let before = self.counted.get(name).copied().unwrap_or(before);
         if book::vanished_too_many(
             i64::try_from(before).unwrap_or(i64::MAX),
             i64::try_from(before.saturating_sub(after)).unwrap_or(i64::MAX),
@@ -433,6 +446,16 @@ mod tests {
                 changes.fill("event", &with_url, true);
             }
             changes.end("event", 0, now);
+            assert_eq!(changes.shrunk(&BTreeMap::new()).is_some(), odd, "{now}");
+        }
+    }
+
+    #[test]
+    fn what_discovery_counted_and_the_first_reading_does_not_give_is_odd() {
+        for (now, odd) in [(120, false), (115, false), (3, true), (0, true), (500, false)] {
+            let mut changes = Changes::default();
+            changes.counted.insert("contact".to_owned(), 120);
+            changes.end("contact", 0, now);
             assert_eq!(changes.shrunk(&BTreeMap::new()).is_some(), odd, "{now}");
         }
     }

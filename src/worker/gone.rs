@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     error::StepError,
-    extract::SHORT,
+    extract,
     index::{Index, Kind, decode},
     loader::Loader,
     lookups::{self, Known},
@@ -70,9 +70,12 @@ pub(super) fn count(index: &mut Index, object: &Object, run: i64) -> Result<Coun
                 count.removed += i64::from(gone && entry.outcome == Settled::Unlinked && entry.run == run);
                 continue;
             }
-            count.alive += 1;
             count.gone += i64::from(gone);
-            count.fresh += i64::from(gone && entry.outcome != Settled::Archived);
+            // those of others go with nothing
+            if entry.outcome != Settled::Deduplicated {
+                count.alive += 1;
+                count.fresh += i64::from(gone && entry.outcome != Settled::Archived && !entry.left);
+            }
         }
     }
 }
@@ -124,8 +127,7 @@ impl Loader<'_> {
         let count = count(&mut self.index, &self.object, self.job.spec.run)?;
         let mut removed = count.removed;
         let policy = self.object.on_source_delete;
-        let short: BTreeSet<String> = self.job.workspace.get_json(SHORT).await?.unwrap_or_default();
-        let is_short = short.contains(&self.object.source_object);
+        let is_short = extract::is_any_short(self.job, [&self.object.source_object]).await?;
         let held_back = held_back(count, self.keyless, is_short).filter(|_| policy != OnSourceDelete::Keep);
         let mut after: Option<Vec<u8>> = None;
         if count.gone == 0 {
@@ -315,7 +317,7 @@ impl Loader<'_> {
     async fn unlink(&mut self, lost: &[Lost]) -> Result<i64, StepError> {
         let object = self.object;
         let there = self.read(lost, &object.targets).await?;
-        let mut free = Vec::new();
+        let (mut free, mut entries) = (Vec::new(), Vec::new());
         for lost in lost {
             let known = lookups::known(&self.index, &self.object.name, &lost.entry.external_id)?;
             match (there.get(&lost.id), known) {
@@ -329,8 +331,12 @@ impl Loader<'_> {
                 }
                 (Some(_), Some(known)) if known.noupdate => {
                     self.tell(&lost.key, "Deleted", "kept: it was in Odoo before").await?;
+                    entries.extend(left(lost));
                 }
-                (Some(_), _) => self.tell(&lost.key, "Deleted", "kept: a person changed it").await?,
+                (Some(_), _) => {
+                    self.tell(&lost.key, "Deleted", "kept: a person changed it").await?;
+                    entries.extend(left(lost));
+                }
                 (None, _) => {
                     self.tell(&lost.key, "Deleted", "gone from the source and from Odoo")
                         .await?;
@@ -358,7 +364,6 @@ impl Loader<'_> {
             }
             gone.extend(sweep::unlink(&*self.rpc, model, few).await?);
         }
-        let mut entries = Vec::new();
         for (lost, _, known) in &free {
             if gone.contains(&lost.id) {
                 entries.push(self.settled(lost, None, Settled::Unlinked));
@@ -369,6 +374,7 @@ impl Loader<'_> {
             } else {
                 self.tell(&lost.key, "Deleted", "kept: other records refer to it, or hang on it")
                     .await?;
+                entries.extend(left(lost));
             }
         }
         self.job.workspace.append_ledger(&self.object.name, &entries).await?;
@@ -384,6 +390,14 @@ impl Loader<'_> {
             ..lost.entry.clone()
         }
     }
+}
+
+/// What the ledger keeps of one that stays although its removal was asked for: it does not go anew in every run.
+fn left(lost: &Lost) -> Option<Entry> {
+    (!lost.entry.left).then(|| Entry {
+        left: true,
+        ..lost.entry.clone()
+    })
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use super::{
     Job,
     dedupe::{self, Place},
     error::StepError,
-    index::{Index, Kind, encode},
+    index::{Index, Kind, decode, encode},
     joins,
     load::{content_digest, ledger_entry},
     lookups::{self, Finder, Known},
@@ -84,6 +84,8 @@ pub(super) struct Loader<'a> {
     pub keyless: i64,
     /// Every other object is in Odoo: what is not found now does not come.
     pub last_call: bool,
+    /// Lines that the source has no more stay: it gave less than it has.
+    pub lines_stay: bool,
     /// Every record is compared with what is there, be it as it was written last.
     pub recheck: bool,
     /// Records that are not as they were written, or changed since they were proved: compared, though the source says the
@@ -95,6 +97,11 @@ pub(super) struct Loader<'a> {
     pub to_fill: usize,
     /// What records wait for.
     pub waits: Waits,
+}
+
+/// Whether people made a record one with another: its external id is led to that.
+fn is_merged(entry: &Entry, id: i64) -> bool {
+    entry.merged || entry.outcome != Settled::Deduplicated && entry.id.is_some_and(|was| was != id)
 }
 
 /// A field and its value.
@@ -357,9 +364,12 @@ impl Loader<'_> {
             self.note_once(&key, &note).await?;
         }
         let mut revived = entry.as_ref().is_some_and(|entry| entry.outcome == Settled::Archived);
+        let mut merged = false;
         let todo = if let Some((known, id)) = known.and_then(|known| Some((known, known.id?))) {
-            // of those that people made one the first is written over what others have, and else whose values are there
-            let may_write = self.object.on_conflict != OnConflict::Overwrite || self.is_first_at(id, &key)?;
+            merged = entry.as_ref().is_some_and(|entry| is_merged(entry, id));
+            // of those that people made one that which stayed is written over what others have; else whose values are there
+            let may_write = self.object.on_conflict != OnConflict::Overwrite
+                || !(merged && self.is_anothers(id, &external_id)?) && self.is_first_at(id, &key)?;
             // to overwrite what a person wrote, it must be looked at
             let may_skip = self.object.on_conflict != OnConflict::Overwrite
                 && !self.recheck
@@ -401,6 +411,7 @@ impl Loader<'_> {
             checks,
             todo,
             open,
+            merged,
             notes,
             revived,
             instead,
@@ -464,6 +475,24 @@ impl Loader<'_> {
             ));
         }
         Ok(Some(Todo::Create))
+    }
+
+    /// Whether a record in Odoo is that of another external id, too.
+    fn is_anothers(&mut self, id: i64, own: &ExternalId) -> Result<bool, StepError> {
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = self
+                .index
+                .page(Kind::Identity, &self.object.name, after.as_deref(), BATCH)?;
+            let Some(last) = page.last() else { return Ok(false) };
+            after = Some(last.0.clone());
+            for (name, bytes) in &page {
+                let known: Known = decode(Kind::Identity, bytes)?;
+                if known.id == Some(id) && name != own.name.as_bytes() {
+                    return Ok(true);
+                }
+            }
+        }
     }
 
     /// Whether no other record of this pass has this one in Odoo.
@@ -538,6 +567,17 @@ impl Loader<'_> {
         (sent, of_this_run): (bool, bool),
     ) -> Result<(), StepError> {
         let (ours, theirs): (Vec<_>, Vec<_>) = values.iter().cloned().partition(|(field, _)| ours.contains_key(field));
+        let mut theirs = theirs;
+        for (field, value) in &ours {
+            // a person took some of them away
+            if let (OdooValue::Links(all), Some(there)) = (value, links.get(field)) {
+                let all: Vec<i64> = all.iter().filter_map(Reference::id).collect();
+                if all.iter().any(|id| !there.contains(id)) {
+                    let all = all.into_iter().map(Reference::Id).collect();
+                    theirs.push((field.clone(), OdooValue::Links(all)));
+                }
+            }
+        }
         let there = |(field, value): (String, OdooValue)| match (value, links.get(&field)) {
             // what a person took away is not to be found
             (OdooValue::Links(_), Some(ids)) => {

@@ -44,6 +44,9 @@ pub struct Plan {
     /// How many records of each discovery looked at.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub looked_at: BTreeMap<String, u64>,
+    /// How many records each has, where discovery counted them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub counted: BTreeMap<String, u64>,
     /// Fields that the mapping reads, of the source objects that its objects are of.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub read: BTreeMap<String, BTreeSet<String>>,

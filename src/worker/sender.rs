@@ -24,7 +24,7 @@ use crate::{
     odoo::{
         conflict::{self, Computed, Merge},
         content,
-        lines::{self, FoundLine, LineOp},
+        lines::{self, FoundLine, LineOp, Terms},
         rpc::Rpc,
         upsert::{Op, Stop, Write, Writer, Written},
         verify::{ReadRecord, read_back},
@@ -43,6 +43,8 @@ pub(super) struct Prepared {
     pub checks: Vec<(String, OdooValue)>,
     pub todo: Todo,
     pub open: Open,
+    /// People made its record one with another.
+    pub merged: bool,
     /// What happened to it in this run so far that does not happen again.
     pub notes: Vec<Rejection>,
     /// The source has it again after it was archived for its want, be it in another object.
@@ -169,6 +171,8 @@ pub(super) struct Sender {
     pub uid: i64,
     /// What a person wrote is written over.
     pub overwrite: bool,
+    /// Lines that the source has no more stay: it gave less than it has.
+    pub lines_stay: bool,
     pub now: Timestamp,
 }
 
@@ -380,6 +384,9 @@ impl Sender {
             adopted,
             self.overwrite,
         );
+        if self.lines_stay {
+            merge.keep_links();
+        }
         let touched = self.is_touched(prepared, id, now);
         merge.hold(&self.computed, &now.values, &wanted, !touched && !adopted);
         let (lines, kept_lines) = self.line_ops(prepared, id, current, (adopted, &mut merge), undo);
@@ -471,14 +478,21 @@ impl Sender {
             };
             let now = current.lines.get(field).and_then(|found| found.get(&id));
             let now = now.map_or(&[][..], Vec::as_slice);
-            let merge = lines::merge(lines, now, wanted, &last, (adopted, self.uid, self.overwrite));
+            let terms = Terms {
+                adopt: adopted,
+                uid: self.uid,
+                overwrite: self.overwrite,
+                stay: self.lines_stay,
+            };
+            let merge = lines::merge(lines, now, wanted, &last, terms);
             if merge.theirs || !merge.kept.is_empty() {
                 met.kept.push(field.clone());
             }
-            if merge.conflicts {
+            if merge.overwritten {
                 met.conflicts.push(field.clone());
             }
             kept.extend(merge.kept);
+            kept.extend(merge.stay.into_iter().map(|line| (line, None)));
             undo.extend(merge.foreign.into_iter().filter_map(|(line, fields)| {
                 let found = now.iter().find(|found| found.id == line)?;
                 let values = found.record.values.iter();

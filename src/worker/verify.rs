@@ -13,6 +13,7 @@ use super::{
     Job,
     destination::{Destination, Lock},
     error::StepError,
+    extract,
     index::{Index, IndexError, Kind, decode},
     outcome::Results,
     stock::Stock,
@@ -36,6 +37,8 @@ use crate::{
 
 /// Records a page of the read-back.
 const PAGE: usize = 1_000;
+/// Orphans that are named.
+const NAMED: usize = 20;
 /// Identities a page of the index.
 const NAMES: usize = 5_000;
 
@@ -154,6 +157,7 @@ pub async fn object(
         object,
         // nothing may change between the evidence and the switch
         frozen: job.spec.phase == Step::Cutover,
+        lines_stay: extract::is_any_short(job, object.joins().iter().map(|join| &join.object)).await?,
         edited: &proof.edited,
     };
     // lines come with their records
@@ -257,6 +261,8 @@ struct Look<'a> {
     object: InOdoo<'a>,
     /// Nothing may have changed since it was proved.
     frozen: bool,
+    /// Lines that the source did not give may be there.
+    lines_stay: bool,
     /// What earlier passes found to be a person's.
     edited: &'a BTreeMap<SourceKey, Instead>,
 }
@@ -282,7 +288,8 @@ impl Look<'_> {
     fn judge(&self, id: i64, wanted: &Wanted, found: &Found, notes: &mut Vec<Rejection>) -> Option<Judged> {
         let record = found.records.get(&id)?;
         let lines = |field: &str| found.lines_of(field, id);
-        let who = (self.destination.uid, self.edited.get(&wanted.key), self.frozen);
+        let known = self.edited.get(&wanted.key);
+        let who = (self.destination.uid, known, (self.frozen, self.lines_stay));
         Some(judge(self.object, wanted, (record, &lines), who, notes))
     }
 
@@ -420,9 +427,17 @@ async fn sweep_orphans(
     tracing::warn!(
         model,
         removed = swept.removed.len(),
-        left = ?left.iter().take(20).collect::<Vec<_>>(),
+        left = ?left.iter().take(NAMED).collect::<Vec<_>>(),
         "records without an external id"
     );
+    if !left.is_empty() {
+        let ids: Vec<String> = left.iter().take(NAMED).map(i64::to_string).collect();
+        let orphan = Rejection::new("Orphan", model.as_str(), "it has no external id");
+        let named = SourceKey(ids.join(", "));
+        for _ in &left {
+            verified.tally.reason(ReasonKind::Mismatched, &orphan, Some(&named));
+        }
+    }
     verified.counts.orphans = i64::try_from(left.len()).unwrap_or(i64::MAX);
     Ok(())
 }

@@ -44,6 +44,12 @@ pub struct Entry {
     /// Somebody else had written to it when we looked at it last, or before.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub touched: bool,
+    /// Its external id was led to another record in Odoo: people made it one with that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub merged: bool,
+    /// It went from the source, its removal was asked for, and it could not go.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub left: bool,
     /// What happened to the record in this run that does not happen again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<Rejection>,

@@ -36,6 +36,8 @@ fn entry(key: &str, id: i64) -> Entry {
         fields: BTreeMap::from([("name".into(), "ab".into())]),
         theirs: std::collections::BTreeSet::new(),
         touched: false,
+        merged: false,
+        left: false,
         notes: Vec::new(),
         links: BTreeMap::from([("category_id".into(), vec![1, 2])]),
         lines: BTreeMap::new(),

@@ -12,6 +12,7 @@ mod docs;
 
 mod language;
 mod lines;
+mod odoo_companies;
 mod odoo_domains;
 mod odoo_edits;
 mod odoo_effects;

@@ -12,33 +12,33 @@ use crate::{
 };
 
 /// A field of the same name in the source.
-fn same(names: &[&str]) -> Vec<Json> {
+pub fn same(names: &[&str]) -> Vec<Json> {
     names.iter().map(|name| json!({"to": name, "from": name})).collect()
 }
 
-fn of(objects: &[Json]) -> Json {
+pub fn of(objects: &[Json]) -> Json {
     json!({"source": {"platform": "Pipz"}, "objects": objects})
 }
 
 /// An object of partners, matched by e-mail.
-fn partners(name: &str, fields: &[Json]) -> Json {
+pub fn partners(name: &str, fields: &[Json]) -> Json {
     json!({"name": name, "source": {"object": name}, "key": ["id"], "match": ["email"],
            "destination": {"model": "res.partner"}, "fields": fields})
 }
 
-fn with(mut fields: Vec<Json>, more: &[Json]) -> Vec<Json> {
+pub fn with(mut fields: Vec<Json>, more: &[Json]) -> Vec<Json> {
     fields.extend_from_slice(more);
     fields
 }
 
-async fn read(bench: &Bench, model: &str, name: &str, field: &str) -> Json {
+pub async fn read(bench: &Bench, model: &str, name: &str, field: &str) -> Json {
     let args = args!({"domain": [["name", "=", name]], "fields": [field], "context": {"active_test": false}});
     let rows = bench.call(model, "search_read", args).await;
     assert_eq!(rows.as_array().map(Vec::len), Some(1), "{name}: {rows}");
     rows[0][field].clone()
 }
 
-async fn edit(bench: &Bench, name: &str, vals: Json) {
+pub async fn edit(bench: &Bench, name: &str, vals: Json) {
     let found = bench
         .call("res.partner", "search", args!({"domain": [["name", "=", name]]}))
         .await;
@@ -48,7 +48,7 @@ async fn edit(bench: &Bench, name: &str, vals: Json) {
 }
 
 /// Takes everything away that the bench made, so that a real Odoo can be used again.
-async fn leave(bench: &Bench) {
+pub async fn leave(bench: &Bench) {
     let module = format!("crmferry_pipz_{}", bench.migration.spec.source.account);
     let args = args!({"domain": [["module", "=", module]], "fields": ["model", "res_id"]});
     let found = bench.call("ir.model.data", "search_read", args).await;
@@ -62,119 +62,12 @@ async fn leave(bench: &Bench) {
     }
 }
 
-fn edited(bench: &Bench, object: &str) -> Vec<(String, String)> {
+pub fn edited(bench: &Bench, object: &str) -> Vec<(String, String)> {
     let noted = bench.noted(object).into_iter();
     noted
         .filter(|(_, code, _)| code == "Edited")
         .map(|(key, _, field)| (key, field))
         .collect()
-}
-
-/// Odoo copies a company's address to the people below it that have none.
-#[tokio::test]
-async fn a_company_moves_and_its_people_without_an_address_with_it_until_they_have_their_own() {
-    let kind = json!({"to": "type", "cel": "record.city != null ? \"other\" : \"contact\""});
-    let parent = json!({"to": "parent_id", "from": "firm", "lookup": {"object": "firms"}});
-    let firms = partners("firms", &same(&["name", "email", "city"]));
-    let people = partners(
-        "people",
-        &with(same(&["name", "email", "city", "phone"]), &[kind, parent]),
-    );
-    for (mut bench, word) in benches(&of(&[firms, people])) {
-        let name = |who: &str| format!("{who} {word}");
-        let export = |bench: &Bench, of_firm: &str, of_ana: &str| {
-            let mail = |who: &str| format!("{who}@{word}.example");
-            let firm = format!("9,{},{},{of_firm}\n", name("Firm"), mail("firm"));
-            bench.export("firms.csv", &format!("id,name,email,city\n{firm}"));
-            let ana = format!("1,{},{},{of_ana},p,9\n", name("Ana"), mail("ana"));
-            let rui = format!("2,{},{},,p,9\n", name("Rui"), mail("rui"));
-            bench.export("people.csv", &format!("id,name,email,city,phone,firm\n{ana}{rui}"));
-        };
-        export(&bench, "Recife", "");
-        sound(&bench.all().await);
-        // a person writes to one of them: that the company moves does not hide it
-        edit(&bench, &name("Rui"), json!({"phone": "PERSON"})).await;
-        bench.run = 2;
-        export(&bench, "Natal", "");
-        sound(&bench.all().await);
-        assert_eq!(read(&bench, "res.partner", &name("Ana"), "city").await, "Natal");
-        assert_eq!(read(&bench, "res.partner", &name("Rui"), "phone").await, "PERSON");
-        assert_eq!(edited(&bench, "people"), [("2".to_owned(), "phone".to_owned())]);
-        bench.run = 3;
-        export(&bench, "Natal", "Olinda");
-        sound(&bench.all().await);
-        for (who, city) in [("Ana", "Olinda"), ("Rui", "Natal"), ("Firm", "Natal")] {
-            assert_eq!(read(&bench, "res.partner", &name(who), "city").await, city, "{who}");
-        }
-        bench.run = 4;
-        let last = bench.all().await;
-        sound(&last);
-        assert_eq!(
-            last.iter().map(|object| object.book.unchanged).sum::<i64>(),
-            3,
-            "{last:#?}"
-        );
-        leave(&bench).await;
-    }
-}
-
-/// People without an address have that of the company they are below, whichever that is; and a company never loses its own.
-#[tokio::test]
-async fn people_who_change_companies_take_no_address_along() {
-    let parent = json!({"to": "parent_id", "from": "firm", "lookup": {"object": "firms"}});
-    let firms = partners("firms", &same(&["name", "email", "city", "street"]));
-    let people = partners("people", &with(same(&["name", "email", "city"]), &[parent]));
-    for (mut bench, word) in benches(&of(&[firms, people])) {
-        let name = |who: &str| format!("{who} {word}");
-        let export = |bench: &Bench, city: &str, firms: [&str; 4]| {
-            let mail = |who: &str| format!("{who}@{word}.example");
-            let a = format!("7,{},{},{city},Rua A\n", name("Aa"), mail("aa"));
-            let b = format!("8,{},{},Belo,Rua B\n", name("Bb"), mail("bb"));
-            let c = format!("9,{},{},,\n", name("Cc"), mail("cc"));
-            bench.export("firms.csv", &format!("id,name,email,city,street\n{a}{b}{c}"));
-            let people = ["p1", "p2", "p3", "p4"].iter().zip(firms).zip(1..);
-            let rows = people.fold(String::new(), |mut rows, ((who, firm), n)| {
-                let _ = writeln!(rows, "{n},{},{},,{firm}", name(who), mail(who));
-                rows
-            });
-            bench.export("people.csv", &format!("id,name,email,city,firm\n{rows}"));
-        };
-        export(&bench, "Recife", ["7", "7", "7", ""]);
-        sound(&bench.all().await);
-        bench.run = 2;
-        export(&bench, "Natal", ["7", "7", "7", ""]);
-        sound(&bench.all().await);
-        assert_eq!(edited(&bench, "people"), []);
-        assert_eq!(read(&bench, "res.partner", &name("p1"), "city").await, "Natal");
-        // to another company, to one without an address, to none, and to one at last
-        bench.run = 3;
-        export(&bench, "Natal", ["8", "9", "", "7"]);
-        sound(&bench.all().await);
-        for (who, city, street) in [
-            ("Aa", json!("Natal"), json!("Rua A")),
-            ("Bb", json!("Belo"), json!("Rua B")),
-            ("Cc", json!(false), json!(false)),
-            ("p1", json!("Belo"), json!("Rua B")),
-            ("p2", json!(false), json!(false)),
-            ("p3", json!(false), json!(false)),
-            ("p4", json!("Natal"), json!("Rua A")),
-        ] {
-            let found = (
-                read(&bench, "res.partner", &name(who), "city").await,
-                read(&bench, "res.partner", &name(who), "street").await,
-            );
-            assert_eq!(found, (city, street), "{who}");
-        }
-        assert_eq!(edited(&bench, "people"), []);
-        bench.run = 4;
-        let last = bench.all().await;
-        assert_eq!(
-            last.iter().map(|object| object.book.unchanged).sum::<i64>(),
-            7,
-            "{last:#?}"
-        );
-        leave(&bench).await;
-    }
 }
 
 /// Odoo computes a probability for who says none, and dates the end of a deal to the moment of the call.
@@ -414,57 +307,6 @@ async fn what_a_person_typed_is_theirs_also_where_the_mapping_has_the_field_only
     }
 }
 
-/// What is kept once is kept again, however often the source changes.
-#[tokio::test]
-async fn people_whom_a_person_put_below_a_company_keep_its_address() {
-    let fields = same(&["name", "email", "phone", "street", "city"]);
-    for (mut bench, word) in benches(&of(&[partners("contacts", &fields)])) {
-        let export = |bench: &Bench, phone: &str, street: &str| {
-            let row = format!("1,{},1@{word}.example,{phone},{street},Own", person(1, &word));
-            bench.export("contacts.csv", &format!("id,name,email,phone,street,city\n{row}\n"));
-        };
-        export(&bench, "p1", "Own 1");
-        sound(&bench.all().await);
-        let company =
-            json!({"name": format!("Theirs {word}"), "is_company": true, "street": "Theirs 1", "city": "Theirs"});
-        let made = bench
-            .by_ana("res.partner", "create", args!({"vals_list": [company]}))
-            .await;
-        edit(&bench, &person(1, &word), json!({"parent_id": made[0]})).await;
-        for (run, phone, street) in [
-            (2, "p1", "Own 1"),
-            (3, "p3", "Own 1"),
-            (4, "p4", "Own 1"),
-            (5, "p4", "Own 5"),
-        ] {
-            bench.run = run;
-            export(&bench, phone, street);
-            sound(&bench.all().await);
-            assert_eq!(
-                read(&bench, "res.partner", &person(1, &word), "street").await,
-                "Theirs 1",
-                "{run}"
-            );
-            assert_eq!(
-                read(&bench, "res.partner", &person(1, &word), "type").await,
-                "contact",
-                "{run}"
-            );
-            assert_eq!(
-                read(&bench, "res.partner", &person(1, &word), "phone").await,
-                phone,
-                "{run}"
-            );
-            assert!(
-                edited(&bench, "contacts").contains(&("1".into(), "street".into())),
-                "{run}"
-            );
-        }
-        leave(&bench).await;
-        bench.call("res.partner", "unlink", args!({"ids": made})).await;
-    }
-}
-
 /// Two of ours that people made one: it is that of the one which the source still has.
 #[tokio::test]
 async fn a_record_that_people_made_of_two_goes_with_neither_of_them_alone() {
@@ -494,7 +336,7 @@ async fn a_record_that_people_made_of_two_goes_with_neither_of_them_alone() {
     }
 }
 
-fn person(n: usize, word: &str) -> String {
+pub fn person(n: usize, word: &str) -> String {
     format!("Person {n} {word}")
 }
 
@@ -548,106 +390,58 @@ async fn a_record_of_which_a_person_edited_every_field_stays_theirs() {
     }
 }
 
-/// A contact that is made below a company with an address of its own keeps it, whatever becomes of the company's.
+/// Who linked first keeps the link, and who took one away keeps it away, whatever else the source changes.
 #[tokio::test]
-async fn a_contact_made_with_an_address_of_its_own_keeps_it_when_the_company_moves() {
-    let companies = partners(
-        "companies",
-        &with(
-            same(&["name", "street", "vat"]),
-            &[json!({"to": "is_company", "constant": "true"})],
-        ),
-    );
-    let mut contacts = partners(
-        "contacts",
-        &with(
-            same(&["name", "street", "zip", "vat"]),
-            &[json!({"to": "parent_id", "from": "company", "lookup": {"object": "companies"}})],
-        ),
-    );
-    contacts["after"] = json!(["companies"]);
-    let mut companies = companies;
-    for object in [&mut companies, &mut contacts] {
-        object.as_object_mut().unwrap().remove("match");
-    }
-    for (mut bench, word) in benches(&of(&[companies, contacts])) {
-        let export = |bench: &Bench, street: &str| {
+async fn tags_that_people_put_or_took_away_are_theirs() {
+    let tags = json!({"name": "tags", "source": {"object": "tags"}, "key": ["id"],
+        "destination": {"model": "res.partner.category"}, "fields": same(&["name"])});
+    let tag = json!({"to": "category_id", "from": "tag", "lookup": {"object": "tags"}});
+    let mut contacts = partners("contacts", &with(same(&["name", "email", "function"]), &[tag]));
+    contacts["onConflict"] = json!("Report");
+    contacts["after"] = json!(["tags"]);
+    for (mut bench, word) in benches(&of(&[tags, contacts])) {
+        bench.export("tags.csv", &format!("id,name\n1,T1 {word}\n2,T2 {word}\n"));
+        let name = |n: u8| format!("Tagged {n} {word}");
+        let export = |bench: &Bench, tags: [&str; 2], job: &str| {
+            let row = |n: u8| {
+                format!(
+                    "{n},{},{n}@{word}.example,{job},\"{}\"\n",
+                    name(n),
+                    tags[usize::from(n) - 1]
+                )
+            };
             bench.export(
-                "companies.csv",
-                &format!("id,name,street,vat\n1,Co {word},{street},BE0428759497\n"),
+                "contacts.csv",
+                &format!("id,name,email,function,tag\n{}{}", row(1), row(2)),
             );
-            let row = format!("1,Own {word},Own 1,1000,BE0477472701,1\n2,None {word},,,,1\n");
-            bench.export("contacts.csv", &format!("id,name,street,zip,vat,company\n{row}"));
         };
-        for (run, street) in [(1, "Street 1"), (2, "Street 2")] {
-            bench.run = run;
-            export(&bench, street);
-            sound(&bench.all().await);
-            assert_eq!(
-                read(&bench, "res.partner", &format!("Own {word}"), "street").await,
-                "Own 1",
-                "{run}"
-            );
-            if run == 2 {
-                let none = read(&bench, "res.partner", &format!("None {word}"), "street").await;
-                assert_eq!(none, street, "who has none has the company's");
-            }
-            assert_eq!(edited(&bench, "contacts"), [], "{run}");
-            let told = bench.noted("contacts");
-            assert!(
-                told.contains(&("1".into(), "CompanysField".into(), "vat".into())),
-                "{told:?}"
-            );
-            let vat = read(&bench, "res.partner", &format!("Co {word}"), "vat").await;
-            assert_eq!(vat, "BE0428759497", "{run}");
-        }
-        // who leaves the company has their own again
-        bench.run = 3;
-        let rows = format!("1,Own {word},Own 1,1000,BE0477472701,\n2,None {word},,,,1\n");
-        bench.export("contacts.csv", &format!("id,name,street,zip,vat,company\n{rows}"));
+        export(&bench, ["1,2", "1"], "a");
         sound(&bench.all().await);
-        let vat = read(&bench, "res.partner", &format!("Own {word}"), "vat").await;
-        assert_eq!(vat, "BE0477472701");
-        assert_eq!(edited(&bench, "contacts"), []);
-        leave(&bench).await;
-    }
-}
-
-/// A tax number that is not sent tells who a person is all the same.
-#[tokio::test]
-async fn people_below_a_company_are_matched_and_folded_by_what_is_not_sent_of_them() {
-    let companies = partners(
-        "companies",
-        &with(same(&["name"]), &[json!({"to": "is_company", "constant": "true"})]),
-    );
-    let below = json!({"to": "parent_id", "from": "company", "lookup": {"object": "companies"}});
-    let mut contacts = partners("contacts", &with(same(&["name", "vat"]), &[below]));
-    contacts["after"] = json!(["companies"]);
-    contacts["match"] = json!(["vat"]);
-    contacts["dedupe"] = json!(["vat"]);
-    let mut companies = companies;
-    companies.as_object_mut().unwrap().remove("match");
-    for (mut bench, word) in benches(&of(&[companies, contacts])) {
-        let there = json!([{"name": format!("Ana {word}"), "vat": "BE0477472701"}]);
-        bench.by_ana("res.partner", "create", args!({"vals_list": there})).await;
-        bench.export("companies.csv", &format!("id,name\n1,Co {word}\n"));
-        let rows = [
-            ("Ana", "BE0477472701"),
-            ("Bia", "BE0428759497"),
-            ("Bia again", "BE0428759497"),
-        ];
-        let rows = rows
-            .iter()
-            .enumerate()
-            .fold(String::new(), |mut rows, (n, (name, vat))| {
-                let _ = writeln!(rows, "{n},{name} {word},{vat},1");
-                rows
-            });
-        bench.export("contacts.csv", &format!("id,name,vat,company\n{rows}"));
-        let reports = bench.all().await;
-        sound(&reports);
-        let book = reports[1].book;
-        assert_eq!((book.adopted, book.created, book.deduplicated), (1, 1, 1), "{book:?}");
+        let t2 = bench
+            .call(
+                "res.partner.category",
+                "search",
+                args!({"domain": [["name", "=", format!("T2 {word}")]]}),
+            )
+            .await[0]
+            .clone();
+        edit(&bench, &name(1), json!({"category_id": [[3, t2, 0]]})).await;
+        edit(&bench, &name(2), json!({"category_id": [[4, t2, 0]]})).await;
+        // both have both, and something else changes
+        bench.run = 2;
+        export(&bench, ["1,2", "1,2"], "b");
+        sound(&bench.all().await);
+        let told = bench.noted("contacts");
+        let missing = ("1".to_owned(), "Conflict".to_owned(), "category_id".to_owned());
+        assert_eq!(told, [missing], "a tag is missing, and that is told");
+        // and the source drops them
+        bench.run = 3;
+        export(&bench, ["1", "1"], "b");
+        sound(&bench.all().await);
+        for (n, links) in [(1, 1), (2, 2)] {
+            let found = read(&bench, "res.partner", &name(n), "category_id").await;
+            assert_eq!(found.as_array().unwrap().len(), links, "{n}");
+        }
         leave(&bench).await;
     }
 }

@@ -11,7 +11,7 @@ use crmferry::{
     mapping::LineFields,
     model::{Line, OdooModel, OdooValue, Reference},
     odoo::{
-        lines::{self, LineOp},
+        lines::{self, LineOp, Terms},
         rpc::Rpc,
         sweep,
         upsert::{Op, Written},
@@ -99,7 +99,11 @@ async fn lines_of_a_record(rpc: Arc<dyn Rpc>) {
         ],
         &[],
     );
-    let merge = lines::merge(&of, &first, &wanted, &last, (false, me, false));
+    let terms = Terms {
+        uid: me,
+        ..Terms::default()
+    };
+    let merge = lines::merge(&of, &first, &wanted, &last, terms);
     assert_eq!(merge.ops.len(), 3, "{merge:?}");
     let add = merge
         .ops
@@ -122,7 +126,7 @@ async fn lines_of_a_record(rpc: Arc<dyn Rpc>) {
     assert_eq!(names.len(), 2);
     assert_eq!(second.len(), 2, "{second:?}");
     let last = lines::digests(&of, &wanted, &[]);
-    let again = lines::merge(&of, &second, &wanted, &last, (false, me, false));
+    let again = lines::merge(&of, &second, &wanted, &last, terms);
     assert_eq!(
         again,
         lines::LineMerge::default(),

@@ -353,12 +353,13 @@ async fn free_to_go(rpc: Arc<dyn Rpc>) {
     ];
     let lead = corner.create("lead", "crm.lead", &refers).await;
     let tag = corner.create("tag", "crm.tag", &named("tag ")).await;
+    let file = corner.create("file", "ir.attachment", &named("file ")).await;
     let used = remove::in_use(&*corner.rpc, "res.partner", &[], &[alone, parent, customer])
         .await
         .unwrap();
     assert_eq!(used, BTreeSet::from([parent, customer]));
     // a real Odoo can be asked about every field that points to what migrations make
-    for (model, id) in [("crm.lead", lead), ("crm.tag", tag)] {
+    for (model, id) in [("crm.lead", lead), ("crm.tag", tag), ("ir.attachment", file)] {
         let used = remove::in_use(&*corner.rpc, model, &[], &[id]).await.unwrap();
         assert!(used.is_empty(), "{model}: {used:?}");
     }

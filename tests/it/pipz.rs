@@ -223,6 +223,12 @@ async fn every_account_is_read_whole_however_it_writes_its_records() {
         ("--rows summary --detail list", "company contact"),
         ("--rows summary --detail wrapped", "company contact"),
         ("--rows fieldsets --custom mixed", "company contact"),
+        ("--rows own --custom fieldsets", "company contact"),
+        ("--rows own --custom custom_fields", "company contact"),
+        ("--rows late", "company contact"),
+        ("--rows late --meta absent", "company contact"),
+        ("--rows late --meta lying", "company contact"),
+        ("--rows cut", "company contact"),
         ("--list yes --members ignored", "company contact list"),
         ("--list yes --members refused", "company contact list"),
         ("--list yes --members failing", "company contact list list_member"),
@@ -327,7 +333,7 @@ async fn preflight_says_what_is_offered_what_is_not_and_what_would_serve_instead
     let account = Account::of(&few);
     let sample = account.pipz.sample("contact", 120, None).await.unwrap();
     assert_eq!((sample.records.len(), sample.count, sample.exact), (120, 120, false));
-    assert!(few.log().await.len() <= 35, "no more is read than the sample needs");
+    assert!(few.log().await.len() <= 60, "no more is read than the sample needs");
 }
 
 #[tokio::test]
@@ -418,6 +424,33 @@ async fn an_api_that_gives_fewer_than_it_announces_is_noted_and_believed() {
     assert_eq!(account.records("contact").await.len(), 90);
     let notes: Vec<&str> = account.pipz.notes().iter().map(|note| note.code).collect();
     assert_eq!(notes, ["FewerThanAnnounced"]);
+}
+
+#[tokio::test]
+async fn members_that_a_list_announces_and_does_not_give_are_noted_unless_every_list_announces_all() {
+    for (switches, noted) in [
+        ("--meta hiding", true),
+        ("--meta lying", false),
+        ("--meta present", false),
+    ] {
+        let simulator = Simulator::start(&format!("--contacts 40 --companies 0 --list yes --lists 2 {switches}"));
+        let account = Account::of(&simulator);
+        account.records("list_member").await;
+        let notes = account.pipz.notes();
+        let told = notes
+            .iter()
+            .any(|note| note.code == "FewerThanAnnounced" && !note.key.is_empty());
+        assert_eq!(told, noted, "{switches} {notes:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_details_of_short_lists_are_looked_at_whole() {
+    for count in 6..10 {
+        let simulator = Simulator::start(&format!("--contacts {count} --companies 0 --rows late"));
+        let account = Account::of(&simulator);
+        same(&account.records("contact").await, &simulator.truth("contact").await);
+    }
 }
 
 #[tokio::test]

@@ -54,9 +54,11 @@ SUMMARY = ("id", "uuid", "name", "email", "company_id", "update_date")
 OPTIONS = {  # switch: its values, the first is what is most probable
     "auth": ("either", "query", "basic"),
     "fieldsets": ("list", "dict"),
-    "rows": ("full", "summary", "fieldsets"),     # summary: rows without fieldsets, the rest is in the detail; fieldsets: with them
+    # summary: rows without fieldsets, the rest is in the detail; fieldsets: with them; late: those behind the fifth have no phone;
+    # cut: names are cut short; own: custom values are in rows alone, and the phone in the detail
+    "rows": ("full", "summary", "fieldsets", "late", "cut", "own"),
     "custom": ("fieldsets", "root", "custom_fields", "custom_attributes", "label", "mixed", "none"),
-    "meta": ("present", "absent", "lying", "boasting"),
+    "meta": ("present", "absent", "lying", "boasting", "hiding"),     # hiding: the last two contacts are counted and not given
     "order": ("id", "updated"),
     "company": ("yes", "404", "405", "403", "500"),
     "contactfields": ("yes", "404", "405", "403", "none"),       # none: it names no field
@@ -379,6 +381,8 @@ class Pipz:
             number -= self.options["detail"] == "another"
             record = self.account.record(kind, number)
             record = record and self.shape(kind, record, full, True)
+            if record and kind == "contact" and self.options["rows"] == "own":
+                record = record | {"fieldsets": [{"name": "Dados", "fields": [{"name": "contact_name", "label": "Nome", "value": record["name"]}]}], "custom_fields": {}, "custom_attributes": {}}
             if record:
                 record = {"list": [record], "wrapped": {"status": "ok", kind: record}, "other": {"result": "ok"}}.get(self.options["detail"], record)
             return (200, record) if record else (404, {"user_message": f"{kind} {number} não existe"})
@@ -411,17 +415,31 @@ class Pipz:
             limit = min(limit, fault.get("rows", 1))
         with_fieldsets = query.get("include_fieldsets") == "1" and self.options["rows"] != "summary"
         whole = switch in ("bare", "unpaged")
+        count = len(ids)
+        if kind == "contact" and self.options["meta"] == "hiding":
+            ids = ids[:-2]
         rows = [self.shape(kind, self.account.record(kind, i), full, with_fieldsets) for i in (ids if whole else ids[offset:offset + limit])]
         if kind == "contact" and self.options["rows"] == "fieldsets":
             rows = [{name: row[name] for name in (*SUMMARY, "fieldsets") if name in row} for row in rows]
+        if kind == "contact":
+            rows = [self.as_listed(row, offset + place) for place, row in enumerate(rows)]
         if switch in ("bare", "barePages"):
             return 200, rows
-        meta = {"limit": limit, "offset": offset, "previous": None, "next": None, "total_count": len(ids)}
+        meta = {"limit": limit, "offset": offset, "previous": None, "next": None, "total_count": count}
         if self.options["meta"] == "lying":
             meta = {"limit": 1, "offset": 7, "next": "/api/v1/nowhere/", "total_count": 3}
         if self.options["meta"] == "boasting":
             meta["total_count"] *= 12
         return 200, {"objects": rows} if self.options["meta"] == "absent" else {"meta": meta, "objects": rows}
+
+    def as_listed(self, row, place):
+        """A contact as lists have it, where details have more."""
+        rows = self.options["rows"]
+        if rows == "own" or rows == "late" and place >= 5:
+            row.pop("phone", None)
+        if rows == "cut" and len(row["name"] or "") > 6:
+            row["name"] = row["name"][:6] + "…"
+        return row
 
     def shape(self, kind, record, full, with_fieldsets):
         """A record as this account's server writes it."""

@@ -185,8 +185,10 @@ fn an_address_that_was_never_ours_is_the_companys() {
     let (blank, own) = (digest(&OdooValue::Empty), digest(&text("Natal")));
     for (kind, last, wanted, sent, kept, conflict) in [
         // nothing is wanted: it has the company's, and nobody is told
-        ("contact", Some(&blank), OdooValue::Empty, 0, 1, 0),
-        ("contact", None, OdooValue::Empty, 0, 1, 0),
+        ("contact", Some(&blank), OdooValue::Empty, 0, 0, 0),
+        ("contact", None, OdooValue::Empty, 0, 0, 0),
+        // a person's is never emptied
+        ("contact", Some(&String::new()), OdooValue::Empty, 0, 1, 0),
         // its own comes: type goes with it
         ("contact", Some(&blank), text("Olinda"), 2, 1, 0),
         ("other", Some(&blank), text("Olinda"), 0, 1, 1),
@@ -433,6 +435,85 @@ fn links_are_merged_three_ways() {
         assert_eq!(merge.kept.is_empty(), there.is_some(), "{case}");
         assert_eq!(!merge.conflicts.is_empty(), conflict, "{case}");
     }
+}
+
+#[test]
+fn what_people_linked_before_us_stays_when_the_source_drops_it_and_what_they_took_away_stays_away() {
+    let merged = |now: &[i64], wanted: &[i64], last: &str| {
+        let fields = [field("category_id")];
+        let current = BTreeMap::from([("category_id".to_owned(), links(now))]);
+        let last = BTreeMap::from([("category_id".to_owned(), last.to_owned())]);
+        let wanted = [("category_id".to_owned(), links(wanted))];
+        super::merge("res.partner", &fields, &current, &wanted, &last, false, false)
+    };
+    // a person links 9, then the source has it, too
+    let both = merged(&[1, 9], &[1, 9], "[1]");
+    assert!(both.send.is_empty() && both.unlink.is_empty());
+    let ledger = link_digest(&BTreeSet::from([1, 9]), &both.linked_by_people["category_id"]);
+    assert_eq!(ledger, "[1,9]-[9]");
+    // the source drops both: ours goes
+    assert_eq!(
+        merged(&[1, 9], &[], &ledger).unlink,
+        [("category_id".to_owned(), vec![1])]
+    );
+    // the person takes it away
+    let taken = merged(&[1], &[1, 9], &ledger);
+    assert!(taken.send.is_empty() && taken.linked_by_people.is_empty());
+    // and what the source gives less of than it has is not taken away
+    let mut short = merged(&[1, 2], &[1], "[1,2]");
+    short.keep_links();
+    assert!(short.unlink.is_empty() && short.still_linked["category_id"] == BTreeSet::from([2]));
+}
+
+#[test]
+fn a_kind_of_address_that_a_person_chose_is_told_where_it_is_written_over() {
+    let fields = [TargetField::new("type", "selection"), TargetField::new("city", "char")];
+    let wanted = [("type".to_owned(), text("contact")), ("city".to_owned(), text("Natal"))];
+    let last = BTreeMap::from([(
+        "type".to_owned(),
+        field_digest("res.partner", &fields[0], &text("contact")),
+    )]);
+    for (now, told) in [("delivery", true), ("other", false)] {
+        let current = BTreeMap::from([
+            ("type".to_owned(), text(now)),
+            ("parent_id".to_owned(), OdooValue::Link(Reference::Id(9))),
+            ("city".to_owned(), text("Natal")),
+        ]);
+        let merge = super::merge("res.partner", &fields, &current, &wanted, &last, false, true);
+        assert_eq!(merge.conflicts.contains(&"type".to_owned()), told, "{now} {merge:?}");
+    }
+}
+
+#[test]
+fn who_goes_to_another_company_does_not_take_its_number_along() {
+    let fields = [
+        TargetField::new("parent_id", "many2one"),
+        TargetField::new("is_company", "boolean"),
+    ];
+    let company = |id| ("parent_id".to_owned(), OdooValue::Link(Reference::Id(id)));
+    let is_company = |yes| ("is_company".to_owned(), OdooValue::Boolean(yes));
+    let current = BTreeMap::from([company(1), is_company(false), ("vat".to_owned(), text("1.000"))]);
+    let last = BTreeMap::from([
+        (
+            "parent_id".to_owned(),
+            field_digest("res.partner", &fields[0], &company(1).1),
+        ),
+        (
+            "is_company".to_owned(),
+            field_digest("res.partner", &fields[1], &OdooValue::Boolean(false)),
+        ),
+    ]);
+    let sent = |wanted: Vec<(String, OdooValue)>| {
+        super::merge("res.partner", &fields, &current, &wanted, &last, false, false).send
+    };
+    let gone = ("vat".to_owned(), OdooValue::Empty);
+    let nobody = ("parent_id".to_owned(), OdooValue::Empty);
+    assert_eq!(sent(vec![company(2)]), [company(2), gone.clone()]);
+    assert_eq!(sent(vec![nobody.clone()]), [nobody, gone]);
+    assert_eq!(sent(vec![company(1)]), []);
+    // one that becomes a company has its own
+    let own = ("vat".to_owned(), text("11.000"));
+    assert_eq!(sent(vec![is_company(true), own.clone()]), [is_company(true), own]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::{
         mapping_spec::{Finding, Severity},
         migration::Authentication,
     },
-    model::{Record, record::is_empty},
+    model::{Record, Value, record::is_empty},
     source::{Lacking, Preflight, SourceError, Ways, files, wire::Refusal},
 };
 
@@ -311,6 +311,14 @@ async fn contacts_of(api: &Api, list: &str) -> Result<Page, Refusal> {
     api.page(&ask).await
 }
 
+/// Whether what is announced for a list is a count of that list: one that no account has is empty.
+pub async fn counts_by_list(api: &Api) -> bool {
+    match contacts_of(api, NO_LIST).await {
+        Ok(page) => page.rows.is_empty() && page.total == Some(0),
+        Err(refusal) => matches!(refusal, Refusal::Absent(_)),
+    }
+}
+
 /// The id of one that there is.
 async fn a_list(api: &Api) -> Option<String> {
     let ask = Ask {
@@ -357,18 +365,47 @@ async fn list(api: &Api, kind: &'static str, is_known: bool) -> Result<Offered, 
         .collect();
     offered.fieldsets = rows.iter().any(|row| !is_empty(row.get("fieldsets")));
     if !is_known && matches!(kind, "contact" | "company" | "deal") {
-        rows.extend(last_rows(api, &Ask { extras, ..ask }, offered.total).await?);
+        let last = last_rows(api, &Ask { extras, ..ask }, offered.total, &rows).await?;
+        rows.extend(last);
         (offered.rows, offered.no_detail) = compared_with_details(api, kind, &rows).await?;
     }
     Ok(offered)
 }
 
-/// Rows of the end of a list, where it is known: the oldest, which are the barest, are at its beginning.
-async fn last_rows(api: &Api, ask: &Ask<'_>, total: Option<i64>) -> Result<Vec<Record>, Refusal> {
-    let total = total.and_then(|total| u64::try_from(total).ok()).unwrap_or(0);
-    let Some(offset) = total.checked_sub(ROWS).filter(|offset| *offset >= ROWS) else {
-        return Ok(Vec::new());
-    };
+/// Rows of the end of a list: the oldest, which are the barest, are at its beginning. Where nothing tells where the end is, those
+/// of its second half, be it the end or not.
+async fn last_rows(api: &Api, ask: &Ask<'_>, total: Option<i64>, first: &[Record]) -> Result<Vec<Record>, Refusal> {
+    if let Some(total) = total.and_then(|total| u64::try_from(total).ok())
+        && total > ROWS
+    {
+        let rows = rows_at(api, ask, (total - ROWS).max(ROWS)).await?;
+        if !rows.is_empty() {
+            return Ok(rows);
+        }
+    }
+    // also where more was announced than there is
+    let (mut last, mut offset) = (Vec::new(), ROWS);
+    while offset <= FAR {
+        let rows = rows_at(api, ask, offset).await?;
+        // some give the first page, or the last, whatever the offset
+        if rows.is_empty() || is_same(&rows, first) || is_same(&rows, &last) {
+            break;
+        }
+        last = rows;
+        offset *= 2;
+    }
+    Ok(last)
+}
+
+/// Rows behind which no end is looked for.
+const FAR: u64 = 10_000_000;
+
+fn is_same(rows: &[Record], others: &[Record]) -> bool {
+    let ids = |rows: &[Record]| rows.iter().map(super::reading::id_of).collect::<Vec<_>>();
+    ids(rows) == ids(others)
+}
+
+async fn rows_at(api: &Api, ask: &Ask<'_>, offset: u64) -> Result<Vec<Record>, Refusal> {
     match api.page(&Ask { offset, ..*ask }).await {
         Ok(page) => {
             let rows = page.rows.iter().filter_map(|row| files::record(row.as_bytes()).ok());
@@ -387,7 +424,7 @@ async fn compared_with_details(api: &Api, kind: &str, rows: &[Record]) -> Result
         .iter()
         .flat_map(|row| flat(row).into_iter().map(|(name, _)| name))
         .collect();
-    let (mut why, mut read) = (None, false);
+    let (mut why, mut read, mut failed) = (None, false, 0);
     for row in rows {
         let Some(id) = super::reading::id_of(row) else { continue };
         match api.detail(kind, &id).await {
@@ -395,8 +432,13 @@ async fn compared_with_details(api: &Api, kind: &str, rows: &[Record]) -> Result
             // one whose record has no more to say tells nothing of the others
             Ok(Ok(_)) => read = true,
             Ok(Err(wrong)) => why = Some(wrong),
-            // of one that fails for good the others tell
-            Err(Refusal::Failed(_)) if read => break,
+            // of one that fails for good the others tell; each costs all patience
+            Err(refusal @ Refusal::Failed(_)) if read && failed < 2 => {
+                failed += 1;
+                if failed == 2 {
+                    return Ok((Rows::Unknown, Some(refusal.words())));
+                }
+            }
             Err(refusal @ (Refusal::Failed(_) | Refusal::Throttled(_))) => return Err(refusal),
             Err(refusal) => why = Some(refusal.words()),
         }
@@ -411,12 +453,38 @@ async fn compared_with_details(api: &Api, kind: &str, rows: &[Record]) -> Result
 /// What the API says of a record for its own sake.
 const OF_THE_API: [&str; 1] = ["resource_uri"];
 
-/// Whether a detail has a value that its row lacks, or a field that no row has, be it empty in this one.
+/// Whether a detail has a value that its row lacks or has cut short, or a field that no row has, be it empty in this one.
 fn adds(detail: &Record, row: &Record, known: &BTreeSet<String>) -> bool {
     detail
         .iter()
         .filter(|(name, _)| !OF_THE_API.contains(&name.as_str()))
-        .any(|(name, value)| !known.contains(name) || !is_empty(Some(value)) && is_empty(row.get(name)))
+        .any(|(name, value)| {
+            !known.contains(name)
+                || !is_empty(Some(value))
+                    && row
+                        .get(name)
+                        .is_none_or(|short| is_empty(Some(short)) || is_cut(short, value))
+        })
+}
+
+/// Whether a value is the beginning of another one, or a part of it.
+fn is_cut(short: &Value, whole: &Value) -> bool {
+    match (short, whole) {
+        (Value::String(short), Value::String(whole)) => {
+            let [short, whole] = [short, whole].map(|text| text.trim_end_matches(['…', '.', ' ']));
+            whole.len() > short.len() && whole.starts_with(short)
+        }
+        (Value::Array(short), Value::Array(whole)) => {
+            whole.len() > short.len() || short.iter().zip(whole).any(|(short, whole)| is_cut(short, whole))
+        }
+        (Value::Object(short), Value::Object(whole)) => whole.iter().any(|(name, whole)| {
+            !is_empty(Some(whole))
+                && short
+                    .get(name)
+                    .is_none_or(|short| is_empty(Some(short)) || is_cut(short, whole))
+        }),
+        _ => false,
+    }
 }
 
 /// The keys are refused: perhaps only the way they were sent.
@@ -515,7 +583,32 @@ fn size(offered: &Offered, calls_per_minute: u32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn a_row_lacks_what_its_detail_has_more_of() {
+        let known = BTreeSet::from(["a".to_owned()]);
+        for (row, detail, more) in [
+            (json!("Maria da S…"), json!("Maria da Silva"), true),
+            (json!("Maria da..."), json!("Maria da Silva"), true),
+            (json!("Maria da Silv…"), json!("Maria da Silva"), true),
+            (json!("2026-01-01"), json!("2026-01-01T10:00:00"), true),
+            (json!("Maria Silva"), json!("Maria Silva"), false),
+            (json!("Etc."), json!("Etc."), false),
+            (json!("1"), json!("2"), false),
+            (json!(null), json!("x"), true),
+            (json!("x"), json!(null), false),
+            (json!(["a"]), json!(["a", "b"]), true),
+            (json!([{"id": 1}]), json!([{"id": 1, "name": "x"}]), true),
+            (json!([{"id": 1}]), json!([{"id": 1, "name": null}]), false),
+            (json!(7), json!(8), false),
+        ] {
+            let of = |value: &Value| Record::from_iter([("a".to_owned(), value.clone())]);
+            assert_eq!(adds(&of(&detail), &of(&row), &known), more, "{row} {detail}");
+        }
+    }
 
     #[test]
     fn what_is_said_of_an_account_names_the_objects_the_calls_and_the_exports() {

@@ -6,9 +6,9 @@ use futures::{StreamExt, stream};
 
 use super::{
     Api, Ask, LIMIT,
-    offer::Offered,
+    offer::{self, Offered},
     page::Page,
-    record::{self, Catalogue},
+    record::{self, Catalogue, Flat},
 };
 use crate::{
     api::phase_run::FEWER,
@@ -41,13 +41,14 @@ pub fn id_of(row: &Record) -> Option<String> {
     }
 }
 
-/// A row with its detail: what that has counts, but for nothing.
-fn with(mut row: Record, detail: Record) -> Record {
-    for (name, value) in detail {
-        if !is_empty(Some(&value)) || !row.contains_key(&name) {
-            row.insert(name, value);
+/// A row with its detail, both made flat: what that has counts, but for nothing.
+fn with(mut row: Flat, detail: Flat) -> Flat {
+    for (name, value) in detail.record {
+        if !is_empty(Some(&value)) || !row.record.contains_key(&name) {
+            row.record.insert(name, value);
         }
     }
+    row.labels.extend(detail.labels);
     row
 }
 
@@ -171,7 +172,7 @@ impl Reading {
                 return Ok(());
             }
             // some have nothing there beyond the end
-            Err(Refusal::Absent(_)) if self.has_all_announced() || self.is_beyond(&ask).await => Page::default(),
+            Err(Refusal::Absent(_)) if self.has_ended(&ask).await || self.is_beyond(&ask).await => Page::default(),
             answer => answer.map_err(|refusal| self.api.failed(&self.kind, &refusal))?,
         };
         let rows: Vec<Row> = page.rows.iter().map(|row| Row::of(row)).collect();
@@ -196,7 +197,7 @@ impl Reading {
             Next::Ask => {}
             Next::Over => {
                 self.over = true;
-                self.compare_with_announced();
+                self.compare_with_announced().await;
             }
             // what it announced is there: it pages no further
             Next::Endless if self.has_all_announced() => self.over = true,
@@ -209,6 +210,18 @@ impl Reading {
             }
         }
         Ok(())
+    }
+
+    /// Whether all that was announced is there. A page that begins with a row that was there is beyond the end only where rows
+    /// went meanwhile.
+    async fn has_ended(&self, ask: &Ask<'_>) -> bool {
+        if !self.has_all_announced() || !self.walk.is_anchored() {
+            return self.has_all_announced();
+        }
+        let begins = Ask { offset: 0, ..*ask };
+        let now = self.api.page(&begins).await.ok().and_then(|page| page.total);
+        now.and_then(|now| u64::try_from(now).ok())
+            .is_some_and(|now| now <= ask.offset)
     }
 
     /// Where nothing announces the end: whether there is a first page, and still none here.
@@ -226,17 +239,31 @@ impl Reading {
         announced.is_some_and(|announced| announced > 0 && self.walk.known() >= announced)
     }
 
-    /// A source that gave less than it said may have been cut off; that number is a guess, and no reason to stop. While a list
-    /// shifts, it is a little off.
-    fn compare_with_announced(&self) {
-        let read = self.walk.known() + self.repeated;
+    /// A source that gave less than it said may have been cut off; that number is a guess, and no reason to stop. Rows that came
+    /// again may be what is counted, or have come in place of others.
+    async fn compare_with_announced(&self) {
+        let read = self.walk.known();
         let announced = self.announced.and_then(|said| u64::try_from(said).ok()).unwrap_or(0);
-        let off = if self.walk.is_first_round() { 0 } else { announced / 20 };
-        if self.list.is_none() && announced > read + off {
+        if announced <= read {
+            return;
+        }
+        let Some(list) = &self.list else {
             let kind = &self.kind;
             tracing::warn!("the API says that there are about {announced} of {kind}, and gave {read}");
-            let message = format!("the API says that there are about {announced}, and gave {read}: {LOOK}");
+            let twice = match self.repeated {
+                0 => String::new(),
+                repeated => format!(", {repeated} of them more than once"),
+            };
+            let message = format!("the API says that there are about {announced}, and gave {read}{twice}: {LOOK}");
             self.api.note(String::new(), FEWER, message.into());
+            return;
+        };
+        // some count all contacts, whatever the list
+        if offer::counts_by_list(&self.api).await {
+            let message = format!(
+                "the API says that the list {list} has about {announced}, and gave {read}: {LOOK}; nobody is taken off a list now"
+            );
+            self.api.note(list.clone(), FEWER, message.into());
         }
     }
 
@@ -247,9 +274,9 @@ impl Reading {
             Ok(record) => record,
             Err(why) => return Ok(Some(self.broken(offset, &why))),
         };
-        let record = if self.list.is_none() && self.is_summary(&record) {
+        let detail = if self.list.is_none() && self.is_summary(&record) {
             match self.api.detail(&self.kind, &id).await {
-                Ok(Ok(detail)) => with(record, detail),
+                Ok(Ok(detail)) => Some(detail),
                 Ok(Err(why)) => return Ok(Some(self.broken(offset, &format!("its detail: {why}")))),
                 Err(refusal @ Refusal::Absent(404 | 410)) if self.is_listed(offset, &id).await? => {
                     let words = refusal.words();
@@ -268,7 +295,7 @@ impl Reading {
                 Err(refusal) => return Err(self.api.failed(&format!("{}/{id}", self.kind), &refusal)),
             }
         } else {
-            record
+            None
         };
         let probed = self.api.probed().await?;
         let none = Catalogue::default();
@@ -278,7 +305,11 @@ impl Reading {
         } else {
             &none
         };
-        let flat = record::flatten(&self.kind, record, catalogue);
+        let mut flat = record::flatten(&self.kind, record, catalogue);
+        if let Some(detail) = detail {
+            let known = catalogue.with(&self.kind, &flat.labels);
+            flat = with(flat, record::flatten(&self.kind, detail, &known));
+        }
         if !flat.labels.is_empty() {
             self.api.told(&self.kind, &flat.labels);
         }

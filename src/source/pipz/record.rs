@@ -1,13 +1,19 @@
 //! A record of Pipz, made flat: custom values from the four places where accounts keep them, under stable names. Pure.
 //!
 //! A custom field is called `contact_custom_<slug>` (`company_custom_…`), whatever place and spelling an account uses for
-//! it: technical name, name without prefix, or label. Where several places have a value, the last one that is not empty
+//! it: technical name, name without prefix, or label. What a slug has no letters for is told apart by a digest. Two fields of
+//! one place that would have one name are two: `…_2`. Where several places have a value, the last one that is not empty
 //! counts, in the order root, `fieldsets`, `custom_fields`, `custom_attributes`; of a field of Pipz itself that of the root,
 //! so that nothing takes the place of an id.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+};
 
-use crate::model::{DeclaredField, Record, Value, record::is_empty};
+use sha2::{Digest as _, Sha256};
+
+use crate::model::{DeclaredField, Record, Value, digest::hex, record::is_empty};
 
 /// What is never read into a record.
 const NEVER: [&str; 3] = ["password", "cookie_id", "reader"];
@@ -46,6 +52,18 @@ impl Catalogue {
             }
         }
         catalogue
+    }
+
+    /// With the fields that a record names.
+    #[must_use]
+    pub fn with(&self, kind: &str, labels: &[(String, String)]) -> Cow<'_, Self> {
+        let mut with = Cow::Borrowed(self);
+        for (name, label) in labels {
+            if !with.fields.contains_key(name) {
+                with.to_mut().learn(kind, name, Some(label));
+            }
+        }
+        with
     }
 
     /// Whether it names no field.
@@ -98,7 +116,7 @@ pub fn flatten(kind: &str, record: Record, catalogue: &Catalogue) -> Flat {
         kind,
         catalogue,
         labels: HashMap::new(),
-        unnamed: HashSet::new(),
+        taken: HashMap::new(),
         flat: Flat::default(),
     };
     let mut containers: [Option<Value>; 3] = [None, None, None];
@@ -117,6 +135,7 @@ pub fn flatten(kind: &str, record: Record, catalogue: &Catalogue) -> Flat {
     let left = fieldsets.and_then(|value| flat.fieldsets(value));
     flat.keep("fieldsets", left);
     for (name, value) in [("custom_fields", fields), ("custom_attributes", attributes)] {
+        flat.taken.clear();
         let left = value.and_then(|value| flat.map(value));
         flat.keep(name, left);
     }
@@ -128,16 +147,15 @@ struct Flatten<'a> {
     catalogue: &'a Catalogue,
     /// Labels of this record's fieldsets, in lower case, to names.
     labels: HashMap<String, String>,
-    /// Names of this record's fields that are called by a label alone.
-    unnamed: HashSet<String>,
+    /// Names of the fields of one place, and how each is spelt there; nothing where it has a label alone.
+    taken: HashMap<String, Option<String>>,
     flat: Flat,
 }
 
 impl Flatten<'_> {
     /// Puts a value under a name, unless it is empty and there is one.
     fn put(&mut self, name: String, value: Value) {
-        let bare = name.strip_prefix(&prefix(self.kind)).unwrap_or(&name);
-        if NEVER.contains(&bare) {
+        if self.is_never_read(&name) {
             return;
         }
         let record = &mut self.flat.record;
@@ -149,6 +167,11 @@ impl Flatten<'_> {
         if takes_place {
             record.insert(name, value);
         }
+    }
+
+    fn is_never_read(&self, name: &str) -> bool {
+        let bare = name.strip_prefix(&prefix(self.kind)).unwrap_or(name);
+        NEVER.contains(&slug(bare).as_str())
     }
 
     fn keep(&mut self, name: &str, left: Option<Value>) {
@@ -189,20 +212,12 @@ impl Flatten<'_> {
                 .map(str::to_owned)
         };
         let (name, label) = (text("name"), text("label"));
-        let is_unnamed = name.is_none();
-        let (Some(spelt), true) = (name.or_else(|| label.clone()), field.get("value").is_some()) else {
+        let (Some(spelt), true) = (name.clone().or_else(|| label.clone()), field.get("value").is_some()) else {
             return Some(field);
         };
-        let mut name = self.custom_name(&spelt);
-        if is_unnamed && !self.unnamed.insert(name.clone()) {
-            // two fields of one label
-            let others = (2..).map(|number| format!("{name}_{number}"));
-            name = others
-                .into_iter()
-                .find(|other| self.unnamed.insert(other.clone()))
-                .unwrap_or(name);
-        }
-        if let Some(label) = label.filter(|_| name.starts_with(&prefix(self.kind))) {
+        let name = self.own_name(&spelt, name.as_deref(), &field["value"]);
+        let is_custom = name.starts_with(&prefix(self.kind)) && !self.is_never_read(&name);
+        if let Some(label) = label.filter(|_| is_custom) {
             self.labels.entry(label.to_lowercase()).or_insert_with(|| name.clone());
             self.flat.labels.push((name.clone(), label));
         }
@@ -215,13 +230,9 @@ impl Flatten<'_> {
     fn map(&mut self, value: Value) -> Option<Value> {
         match value {
             Value::Object(fields) => {
-                let mut spelt_as: HashMap<String, String> = HashMap::new();
                 for (spelt, value) in fields {
-                    let name = self.custom_name(&spelt);
-                    // two spellings in one map are two fields, whatever they become
-                    let taken = spelt_as.entry(name.clone()).or_insert_with(|| spelt.clone());
-                    let name = if *taken == spelt { name } else { spelt.clone() };
-                    if name != spelt && name.starts_with(&prefix(self.kind)) {
+                    let name = self.own_name(&spelt, Some(&spelt), &value);
+                    if name != spelt && name.starts_with(&prefix(self.kind)) && !self.is_never_read(&name) {
                         self.flat.labels.push((name.clone(), spelt));
                     }
                     self.put(name, value);
@@ -236,6 +247,37 @@ impl Flatten<'_> {
         }
     }
 
+    /// The name of a field that may not be that of another in the same place: `named` is what both would be called if they
+    /// were one, which they are only with one value.
+    fn own_name(&mut self, spelt: &str, named: Option<&str>, value: &Value) -> String {
+        let name = self.custom_name(spelt);
+        if !name.starts_with(&prefix(self.kind)) || self.is_never_read(&name) {
+            return name;
+        }
+        let mut number = 1;
+        loop {
+            let own = if number == 1 {
+                name.clone()
+            } else {
+                format!("{name}_{number}")
+            };
+            let is_free = match self.taken.get(&own) {
+                None => true,
+                Some(None) => false,
+                Some(Some(other)) if named != Some(other) => false,
+                Some(Some(_)) => {
+                    let there = self.flat.record.get(&own);
+                    is_empty(Some(value)) || is_empty(there) || there == Some(value)
+                }
+            };
+            if is_free {
+                self.taken.insert(own.clone(), named.map(str::to_owned));
+                return own;
+            }
+            number += 1;
+        }
+    }
+
     /// The stable name of what stands among custom values.
     fn custom_name(&self, spelt: &str) -> String {
         let kind = self.kind;
@@ -246,12 +288,8 @@ impl Flatten<'_> {
         if let Some(standard) = spelt.strip_prefix(kind).and_then(|rest| rest.strip_prefix('_')) {
             return standard.to_owned();
         }
-        let slug = slug(spelt);
-        if slug.is_empty() {
-            return spelt.to_owned();
-        }
         self.by_label(spelt)
-            .unwrap_or_else(|| format!("{}{slug}", prefix(kind)))
+            .unwrap_or_else(|| format!("{}{}", prefix(kind), own_slug(spelt)))
     }
 
     /// The stable name of a custom field at the root; `None`: it keeps its name.
@@ -261,7 +299,7 @@ impl Flatten<'_> {
         }
         let known = |name: &String| self.catalogue.fields.contains_key(name);
         self.by_label(spelt)
-            .or_else(|| Some(format!("{}{}", prefix(self.kind), slug(spelt))).filter(known))
+            .or_else(|| Some(format!("{}{}", prefix(self.kind), own_slug(spelt))).filter(known))
     }
 
     fn by_label(&self, label: &str) -> Option<String> {
@@ -274,26 +312,47 @@ impl Flatten<'_> {
     }
 }
 
+/// A slug that no name of other letters has: those of another script, of which a slug has none, are told apart by a digest.
+fn own_slug(label: &str) -> String {
+    let slug = slug(label);
+    let is_said = |letter: char| !letter.is_alphanumeric() || plain(letter).is_some();
+    if !slug.is_empty() && label.to_lowercase().chars().all(is_said) {
+        return slug;
+    }
+    let digest = hex(&Sha256::digest(label.trim().to_lowercase().as_bytes()));
+    let parts = [slug.as_str(), &digest[..8]];
+    parts
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join("_")
+}
+
 /// A name in `a` to `z`, `0` to `9` and `_`, as Pipz makes them from labels.
 fn slug(label: &str) -> String {
     let mut slug = String::new();
     for c in label.to_lowercase().chars() {
-        let plain = match c {
-            'a'..='z' | '0'..='9' => c,
-            'á' | 'à' | 'â' | 'ã' | 'ä' | 'å' => 'a',
-            'é' | 'è' | 'ê' | 'ë' => 'e',
-            'í' | 'ì' | 'î' | 'ï' => 'i',
-            'ó' | 'ò' | 'ô' | 'õ' | 'ö' => 'o',
-            'ú' | 'ù' | 'û' | 'ü' => 'u',
-            'ç' => 'c',
-            'ñ' => 'n',
-            _ => '_',
-        };
+        let plain = plain(c).unwrap_or('_');
         if plain != '_' || (!slug.is_empty() && !slug.ends_with('_')) {
             slug.push(plain);
         }
     }
     slug.trim_end_matches('_').to_owned()
+}
+
+/// A letter as slugs have it, if they do.
+const fn plain(letter: char) -> Option<char> {
+    Some(match letter {
+        'a'..='z' | '0'..='9' => letter,
+        'á' | 'à' | 'â' | 'ã' | 'ä' | 'å' => 'a',
+        'é' | 'è' | 'ê' | 'ë' => 'e',
+        'í' | 'ì' | 'î' | 'ï' => 'i',
+        'ó' | 'ò' | 'ô' | 'õ' | 'ö' => 'o',
+        'ú' | 'ù' | 'û' | 'ü' => 'u',
+        'ç' => 'c',
+        'ñ' => 'n',
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -377,12 +436,13 @@ mod tests {
                 {"fields": [{"name": "contact_name", "value": "Maria"}, {"name": "contact_password", "value": "p"}, {"odd": 1}]},
                 {"title": "no fields"}, 7
             ],
-            "custom_attributes": {"A b": 1, "a-b": 2, "password": "p", "Cookie ID": "c", "contact_name": "Other", "contact_company": "Other"},
+            "Password": "p",
+            "custom_attributes": {"A b": 1, "a-b": 2, "password": "p", "contact_custom_password": "p", "Cookie ID": "c", "contact_name": "Other", "contact_company": "Other"},
         });
         let wanted = json!({
             "name": "Maria", "company": "ACME", "zz": {"a": 1},
             "fieldsets": [{"odd": 1}, {"title": "no fields"}, 7],
-            "contact_custom_a_b": 1, "a-b": 2,
+            "contact_custom_a_b": 1, "contact_custom_a_b_2": 2,
         });
         assert_eq!(flat(record), wanted);
     }
@@ -394,6 +454,46 @@ mod tests {
         ]});
         let wanted = json!({"id": 5, "contact_custom_dup": "a", "contact_custom_dup_2": "b"});
         assert_eq!(flat(record), wanted);
+    }
+
+    #[test]
+    fn two_fields_of_one_name_are_two_and_none_is_a_field_of_pipz_itself() {
+        let named = |name: &str, value: &str| json!({"name": name, "value": value});
+        for (record, wanted) in [
+            (
+                json!({"fieldsets": [{"fields": [named("preço", "A"), named("preco", "B")]}]}),
+                json!({"contact_custom_preco": "A", "contact_custom_preco_2": "B"}),
+            ),
+            (
+                json!({"fieldsets": [{"fields": [named("obs", "P")]}, {"fields": [named("obs", "Q"), named("obs", "P"), named("obs", "")]}]}),
+                json!({"contact_custom_obs": "P", "contact_custom_obs_2": "Q"}),
+            ),
+            (
+                json!({"fieldsets": [{"fields": [{"label": "Obs", "value": "u"}, {"name": "obs", "label": "Other", "value": "n"}]}]}),
+                json!({"contact_custom_obs": "u", "contact_custom_obs_2": "n"}),
+            ),
+            (
+                json!({"email": "", "custom_fields": {"contact_custom_email": "A", "email": "B"}}),
+                json!({"email": "", "contact_custom_email": "A", "contact_custom_email_2": "B"}),
+            ),
+            // one field in two places
+            (
+                json!({"fieldsets": [{"fields": [{"label": "Obs", "value": "1"}]}], "custom_fields": [{"label": "Obs", "value": "2"}]}),
+                json!({"contact_custom_obs": "2"}),
+            ),
+        ] {
+            assert_eq!(flat(record.clone()), wanted, "{record}");
+        }
+    }
+
+    #[test]
+    fn names_of_another_script_are_told_apart() {
+        let names: Vec<String> = ["Адрес 1", "Телефон 1", "адрес 1", "日本", "Preço 1"]
+            .map(own_slug)
+            .to_vec();
+        assert_eq!(names[0], names[2]);
+        assert!(names[0].starts_with("1_") && names[0] != names[1]);
+        assert!(names[3].len() == 8 && names[4] == "preco_1");
     }
 
     #[test]

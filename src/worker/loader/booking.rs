@@ -8,7 +8,7 @@ use crate::{
         mapping_spec::OnConflict,
         phase_run::{FailureReason, ReasonKind},
     },
-    mapping::InOdoo,
+    mapping::{InOdoo, commercial},
     model::{OdooValue, Reference, Rejection},
     odoo::{
         conflict::{self, field_digest},
@@ -65,6 +65,7 @@ impl Loader<'_> {
             model: self.object.model.0.clone(),
             uid: self.uid,
             overwrite: self.object.on_conflict == OnConflict::Overwrite,
+            lines_stay: self.lines_stay,
             now: (self.job.now)(),
         };
         self.busy.insert(shard);
@@ -113,6 +114,8 @@ impl Loader<'_> {
             fields: ours(self.object, done),
             theirs: done.merge.kept.iter().cloned().collect(),
             touched: done.touched,
+            merged: done.prepared.merged,
+            left: false,
             notes: self.notes_of(done),
             links: links(done),
             lines: lines_written(self.object, done),
@@ -137,10 +140,22 @@ impl Loader<'_> {
     /// What became of people's values, and of ours that Odoo had set otherwise.
     fn met(&self, done: &Done) -> Vec<Rejection> {
         let asked = self.object.on_conflict == OnConflict::Overwrite;
-        let fields = done.merge.conflicts.iter().filter(|_| asked);
-        let what = "a person's value was written over; undo/ has it";
+        // of lines some may be kept, and others written over
+        let is_lines = |field: &String| self.object.lines.iter().any(|lines| lines.field == *field);
+        let written_over = |field: &&String| asked && (is_lines(field) || !done.merge.kept.contains(field));
+        let fields = done.merge.conflicts.iter().filter(written_over);
+        let what = "a person's value was written over; undo/ has what there was";
+        let left = done.merge.send.iter().filter(|(field, value)| {
+            let is_wanted = done.prepared.values.iter().any(|(wanted, _)| wanted == field);
+            commercial::is_one(field) && *value == OdooValue::Empty && !is_wanted
+        });
+        let left = left.map(|(field, _)| {
+            let what = "taken away: below another company it would become that company's; undo/ has it";
+            Rejection::new("CompanysField", field.as_str(), what)
+        });
         fields
             .map(|field| Rejection::new("Overwritten", field.as_str(), what))
+            .chain(left)
             .chain(done.again.iter().cloned())
             .collect()
     }
@@ -233,6 +248,12 @@ fn ours(object: InOdoo<'_>, done: &Done) -> BTreeMap<String, String> {
         .filter(|(field, _)| !done.merge.kept.contains(field))
         .filter_map(|(field, value)| {
             let target = object.targets.iter().find(|target| target.name == *field)?;
+            if let OdooValue::Links(links) = value {
+                let still = done.merge.still_linked.get(field).into_iter().flatten().copied();
+                let wanted = links.iter().filter_map(Reference::id).chain(still).collect();
+                let by_people = done.merge.linked_by_people.get(field).cloned().unwrap_or_default();
+                return Some((field.clone(), conflict::link_digest(&wanted, &by_people)));
+            }
             let digest = field_digest(&object.model.0, target, value);
             let before = before.and_then(|fields| fields.get(field));
             let digest = match (done.forms.get(field), before) {

@@ -143,6 +143,8 @@ impl Loader<'_> {
                 fields: BTreeMap::new(),
                 theirs: BTreeSet::new(),
                 touched: false,
+                merged: false,
+                left: false,
                 notes: Vec::new(),
                 links: BTreeMap::new(),
                 lines: BTreeMap::new(),

@@ -28,6 +28,8 @@ pub(super) enum Judged {
 struct Differences<'a> {
     /// What an earlier pass found to be a person's.
     known: Option<&'a Instead>,
+    /// Lines that are not wanted may be: the source gave less than it has.
+    lines_stay: bool,
     /// What only a write to this record, or to that line of it, makes.
     here: Vec<Rejection>,
     /// What a write to another record makes, too: a link that is taken away at its other end, a line that is.
@@ -46,17 +48,18 @@ pub(super) fn judge(
     object: InOdoo<'_>,
     wanted: &Wanted,
     (found, lines): (&ReadRecord, LinesOf<'_, '_>),
-    (uid, known, frozen): (i64, Option<&Instead>, bool),
+    (uid, known, (frozen, lines_stay)): (i64, Option<&Instead>, (bool, bool)),
     notes: &mut Vec<Rejection>,
 ) -> Judged {
     let fields = object.read_back();
     let kept = wanted.theirs.iter().filter(|(name, value)| {
         let target = fields.iter().find(|target| target.name == *name);
-        target.is_some_and(|field| !is_as_mapped(object, (field, value), (found, lines), uid))
+        target.is_some_and(|field| !is_as_mapped(object, (field, value), (found, lines), (uid, lines_stay)))
     });
     let mut edited: Vec<String> = kept.map(|(name, _)| name.clone()).collect();
     let mut differences = Differences {
         known,
+        lines_stay,
         ..Differences::default()
     };
     for value in &wanted.values {
@@ -100,13 +103,16 @@ fn is_as_mapped(
     object: InOdoo<'_>,
     (field, value): (&TargetField, &OdooValue),
     (found, lines): (&ReadRecord, LinesOf<'_, '_>),
-    uid: i64,
+    (uid, lines_stay): (i64, bool),
 ) -> bool {
     let (model, name) = (&object.model.0, &field.name);
     match (value, found.values.get(name).unwrap_or(&OdooValue::Empty)) {
         (OdooValue::Links(ours), OdooValue::Links(all)) => ours.iter().all(|link| all.contains(link)),
         (OdooValue::Lines(wanted), _) => object.lines.iter().find(|of| of.field == *name).is_none_or(|of| {
-            let mut differences = Differences::default();
+            let mut differences = Differences {
+                lines_stay,
+                ..Differences::default()
+            };
             differences.of_lines(of, wanted, lines(name), uid);
             let Differences {
                 here,
@@ -115,6 +121,7 @@ fn is_as_mapped(
                 beside,
                 notes: _,
                 known: _,
+                lines_stay: _,
             } = differences;
             here.is_empty() && elsewhere.is_empty() && theirs.is_empty() && !beside
         }),
@@ -225,6 +232,9 @@ impl Differences<'_> {
         for line in found {
             let name = line.name.as_ref();
             if name.is_some_and(|name| wanted.iter().any(|line| line.name == *name)) {
+                continue;
+            }
+            if line.made_by == Some(uid) && name.is_some() && self.lines_stay {
                 continue;
             }
             if line.made_by == Some(uid) {
