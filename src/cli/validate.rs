@@ -9,7 +9,11 @@ use super::{
     error::{Error, Exit, finding_line},
     manifests::{self, Manifests},
 };
-use crate::api::mapping_spec::{Finding, Severity};
+use crate::{
+    api::mapping_spec::{Finding, Severity},
+    lifecycle::book,
+    mapping::merge,
+};
 
 /// Arguments of `crmferry validate`.
 #[derive(clap::Args, Debug)]
@@ -68,9 +72,16 @@ fn judge(manifests: &Manifests) -> Vec<Judged> {
                 "the MappingSpec {name} is not among these manifests: the Migration waits until it is there"
             ),
         });
+        let merged = manifests.mapping(name).and_then(|spec| merge::resolve(&spec.spec).ok());
+        let bounds = merged.map_or_else(Vec::new, |merged| {
+            let objects = merged.spec.objects.unwrap_or_default();
+            book::unknown_bounds(&migration.spec.accept, |name| {
+                objects.iter().any(|object| object.name == name)
+            })
+        });
         Judged {
             object: format!("migration/{}", migration.metadata.name.as_deref().unwrap_or_default()),
-            findings: absent.into_iter().collect(),
+            findings: absent.into_iter().chain(bounds).collect(),
         }
     });
     mappings.chain(migrations).collect()

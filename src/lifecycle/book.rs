@@ -4,7 +4,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::api::{
     Book, Verification,
-    migration::{Accept, ObjectState, ObjectStatus, Owners, OwnersMissing},
+    mapping_spec::{Finding, Severity},
+    migration::{Accept, AcceptObject, ObjectState, ObjectStatus, Owners, OwnersMissing},
     phase_run::{FailureReason, Totals},
 };
 
@@ -340,6 +341,23 @@ fn bound_text(bound: Option<&IntOrString>) -> String {
     }
 }
 
+/// Bounds of objects that the mapping does not have.
+#[must_use]
+pub fn unknown_bounds(accept: &Accept, known: impl Fn(&str) -> bool) -> Vec<Finding> {
+    let unknown = accept
+        .objects
+        .iter()
+        .enumerate()
+        .filter(|(_, bounds)| !known(&bounds.name));
+    let finding = |(place, bounds): (usize, &AcceptObject)| Finding {
+        severity: Severity::Warning,
+        code: "UnknownObject".into(),
+        path: format!("spec.accept.objects[{place}].name"),
+        message: format!("the mapping has no object {}: this bound is of nothing", bounds.name),
+    };
+    unknown.map(finding).collect()
+}
+
 /// Sums over objects. What is only predicted counts as read and rejected, not as loaded.
 #[must_use]
 pub fn totals(objects: &[ObjectStatus]) -> Totals {
@@ -648,6 +666,9 @@ mod tests {
         assert_eq!(bounds(&accept, "users").rejected, accept.objects[0].rejected.as_ref());
         assert_eq!(bounds(&accept, "users").failed, Some(&IntOrString::Int(7)));
         assert_eq!(bounds(&accept, "deals").rejected, accept.rejected.as_ref());
+        assert_eq!(unknown_bounds(&accept, |name| name == "users"), []);
+        let told = unknown_bounds(&accept, |name| name == "user");
+        assert_eq!(told[0].path, "spec.accept.objects[0].name");
     }
 
     #[test]

@@ -123,8 +123,10 @@ pub fn sentences(queue: &[Missing]) -> Vec<String> {
         let missing: i64 = rows.iter().map(|row| row.missing).sum();
         let waiting: i64 = rows.iter().map(|row| row.waiting).sum();
         match (missing, waiting) {
+            (0, 1) => format!("{object}: 1 record waits for one that is not in Odoo"),
             (0, waiting) => format!("{object}: {waiting} records wait for some that are not in Odoo"),
             (missing, 0) => format!("{object}: {missing} missing in Odoo"),
+            (missing, 1) => format!("{object}: {missing} missing in Odoo, 1 record waits for them"),
             (missing, waiting) => format!("{object}: {missing} missing in Odoo, {waiting} records wait for them"),
         }
     });

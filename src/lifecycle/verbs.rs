@@ -156,43 +156,51 @@ pub fn remedy(reason: &str, stall: Stall, target: Target<'_>) -> (String, Comman
         Command::Request("retry")
     };
     let is = |wanted| reason == word(wanted);
-    let (remedy, command) = if is(FailureReason::Acceptance) {
-        ("mend it and retry, accept more (edit spec.accept), or cancel", again)
-    } else if is(FailureReason::SourceShrunk) {
-        let meant = self::command(from_extract, target);
-        let (whole, command) = if api {
+    let (remedy, command) =
+        if is(FailureReason::Acceptance) && matches!(phase, Phase::Rehearsing | Phase::AwaitingMapping) {
             (
-                "have the API give all of it, or push the whole export, and retry",
-                again,
+                "mend the source and begin again from it, accept more (edit spec.accept), or cancel",
+                from_extract,
+            )
+        } else if is(FailureReason::Acceptance) {
+            let mended = self::command(from_extract, target);
+            let words = "mend it and retry, accept more (edit spec.accept), or cancel";
+            return (format!("{words}; where the source was mended: {mended}"), again);
+        } else if is(FailureReason::SourceShrunk) {
+            let meant = self::command(from_extract, target);
+            let (whole, command) = if api {
+                (
+                    "have the API give all of it, or push the whole export, and retry",
+                    again,
+                )
+            } else {
+                ("push the whole export", Command::Push)
+            };
+            return (format!("{whole}, or, where it is meant: {meant}"), command);
+        } else if is(FailureReason::SourceUnavailable) && api {
+            ("mend the source and retry, or cancel", again)
+        } else if is(FailureReason::SourceUnavailable) {
+            ("mend source and retry, push a good export, or cancel", Command::Push)
+        } else if is(FailureReason::WorkspaceLost) && extracted {
+            (
+                "push the exports first if they are gone too; everything is made anew from them",
+                from_extract,
+            )
+        } else if is(FailureReason::PlanMissing) {
+            ("make the plan again, or cancel", Command::Request("replan"))
+        } else if is(FailureReason::DestinationNotFound) {
+            (
+                "cancel, mend spec.destination, and begin again",
+                Command::Request("cancel"),
+            )
+        } else if is(FailureReason::WorkspaceForeign) {
+            (
+                "cancel, and begin again in a workspace of its own",
+                Command::Request("cancel"),
             )
         } else {
-            ("push the whole export", Command::Push)
+            ("mend it and retry, or cancel: then the spec can be mended too", again)
         };
-        return (format!("{whole}, or, where it is meant: {meant}"), command);
-    } else if is(FailureReason::SourceUnavailable) && api {
-        ("mend the source and retry, or cancel", again)
-    } else if is(FailureReason::SourceUnavailable) {
-        ("mend source and retry, push a good export, or cancel", Command::Push)
-    } else if is(FailureReason::WorkspaceLost) && extracted {
-        (
-            "push the exports first if they are gone too; everything is made anew from them",
-            from_extract,
-        )
-    } else if is(FailureReason::PlanMissing) {
-        ("make the plan again, or cancel", Command::Request("replan"))
-    } else if is(FailureReason::DestinationNotFound) {
-        (
-            "cancel, mend spec.destination, and begin again",
-            Command::Request("cancel"),
-        )
-    } else if is(FailureReason::WorkspaceForeign) {
-        (
-            "cancel, and begin again in a workspace of its own",
-            Command::Request("cancel"),
-        )
-    } else {
-        ("mend it and retry, or cancel: then the spec can be mended too", again)
-    };
     (remedy.to_owned(), command)
 }
 
@@ -231,6 +239,33 @@ mod tests {
         assert_eq!(approval("sha256:ab"), None);
         assert_eq!(approval("sha256:ab by "), None);
         assert_eq!(approval(" by anna"), None);
+    }
+
+    #[test]
+    fn what_was_read_is_read_again_where_records_are_refused_before_anything_is_loaded() {
+        let target = Target {
+            name: "acme",
+            namespace: "crm",
+            laptop: false,
+        };
+        for (phase, verb) in [
+            (Phase::Rehearsing, "retry from-extract"),
+            (Phase::AwaitingMapping, "retry from-extract"),
+            (Phase::Loading, "retry"),
+            (Phase::Synchronising, "retry"),
+        ] {
+            let stall = Stall {
+                phase,
+                extracted: true,
+                api: false,
+            };
+            let (words, command) = remedy("Acceptance", stall, target);
+            assert_eq!(command, Command::Request(verb), "{phase:?}");
+            assert!(
+                verb != "retry" || words.contains("retry migration/acme from-extract"),
+                "{words}"
+            );
+        }
     }
 
     #[test]

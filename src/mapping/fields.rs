@@ -725,10 +725,17 @@ fn constants(compiler: &mut Compiler<'_>, entry: &api::Field, part: &Part, shape
     }
     let all = wrong.into_iter().collect::<Vec<_>>().join("; ");
     let path = format!("{path}.values");
+    let of_a_fresh_one = if compiler.world.odoo_known {
+        ""
+    } else {
+        " (in a fresh Odoo: discovery asks yours)"
+    };
     if shape.ttype == "selection" {
-        compiler
-            .findings
-            .warning("OptionUnavailable", &path, format!("{} cannot take {all}", entry.to));
+        compiler.findings.warning(
+            "OptionUnavailable",
+            &path,
+            format!("{} cannot take {all}{}", entry.to, of_a_fresh_one),
+        );
     } else {
         compiler
             .findings

@@ -80,6 +80,8 @@ pub struct SourceShape {
     pub custom: Vec<discover::Candidate>,
     /// The values of every record were looked at.
     pub whole: bool,
+    /// Rows that cannot be read, among those that were looked at, and what is wrong with the first.
+    pub broken: Option<(i64, String)>,
 }
 
 /// What compiling gives.

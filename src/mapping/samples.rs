@@ -46,6 +46,10 @@ pub(super) fn try_all(compiler: &mut Compiler<'_>, drafts: &[Draft<'_>]) {
         try_empty(object, draft, &mut compiler.findings);
         let Some(source) = compiler.world.source else { continue };
         if let Some(shape) = source.get(draft.source_object) {
+            if let Some((broken, first)) = &shape.broken {
+                let message = format!("{broken} rows cannot be read; the first: {first}");
+                compiler.findings.warning("BrokenRows", &draft.path, message);
+            }
             let samples = with_rows(object, source, &shape.samples);
             try_samples(object, draft, &samples, &mut compiler.findings);
         }

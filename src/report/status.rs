@@ -408,7 +408,7 @@ fn reasons(page: &mut Page, reasons: &[RejectReason], more: MoreReasons) {
     if reasons.is_empty() && more.is_none() {
         return;
     }
-    page.heading("Top reasons for rejects");
+    page.heading("Most frequent reasons and notes");
     let width = reasons.iter().map(|reason| digits(reason.count)).max().unwrap_or(1);
     for reason in reasons {
         let field = if reason.field.is_empty() {
@@ -458,7 +458,7 @@ fn missing(page: &mut Page, status: &MigrationStatus) {
         page.line(&format!("  {missing} more: {}", waiting_text(waiting)));
     }
     page.line(
-        "  results/<object>/held.csv says who they are: create them in Odoo, they are looked for again in every round",
+        "  results/<object>/held.csv (of kubectl crmferry results, or the workspace) says who they are: create them in Odoo, they are looked for again in every round",
     );
 }
 

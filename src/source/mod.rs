@@ -232,6 +232,8 @@ pub struct Sample {
     pub count: i64,
     /// Every one was counted. Else the source says so, or there are at least so many.
     pub exact: bool,
+    /// Rows among them that cannot be read, and what is wrong with the first.
+    pub broken: Option<(i64, String)>,
 }
 
 impl Sample {
@@ -246,7 +248,10 @@ impl Sample {
                     self.records.push(record);
                 }
             }
-            Item::Broken(_) => self.count += 1,
+            Item::Broken(rejection) => {
+                self.count += 1;
+                self.broken.get_or_insert((0, rejection.message)).0 += 1;
+            }
         }
     }
 }

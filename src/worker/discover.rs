@@ -18,7 +18,7 @@ use crate::{
         mapping_spec::{Finding, Lookup, MappingSpecSpec, Object, Row, Severity},
         phase_run::{FailureReason, File, PlanReport, PlannedObject},
     },
-    lifecycle::{size, verbs::Command},
+    lifecycle::{book, size, verbs::Command},
     mapping::{
         Compiled, Goes, Mapping, Merged, SourceShape, World, compile,
         discover::{self, Candidate, Observed},
@@ -81,6 +81,8 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         &met,
     ));
     findings.extend(told);
+    let has = |name: &str| merged.spec.objects.iter().flatten().any(|object| object.name == name);
+    findings.extend(book::unknown_bounds(&job.migration.spec.accept, has));
     // what the source lacks first: the status has room for the first few alone
     let place = |finding: &Finding| !finding.path.starts_with("source[");
     findings.sort_by(|a, b| (a.severity, place(a), &a.path, &a.code).cmp(&(b.severity, place(b), &b.path, &b.code)));
@@ -101,7 +103,14 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         spec: spec.unwrap_or_else(|| merged.spec.clone()),
     };
     let counts = source.iter().map(|(name, seen)| (name.clone(), seen.records)).collect();
-    let seconds = estimate::loading(mapping.as_ref(), &counts, destination.calls_per_minute, met.pace);
+    let on_a_cluster = job.cluster_namespace().is_some();
+    let seconds = estimate::loading(
+        mapping.as_ref(),
+        &counts,
+        destination.calls_per_minute,
+        met.pace,
+        on_a_cluster,
+    );
     let scope = scope::Scope {
         migration: job.migration_name().to_owned(),
         platform: plan.platform,
@@ -111,15 +120,8 @@ pub async fn run(job: &Job) -> Result<(), StepError> {
         compatibility,
         grade,
         records: counts,
-        about: source
-            .iter()
-            .filter(|(_, seen)| !seen.exact)
-            .map(|(name, _)| name.clone())
-            .collect(),
-        read_from: source
-            .iter()
-            .map(|(name, seen)| (name.clone(), seen.shape.place.clone()))
-            .collect(),
+        about: about(&source),
+        read_from: read_from(&source),
         rows: rows(&plan.spec, mapping.as_ref(), &source),
         objects: in_scope(mapping.as_ref(), &met.present),
         unmapped,
@@ -172,6 +174,18 @@ fn filled(source: &BTreeMap<String, Seen>) -> BTreeMap<String, BTreeMap<String, 
 fn looked_at(source: &BTreeMap<String, Seen>) -> BTreeMap<String, u64> {
     let looked_at = |(name, seen): (&String, &Seen)| (name.clone(), seen.shape.samples.len() as u64);
     source.iter().map(looked_at).collect()
+}
+
+/// Those whose records were not counted.
+fn about(source: &BTreeMap<String, Seen>) -> BTreeSet<String> {
+    let about = source.iter().filter(|(_, seen)| !seen.exact);
+    about.map(|(name, _)| name.clone()).collect()
+}
+
+/// Where each is read.
+fn read_from(source: &BTreeMap<String, Seen>) -> BTreeMap<String, String> {
+    let place = |(name, seen): (&String, &Seen)| (name.clone(), seen.shape.place.clone());
+    source.iter().map(place).collect()
 }
 
 /// How many records each has, where they were counted.
@@ -445,6 +459,7 @@ fn shape(object: SourceObject, sample: Sample, values: Option<BTreeMap<String, O
         fields,
         samples: sample.records,
         whole: sample.exact,
+        broken: sample.broken,
     }
 }
 

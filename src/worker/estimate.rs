@@ -23,6 +23,8 @@ const ROWS_A_RECORD: i64 = 80;
 const BATCH: i64 = 400;
 /// Records of a page that is read back.
 const PAGE: i64 = 1_000;
+/// Seconds that the Job of an object takes on a cluster to begin and to end.
+const JOB: i64 = 5;
 /// Calls for each object beside those: names, candidates, marks.
 const BESIDE: i64 = 10;
 
@@ -33,10 +35,14 @@ pub fn loading(
     counts: &BTreeMap<String, i64>,
     calls_per_minute: Option<u32>,
     pace: Pace,
+    on_a_cluster: bool,
 ) -> i64 {
     let objects = mapping.into_iter().flat_map(Mapping::in_odoo);
-    let records = objects.map(|object| counts.get(&object.source_object).copied().unwrap_or(0));
-    seconds(records, calls_per_minute, pace)
+    let records: Vec<i64> = objects
+        .map(|object| counts.get(&object.source_object).copied().unwrap_or(0))
+        .collect();
+    let jobs = i64::try_from(records.len()).unwrap_or(i64::MAX / JOB);
+    seconds(records.into_iter(), calls_per_minute, pace) + if on_a_cluster { jobs * JOB } else { 0 }
 }
 
 fn seconds(objects: impl Iterator<Item = i64>, calls_per_minute: Option<u32>, Pace(row): Pace) -> i64 {

@@ -83,16 +83,28 @@ pub(super) async fn push(
         namespace: &migration.namespace().unwrap_or_default(),
         laptop: false,
     };
-    if let Some(when) = read_when(phase, target) {
+    let conditions = migration.status.iter().flat_map(|status| &status.conditions);
+    let stands = conditions
+        .clone()
+        .any(|condition| condition.type_ == "Stalled" && condition.status == "True");
+    if let Some(when) = read_when(phase, stands, target) {
         println!("{when}");
     }
     Ok(())
 }
 
 /// When a run that has read an export already comes to what was pushed since.
-fn read_when(phase: Phase, target: Target<'_>) -> Option<String> {
+fn read_when(phase: Phase, stands: bool, target: Target<'_>) -> Option<String> {
     let anew = |verb| command(Command::Request(verb), target);
     match phase {
+        Phase::Extracting | Phase::Rehearsing | Phase::AwaitingMapping | Phase::PreparingSchema | Phase::Loading
+            if stands =>
+        {
+            Some(format!(
+                "The run stands still on what it has read. To begin again from these files: {}",
+                anew("retry from-extract")
+            ))
+        }
         Phase::Pending | Phase::Validating | Phase::Discovering => None,
         Phase::Extracting | Phase::Rehearsing | Phase::AwaitingMapping | Phase::PreparingSchema | Phase::Loading => {
             Some(format!(
@@ -386,7 +398,9 @@ mod tests {
             (Phase::Synchronising, Some("now.")),
             (Phase::Completed, Some("kubectl crmferry rerun migration/acme -n crm")),
         ] {
-            let when = read_when(phase, target);
+            let stands = read_when(phase, true, target).is_some_and(|when| when.contains("stands still"));
+            assert_eq!(stands, phase == Phase::AwaitingMapping);
+            let when = read_when(phase, false, target);
             assert_eq!(when.is_some(), wanted.is_some(), "{phase:?}");
             assert!(
                 when.unwrap_or_default().ends_with(wanted.unwrap_or_default()),

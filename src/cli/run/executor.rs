@@ -19,7 +19,7 @@ use super::show::Show;
 use crate::{
     api::{
         APPROVAL_PREFIX, CLOSED, MappingSpec, Migration, MigrationStatus, PUSHED, PhaseRun, PhaseRunSpec, REQUEST,
-        migration::{Gate, Window},
+        migration::{Gate, Mode, Window},
         phase_run::Step,
     },
     cli::{
@@ -180,6 +180,12 @@ impl Executor {
                 running.and_then(|running| running.ended).map(|(_, took)| took),
             );
         }
+    }
+
+    /// Whether nothing is to be written.
+    #[must_use]
+    pub fn is_dry(&self) -> bool {
+        self.lock().spec.mode == Mode::DryRun
     }
 
     fn observe(&self) -> Result<Observed, Error> {

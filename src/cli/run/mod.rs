@@ -150,7 +150,7 @@ pub async fn run(args: Args) -> Result<Exit, Error> {
     let _lock = workspace::exclusive(&root)?;
     let folder = Folder::new(&root);
     let stop = signals::stop().map_err(Error::outside("listen to signals"))?;
-    let mut show = Show::here();
+    let mut show = Show::here(&invocation(&args), &args.files);
     let executor = open(&args, &manifests, folder, &mut show).await?;
     let mut session = Session {
         executor,
@@ -504,6 +504,9 @@ impl Session {
         let (run, phase) = (status.run, status.phase);
         let mut text = match (exit, phase) {
             (Exit::Completed, Phase::Cancelled) => format!("Run {run} is cancelled; what is in Odoo stays.\n"),
+            (Exit::Completed, _) if self.executor.is_dry() => {
+                format!("Run {run} is completed, as a dry run: nothing was written to Odoo.\n")
+            }
             (Exit::Completed, _) => {
                 format!("Run {run} is completed; gates were approved without admission control.\n")
             }

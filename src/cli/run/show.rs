@@ -2,11 +2,13 @@
 
 use std::{
     io::IsTerminal,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::typed;
 use crate::{
     api::{
         PhaseRunStatus, Progress,
@@ -34,12 +36,14 @@ pub struct Show {
     told: Option<(Instant, String)>,
     /// What the last attempt is waiting for: told once, not with every attempt.
     waits: String,
+    /// How this command is called, and its manifests: what messages say is to be typed.
+    called: (String, Vec<PathBuf>),
 }
 
 impl Show {
     /// Looks where output goes.
     #[must_use]
-    pub fn here() -> Self {
+    pub fn here(invocation: &str, files: &[PathBuf]) -> Self {
         let terminal = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
         let colours = terminal && std::env::var_os("NO_COLOR").is_none();
         Self {
@@ -48,6 +52,7 @@ impl Show {
             bar: None,
             told: None,
             waits: String::new(),
+            called: (invocation.to_owned(), files.to_vec()),
         }
     }
 
@@ -131,7 +136,11 @@ impl Show {
         let text = match ending.verdict {
             Verdict::Done => done(attempt.step, report),
             Verdict::Partial | Verdict::Waiting | Verdict::Stopped | Verdict::Retry | Verdict::Stalled => {
-                format!("{}: {}", ending.reason, ending.message)
+                format!(
+                    "{}: {}",
+                    ending.reason,
+                    typed(&ending.message, &self.called.0, &self.called.1)
+                )
             }
         };
         let waits = if ending.verdict == Verdict::Waiting {

@@ -138,7 +138,7 @@ fn every_check_of_a_field_says_what_is_wrong_and_what_would_be_right() {
         ),
         (
             "{to: type, from: a, values: {b: othr}}",
-            "Warning OptionUnavailable @[type].values: type cannot take \"othr\": \"othr\" is not an option; the nearest is other",
+            "Warning OptionUnavailable @[type].values: type cannot take \"othr\": \"othr\" is not an option; the nearest is other (in a fresh Odoo: discovery asks yours)",
         ),
         (
             "{to: email, from: a, onMissing: Defer}",

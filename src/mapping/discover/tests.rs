@@ -131,6 +131,7 @@ fn compiled(lines: &str, fields: &[&str], records: &[Value]) -> Compiled {
         samples,
         custom,
         whole: true,
+        broken: None,
     };
     let source = BTreeMap::from([("contact".to_owned(), shape)]);
     let world = World {

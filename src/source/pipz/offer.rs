@@ -433,7 +433,7 @@ async fn compared_with_details(api: &Api, kind: &str, rows: &[Record]) -> Result
             Ok(Ok(_)) => read = true,
             Ok(Err(wrong)) => why = Some(wrong),
             // of one that fails for good the others tell; each costs all patience
-            Err(refusal @ Refusal::Failed(_)) if read && failed < 2 => {
+            Err(refusal @ Refusal::Failed(_)) if read => {
                 failed += 1;
                 if failed == 2 {
                     return Ok((Rows::Unknown, Some(refusal.words())));

@@ -85,6 +85,7 @@ impl Source for Fourth {
             exact: after.is_none(),
             custom: vec![level],
             records,
+            broken: None,
         })
     }
 
