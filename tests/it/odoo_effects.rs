@@ -316,15 +316,8 @@ async fn a_record_that_people_made_of_two_goes_with_neither_of_them_alone() {
         for (mut bench, word) in benches(&of(&[contacts])) {
             export_people(&bench, &word, 1);
             sound(&bench.all().await);
-            let (one, two) = (person(1, &word), person(2, &word));
-            let ids = |name: &str| args!({"domain": [["name", "=", name]]});
-            let lost = bench.call("res.partner", "search", ids(&one)).await;
-            let stays = bench.call("res.partner", "search", ids(&two)).await;
-            let name = args!({"domain": [["model", "=", "res.partner"], ["res_id", "=", lost[0]]]});
-            let name = bench.call("ir.model.data", "search", name).await;
-            let moved = args!({"ids": name, "vals": {"res_id": stays[0]}});
-            bench.call("ir.model.data", "write", moved).await;
-            bench.by_ana("res.partner", "unlink", args!({"ids": lost})).await;
+            let two = person(2, &word);
+            make_one(&bench, &person(1, &word), &two).await;
             bench.run = 2;
             sound(&bench.all().await);
             bench.run = 3;
@@ -334,6 +327,41 @@ async fn a_record_that_people_made_of_two_goes_with_neither_of_them_alone() {
             leave(&bench).await;
         }
     }
+}
+
+/// Whichever of the two comes first, it is the one that stayed whose values are written.
+#[tokio::test]
+async fn a_record_that_people_made_of_two_is_overwritten_with_the_one_that_stayed() {
+    let mut contacts = partners("contacts", &same(&["name", "email"]));
+    contacts["onConflict"] = json!("Overwrite");
+    for (mut bench, word) in benches(&of(&[contacts])) {
+        export_people(&bench, &word, 1);
+        sound(&bench.all().await);
+        let stayed = person(2, &word);
+        make_one(&bench, &person(1, &word), &stayed).await;
+        edit(&bench, &stayed, json!({"email": "person@x.example"})).await;
+        for run in 2..4 {
+            bench.run = run;
+            sound(&bench.all().await);
+            let email = read(&bench, "res.partner", &stayed, "email").await;
+            assert_ne!(email, "person@x.example", "{run}");
+            let merged = ("1".to_owned(), "Merged".to_owned(), String::new());
+            assert!(bench.noted("contacts").contains(&merged), "{run}");
+        }
+        leave(&bench).await;
+    }
+}
+
+/// What the wizard does: external ids of the one that goes lead to the one that stays.
+async fn make_one(bench: &Bench, goes: &str, stays: &str) {
+    let ids = |name: &str| args!({"domain": [["name", "=", name]]});
+    let lost = bench.call("res.partner", "search", ids(goes)).await;
+    let stays = bench.call("res.partner", "search", ids(stays)).await;
+    let name = args!({"domain": [["model", "=", "res.partner"], ["res_id", "=", lost[0]]]});
+    let name = bench.call("ir.model.data", "search", name).await;
+    let moved = args!({"ids": name, "vals": {"res_id": stays[0]}});
+    bench.call("ir.model.data", "write", moved).await;
+    bench.by_ana("res.partner", "unlink", args!({"ids": lost})).await;
 }
 
 pub fn person(n: usize, word: &str) -> String {
