@@ -41,15 +41,21 @@ pub(super) fn nothing(each: bool) -> Seen {
 }
 
 pub(super) fn try_all(compiler: &mut Compiler<'_>, drafts: &[Draft<'_>]) {
+    let is_read = |name: &str| drafts.iter().any(|draft| draft.source_object == name);
+    for (name, shape) in compiler.world.source.into_iter().flatten() {
+        if let Some((broken, first)) = shape.broken.as_ref().filter(|_| is_read(name)) {
+            let rows = if *broken == 1 { "row" } else { "rows" };
+            let message = format!("{broken} {rows} cannot be read; the first: {first}");
+            compiler
+                .findings
+                .warning("BrokenRows", &format!("source[{name}]"), message);
+        }
+    }
     for draft in drafts {
         let Some(object) = &draft.object else { continue };
         try_empty(object, draft, &mut compiler.findings);
         let Some(source) = compiler.world.source else { continue };
         if let Some(shape) = source.get(draft.source_object) {
-            if let Some((broken, first)) = &shape.broken {
-                let message = format!("{broken} rows cannot be read; the first: {first}");
-                compiler.findings.warning("BrokenRows", &draft.path, message);
-            }
             let samples = with_rows(object, source, &shape.samples);
             try_samples(object, draft, &samples, &mut compiler.findings);
         }

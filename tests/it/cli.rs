@@ -258,6 +258,8 @@ fn plan_shows_objects_in_load_order_and_tries_the_mapping_on_exports() {
         text.contains("digest         sha256:") && text.contains("\nSpec:\n"),
         "{text}"
     );
+    let broken = "BrokenRows: source[contact]: 1 row cannot be read; the first: line 109 of contact.jsonl";
+    assert_eq!(text.matches(broken).count(), 1, "{text}");
 }
 
 #[test]
