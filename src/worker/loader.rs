@@ -374,7 +374,9 @@ impl Loader<'_> {
             let may_skip = self.object.on_conflict != OnConflict::Overwrite
                 && !self.recheck
                 && self.doubtful.get(&key).is_none_or(|doubt| doubt.tried);
-            let is_same = |entry: &Entry| may_skip && entry.digest.as_deref() == Some(&digest) && entry.id == Some(id);
+            let is_same = |entry: &Entry| {
+                may_skip && entry.digest.as_deref() == Some(&digest) && entry.id == Some(id) && !entry.left
+            };
             match entry {
                 Some(entry) if !may_write || is_same(&entry) => {
                     let values = (&sent[..], checks);

@@ -430,6 +430,7 @@ async fn an_api_that_gives_fewer_than_it_announces_is_noted_and_believed() {
 async fn members_that_a_list_announces_and_does_not_give_are_noted_unless_every_list_announces_all() {
     for (switches, noted) in [
         ("--meta hiding", true),
+        ("--meta hiding --members failing", true),
         ("--meta lying", false),
         ("--meta present", false),
     ] {
